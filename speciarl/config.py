@@ -1,0 +1,225 @@
+"""params.yaml as typed sections: the one place that owns names, defaults and limits.
+
+Unknown keys and impossible values are refused with one line that names the key. Nothing else
+reads the file: rules pass values on to plain functions.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from speciarl.errors import ConfigError
+from speciarl.policy.prompts import prompt_names
+from speciarl.rewards import REWARDS
+from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
+
+DATASETS = (
+    "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
+)  # fmt: skip
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Datasets(Section):
+    mirror: Literal["miniature", "real"] = "miniature"
+    """Which rows of data/sources.csv to fetch."""
+    offline_dir: str | None = None
+    """A folder of archives that is looked at before any URL."""
+    splits: dict[Literal[DATASETS], Literal["official", "coop"]] = Field(min_length=1)
+    """What takes part, and which division into train, val and test (the paper's: CoOp)."""
+
+
+class Miniature(Section):
+    """The pictures that stand in for the benchmarks, and that the miniature policy learns from."""
+
+    train_per_class: Count = 20
+    test_per_class: Count = 5
+    undecidable: Share = 0.4
+    """Share of the pictures whose class cannot be seen, only its group."""
+    image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
+    """Edge in pixels; 28 is one visual token."""
+    seed: Seed = 0
+
+
+class TrainingSet(Section):
+    datasets: list[Literal[DATASETS]] = Field(min_length=1)
+    size: Count | None = None
+    """How many pictures, in equal shares of the datasets; all where not given."""
+    balanced: bool = False
+    """Equal shares of the classes, too."""
+    seed: Seed = 0
+
+
+class Verifier(Section):
+    backend: Literal["taxonomy"] = "taxonomy"
+    max_failures: Share = 0.01
+    """A training run stops when a larger share of its lookups has no verdict."""
+
+
+class Policy(Section):
+    source: Literal["miniature", "directory"] = "miniature"
+    """Train the miniature policy, or take a model directory."""
+    path: str | None = None
+    """The model directory, for `source: directory`."""
+    pictures_per_class: Count = 40
+    knowing_steps: Count = 600
+    """Optimiser steps on specific names."""
+    habit_steps: Count = 400
+    """Optimiser steps on answers of mixed levels."""
+    batch_size: Count = 48
+    learning_rate: Positive = 2e-3
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _path_with_directory(self) -> "Policy":
+        if (self.source == "directory") != (self.path is not None):
+            raise ValueError("path goes with source: directory, and only with it")
+        return self
+
+
+class Lora(Section):
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Grpo(Section):
+    """Group relative policy optimisation through TRL (facts: arXiv 2402.03300)."""
+
+    generations: Count = 60
+    """How often rollouts are drawn."""
+    prompts_per_generation: Count = 8
+    updates_per_generation: Count = 1
+    micro_batch: Count = 80
+    """Completions in one forward pass, per process."""
+    learning_rate: Positive = 5e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Positive = 1.0
+    kl: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the k3 estimate of the divergence from the base policy."""
+    clip: Positive = 0.2
+    clip_high: Positive | None = None
+    """Upper clip where it differs (DAPO: .28)."""
+    dual_clip: Positive | None = 3.0
+    loss: Literal["bnpo", "grpo", "dr_grpo", "dapo"] = "bnpo"
+    """`bnpo` is a mean over tokens, as in the authors' runs."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_new_tokens: Count = 24
+    checkpoint_every: Count = 20
+    """Generations between two checkpoints."""
+
+
+class Sft(Section):
+    """Supervised fine-tuning on the class names of the training set."""
+
+    epochs: Positive = 4.0
+    batch_size: Count = 40
+    micro_batch: Count = 40
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Positive = 1.0
+
+
+class Run(Section):
+    """One row of the main table: what differs from these defaults."""
+
+    method: Literal["none", "sft", "grpo"] = "none"
+    reward: Literal[tuple(REWARDS)] = "dynamic"
+    rollouts: Annotated[int, Field(ge=2)] = 10
+    """Completions per picture in training: the group of the reward."""
+    prompt: Literal[tuple(prompt_names())] = "plain"
+    training_set: str = "cub200"
+    seed: Seed = 42
+    best_of: Count = 1
+    """Completions per picture in evaluation, of which the best verdict counts."""
+
+
+class Evaluation(Section):
+    max_new_tokens: Count = 24
+    batch_size: Count = 128
+    """Sequences generated together."""
+    temperature: Positive = 0.6
+    """For runs with `best_of` above 1; the others are greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    seed: Seed = 0
+
+
+class Weights(Section):
+    """Specificity of a correct answer by its level (the authors' evaluator)."""
+
+    generic: Share = SPECIFICITY_WEIGHTS[Verdict.GENERIC]
+    less_specific: Share = SPECIFICITY_WEIGHTS[Verdict.LESS_SPECIFIC]
+    specific: Share = SPECIFICITY_WEIGHTS[Verdict.SPECIFIC]
+    more_specific: Share = SPECIFICITY_WEIGHTS[Verdict.MORE_SPECIFIC]
+
+
+class Params(Section):
+    datasets: Datasets
+    groups: dict[str, list[Literal[DATASETS]]] = Field(min_length=1)
+    """Datasets whose scores are averaged, in the order of the report."""
+    miniature: Miniature = Miniature()
+    training_sets: dict[str, TrainingSet] = Field(min_length=1)
+    verifier: Verifier = Verifier()
+    judge: Verifier = Verifier()
+    policy: Policy = Policy()
+    lora: Lora = Lora()
+    grpo: Grpo = Grpo()
+    sft: Sft = Sft()
+    runs: dict[str, Run] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+    specificity: Weights = Weights()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        chosen = {f"groups.{name}": names for name, names in self.groups.items()}
+        chosen |= {f"training_sets.{n}.datasets": s.datasets for n, s in self.training_sets.items()}
+        for key, names in chosen.items():
+            for name in names:
+                if name not in self.datasets.splits:
+                    raise ValueError(f"{key}: {name!r} is not in datasets.splits")
+        grouped = [name for names in self.groups.values() for name in names]
+        for name in self.datasets.splits:
+            if grouped.count(name) != 1:
+                raise ValueError(f"groups: {name!r} is in {grouped.count(name)} groups, not one")
+        for name, run in self.runs.items():
+            if run.training_set not in self.training_sets:
+                raise ValueError(
+                    f"runs.{name}.training_set: {run.training_set!r} is not one of "
+                    f"{sorted(self.training_sets)}"
+                )
+        return self
+
+
+def parse(values: Mapping[str, Any]) -> Params:
+    """Typed parameters.
+
+    Raises:
+        ConfigError: one line that names the first key at fault and what was expected.
+    """
+    try:
+        return Params.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_one_line(error.errors()[0])) from None
+
+
+def _one_line(fault: pydantic.ValidationError) -> str:
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    if fault["type"] == "extra_forbidden":
+        return f"params: {key} is not a parameter: remove it or mend its name"
+    if fault["type"] == "missing":
+        return f"params: {key} is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not isinstance(fault["input"], str | int | float | None):
+        return f"params: {key}: {message}" if key else f"params: {message}"
+    return f"params: {key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,1 @@
+"""From archives to manifests: sources, download, one reader per benchmark, training selections."""

@@ -1,0 +1,102 @@
+"""Builds the manifest of a dataset: every picture of every split, checked against the disk."""
+
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+
+from speciarl.datasets.readers import (
+    SCHEMA,
+    SPLITS,
+    cub200,
+    fgvc_aircraft,
+    flowers102,
+    food101,
+    oxford_pets,
+    stanford_cars,
+)
+from speciarl.errors import ConfigError, DataError
+
+READERS: dict[str, ModuleType] = {
+    "cub200": cub200,
+    "fgvc_aircraft": fgvc_aircraft,
+    "flowers102": flowers102,
+    "food101": food101,
+    "oxford_pets": oxford_pets,
+    "stanford_cars": stanford_cars,
+}
+
+
+def build_manifest(
+    dataset: str, raw_dir: Path, split_kind: str, root: Path = Path()
+) -> pl.DataFrame:
+    """Read a dataset's unpacked archives into the manifest schema.
+
+    Args:
+        dataset: one of `READERS`.
+        raw_dir: folder of the unpacked archives, relative to `root`; it becomes the beginning
+            of every picture's reference.
+        split_kind: "official" or "coop", where the benchmark has it (`SPLIT_KINDS`).
+        root: the project root.
+
+    Returns:
+        One row per picture in the columns of `SCHEMA`, sorted by sample_id.
+
+    Raises:
+        ConfigError: an unknown dataset or split kind.
+        DataError: index files that are missing or contradictory, or pictures that are.
+    """
+    if dataset not in READERS:
+        raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(READERS)}")
+    reader = READERS[dataset]
+    if split_kind not in reader.SPLIT_KINDS:
+        raise ConfigError(
+            f"{dataset} has no split {split_kind!r}; expected {' or '.join(reader.SPLIT_KINDS)}"
+        )
+    manifest = (
+        reader.read(root / raw_dir, split_kind)
+        .with_columns(image=pl.lit(f"{Path(raw_dir).as_posix()}/") + pl.col("image"))
+        .sort("sample_id")
+    )
+    check_manifest(manifest, dataset)
+    _check_pictures(manifest, dataset, root)
+    return manifest
+
+
+def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
+    """Raise a DataError unless the manifest has the schema and contradicts itself nowhere."""
+    if dict(manifest.schema) != SCHEMA:
+        raise DataError(f"{dataset}: expected the columns {SCHEMA}, found {dict(manifest.schema)}")
+    if manifest.is_empty():
+        raise DataError(f"{dataset}: expected pictures, found none")
+    if nulls := [name for name in SCHEMA if manifest[name].has_nulls()]:
+        raise DataError(f"{dataset}: expected a value everywhere, found gaps in {', '.join(nulls)}")
+    if unknown := set(manifest["split"].unique()) - set(SPLITS):
+        raise DataError(f"{dataset}: expected the splits {SPLITS}, found {sorted(unknown)}")
+    for column in ("sample_id", "image"):
+        repeated = sorted(set(manifest.filter(pl.col(column).is_duplicated())[column]))
+        if repeated:
+            raise DataError(
+                f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
+                f"first {repeated[0]}"
+            )
+    classes = manifest.select("class_id", "class_name").unique()
+    if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
+        raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
+
+
+def _check_pictures(manifest: pl.DataFrame, dataset: str, root: Path) -> None:
+    files = manifest["image"].str.replace(r"#\d+$", "").unique().sort()
+    parted = [file.rpartition("/") for file in files]
+    # One listing per folder instead of one question per picture: there may be 100,000.
+    present = {folder: _listing(root / folder) for folder in {folder for folder, _, _ in parted}}
+    missing = [f"{folder}/{name}" for folder, _, name in parted if name not in present[folder]]
+    if missing:
+        raise DataError(
+            f"{dataset}: expected {len(files)} picture files, found {len(files) - len(missing)}; "
+            f"first missing {missing[0]}; delete {dataset}'s raw folder and download again"
+        )
+
+
+def _listing(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()

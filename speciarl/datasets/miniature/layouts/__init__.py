@@ -1,0 +1,127 @@
+"""What the archive writers share: pictures to place, archives whose bytes never vary.
+
+One module per benchmark, with `HAS_VAL` (whether the official split has a val part) and
+`write(into, pictures)`, which writes the benchmark's files in their true layout. Parts of the
+originals that no reader opens (attributes, landmarks, masks) are left out.
+"""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+# Where a split's file numbers start, so that they do not shift with the other splits' counts.
+FIRST_NUMBER = {"train": 1, "val": 4001, "test": 6001}
+MAX_PER_CLASS = {"train": 4000, "val": 2000, "test": 3999}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One rendered picture, and what the archive should say about it."""
+
+    class_id: int  # from 0, in the order of the names
+    class_name: str
+    group: str
+    split: str  # of the official split
+    index: int  # from 0, within class and split
+    undecidable: bool
+    size: int  # edge in pixels
+    jpeg: bytes
+
+    @property
+    def number(self) -> int:
+        """Unique within the class, at most four digits."""
+        return FIRST_NUMBER[self.split] + self.index
+
+    @property
+    def underscored(self) -> str:
+        """The class name as archives write it in file names."""
+        return self.class_name.replace(" ", "_")
+
+
+def class_names(pictures: Iterable[Picture]) -> list[str]:
+    """The display names in the order of their ids."""
+    return [name for _, name in sorted({(p.class_id, p.class_name) for p in pictures})]
+
+
+def text(lines: Iterable[str]) -> bytes:
+    """Lines as the content of a text file."""
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]], *, packed: bool = True) -> None:
+    """Write (name, content) pairs as a tar, gzipped or plain, without times and owners."""
+    with path.open("wb") as file:
+        if packed:
+            # The pictures are compressed already: a higher level only takes longer.
+            with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped:
+                _write_members(zipped, members)
+        else:
+            _write_members(file, members)
+
+
+def _write_members(file: io.BufferedIOBase, members: Iterable[tuple[str, bytes]]) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)  # mtime, uid and gid are 0
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def matlab(**variables: np.ndarray) -> bytes:
+    """A MATLAB 5 file; the time in its header is replaced by a fixed text."""
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables)
+    header = b"MATLAB 5.0 MAT-file".ljust(116)
+    return header + buffer.getvalue()[116:]
+
+
+def coop_split(
+    pictures: Sequence[Picture], *, val_share: float, mixed: bool
+) -> list[tuple[str, Picture]]:
+    """A split in the manner of CoOp: a val part cut from training, and perhaps a test of its own.
+
+    Args:
+        pictures: sorted by class.
+        val_share: val pictures among the non-test ones; at least one a class.
+        mixed: exchange half of each class's test pictures for training ones that are as
+            decidable, since CoOp divided all pictures of some benchmarks anew.
+    """
+    rows = []
+    for _, of_class in groupby(pictures, key=attrgetter("class_id")):
+        members = list(of_class)
+        test = [p for p in members if p.split == "test"]
+        training = [p for p in members if p.split != "test"]
+        if mixed:
+            _exchange(test, training)
+        cut = len(training) - max(1, round(val_share * len(training)))
+        rows += [("train", p) for p in training[:cut]]
+        rows += [("val", p) for p in training[cut:]]
+        rows += [("test", p) for p in test]
+    return sorted(rows, key=lambda row: ("train", "val", "test").index(row[0]))
+
+
+def _exchange(ours: list[Picture], theirs: list[Picture]) -> None:
+    for undecidable in (False, True):
+        here = [i for i, p in enumerate(ours) if p.undecidable == undecidable][::2]
+        there = [i for i, p in enumerate(theirs) if p.undecidable == undecidable]
+        for i, j in zip(here, there, strict=False):
+            ours[i], theirs[j] = theirs[j], ours[i]
+
+
+def coop_csv(rows: Iterable[tuple[str, str]]) -> bytes:
+    """split_coop.csv of (split, file name) pairs."""
+    return text(["split,filename", *(f"{split},{name}" for split, name in rows)])
+
+
+def metadata_csv(folders: Sequence[str], names: Sequence[str]) -> bytes:
+    """metadata.csv, published with the CoOp splits: class index, folder, name."""
+    rows = zip(folders, names, strict=True)
+    return text(["idx,folder_name,class_name", *(f"{i},{f},{n}" for i, (f, n) in enumerate(rows))])

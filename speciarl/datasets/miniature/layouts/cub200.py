@@ -1,0 +1,48 @@
+"""CUB_200_2011.tgz: the folder, and attributes.txt beside it at the archive's root."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from speciarl.datasets.miniature.layouts import Picture, class_names, text, write_tar
+
+HAS_VAL = False
+
+
+def write(into: Path, pictures: Sequence[Picture]) -> None:
+    """Write the archive; folders and files differ in case, as in the original."""
+    names = class_names(pictures)
+    numbered = list(enumerate(pictures, start=1))
+    base = "CUB_200_2011"
+    write_tar(
+        into / "CUB_200_2011.tgz",
+        [
+            ("attributes.txt", text(["1 has_bill_shape::curved_(up_or_down)"])),
+            (f"{base}/README", text(["A rendered stand-in for CUB-200-2011."])),
+            (f"{base}/images.txt", text(f"{i} {_path(p)}" for i, p in numbered)),
+            (f"{base}/image_class_labels.txt", text(f"{i} {p.class_id + 1}" for i, p in numbered)),
+            (
+                f"{base}/train_test_split.txt",
+                text(f"{i} {int(p.split == 'train')}" for i, p in numbered),
+            ),
+            (
+                f"{base}/classes.txt",
+                text(f"{i} {_folder(i, name)}" for i, name in enumerate(names, start=1)),
+            ),
+            (
+                f"{base}/bounding_boxes.txt",
+                text(f"{i} 0.0 0.0 {p.size:.1f} {p.size:.1f}" for i, p in numbered),
+            ),
+            *((f"{base}/images/{_path(p)}", p.jpeg) for p in pictures),
+        ],
+    )
+
+
+def _folder(archive_id: int, name: str) -> str:
+    return f"{archive_id:03d}.{name.replace(' ', '_')}"
+
+
+def _path(picture: Picture) -> str:
+    archive_id = picture.class_id + 1
+    titled = "_".join(word.capitalize() for word in picture.class_name.split())
+    file_name = f"{titled}_{picture.number:04d}_{archive_id * 10_000 + picture.number}.jpg"
+    return f"{_folder(archive_id, picture.class_name)}/{file_name}"

@@ -1,0 +1,133 @@
+"""Renders a mirror of one benchmark: the files its source lists, in their true layout.
+
+The same arguments give the same bytes. A picture depends on the seed, its dataset, class,
+split and index alone, so that other counts leave it as it is.
+"""
+
+import hashlib
+import io
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
+from speciarl.datasets.miniature.layouts import (
+    MAX_PER_CLASS,
+    Picture,
+    cub200,
+    fgvc_aircraft,
+    flowers102,
+    food101,
+    oxford_pets,
+    stanford_cars,
+)
+from speciarl.datasets.miniature.render import render
+from speciarl.errors import ConfigError
+
+LAYOUTS: dict[str, ModuleType] = {
+    "cub200": cub200,
+    "fgvc_aircraft": fgvc_aircraft,
+    "flowers102": flowers102,
+    "food101": food101,
+    "oxford_pets": oxford_pets,
+    "stanford_cars": stanford_cars,
+}
+
+
+def render_mirror(
+    dataset: str,
+    into: Path,
+    *,
+    train_per_class: int,
+    test_per_class: int,
+    undecidable: float,
+    size: int,
+    seed: int,
+) -> None:
+    """Write a dataset's files and their SHA256SUMS into a folder, which is replaced.
+
+    Args:
+        dataset: one of `LAYOUTS`; its classes are those of the catalogue.
+        into: the dataset's folder of the mirror.
+        train_per_class: pictures of each class in the official train split.
+        test_per_class: the same for test; a val split, where there is one, gets half of it.
+        undecidable: share of the pictures of each class and split that show their group only.
+        size: edge of the square pictures in pixels.
+        seed: picks what varies between pictures.
+    """
+    if dataset not in LAYOUTS:
+        raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")
+    if not 0 <= undecidable <= 1:
+        raise ConfigError(f"undecidable: expected a share of 0 to 1, found {undecidable}")
+    counts = {"train": train_per_class, "test": test_per_class}
+    for split, count in counts.items():
+        if not 1 <= count <= MAX_PER_CLASS[split]:
+            raise ConfigError(
+                f"{split}_per_class: expected 1 to {MAX_PER_CLASS[split]}, found {count}"
+            )
+    if LAYOUTS[dataset].HAS_VAL:
+        counts["val"] = max(1, test_per_class // 2)
+
+    pictures = list(_pictures(dataset, counts, undecidable, size, seed))
+    part = into.with_name(f"{into.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    LAYOUTS[dataset].write(part, pictures)
+    _write_checksums(part)
+    shutil.rmtree(into, ignore_errors=True)
+    part.replace(into)
+
+
+def _pictures(
+    dataset: str, counts: dict[str, int], share: float, size: int, seed: int
+) -> Iterator[Picture]:
+    """Every picture, sorted by class, then train, val, test, then index."""
+    classes = sorted(catalogue()[dataset], key=lambda shown: shown.name)
+    for class_id, shown in enumerate(classes):
+        for split in ("train", "val", "test"):
+            for index in range(counts.get(split, 0)):
+                undecidable = _is_undecidable(index, share)
+                yield Picture(
+                    class_id=class_id,
+                    class_name=shown.name,
+                    group=shown.group,
+                    split=split,
+                    index=index,
+                    undecidable=undecidable,
+                    size=size,
+                    jpeg=_jpeg(shown, split, index, undecidable, size, seed),
+                )
+
+
+def _is_undecidable(index: int, share: float) -> bool:
+    """Spread evenly, so that the first n pictures hold round(share * n) undecidable ones."""
+
+    def among_first(n: int) -> int:
+        return math.floor(round(share * n, 9) + 0.5)
+
+    return among_first(index + 1) > among_first(index)
+
+
+def _jpeg(
+    shown: MiniatureClass, split: str, index: int, undecidable: bool, size: int, seed: int
+) -> bytes:
+    key = "\0".join((str(seed), shown.dataset, shown.name, split, str(index)))
+    rng = np.random.default_rng(
+        int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest())
+    )
+    buffer = io.BytesIO()
+    picture = render(shown, rng, undecidable=undecidable, size=size)
+    picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def _write_checksums(folder: Path) -> None:
+    listing = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+    )
+    (folder / "SHA256SUMS").write_text(listing)

@@ -1,0 +1,108 @@
+"""One reader per benchmark, and what they share: the manifest's schema and its index files.
+
+A reader is a module with `SPLIT_KINDS`, the split kinds that exist for the benchmark, and
+`read(root, split_kind)`, which reads the unpacked archives in `root` and returns a manifest
+whose `image` column is still relative to `root`. Readers trust no line of an index file: what
+they cannot read becomes a `DataError` that names the file and the line.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from speciarl.errors import DataError
+
+SCHEMA = {
+    "sample_id": pl.String,
+    "dataset": pl.String,
+    "split": pl.String,
+    "image": pl.String,
+    "class_id": pl.Int32,
+    "class_name": pl.String,
+}
+SPLITS = ("train", "val", "test")
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+Row = tuple[str, str, str, int, str]
+"""split, key (unique within the split), image, class id from 0, display name"""
+
+
+def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
+    """Manifest of a dataset; the sample id is DATASET/SPLIT/KEY."""
+    records = [
+        (f"{dataset}/{split}/{key}", dataset, split, image, class_id, class_name)
+        for split, key, image, class_id, class_name in rows
+    ]
+    return pl.DataFrame(records, schema=SCHEMA, orient="row")
+
+
+def require(path: Path) -> None:
+    """Raise a DataError unless the index file exists."""
+    if not path.is_file():
+        raise DataError(
+            f"{path}: index file is missing; delete its folder and download the dataset again"
+        )
+
+
+def lines(path: Path) -> list[str]:
+    """The non-empty lines of a text file, without the whitespace at their ends."""
+    require(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text ({error})") from None
+    found = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise DataError(f"{path}: expected at least one line, found an empty file")
+    return found
+
+
+def pairs(path: Path) -> list[tuple[str, str]]:
+    """The lines of a text file, each parted at its first space."""
+    parted = [line.partition(" ") for line in lines(path)]
+    for line, space, _ in parted:
+        if not space:
+            raise DataError(f"{path}: expected 'ID VALUE' on every line, found {line!r}")
+    return [(left, right) for left, _, right in parted]
+
+
+def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file that has at least the given columns."""
+    reader = csv.DictReader(lines(path))
+    if missing := set(columns) - set(reader.fieldnames or ()):
+        raise DataError(
+            f"{path}: expected the columns {', '.join(columns)}, "
+            f"found no {', '.join(sorted(missing))}"
+        )
+    rows = list(reader)
+    if any(row[column] is None for row in rows for column in columns):
+        raise DataError(f"{path}: a row has fewer fields than the header")
+    return rows
+
+
+def coop_split(root: Path) -> Iterator[tuple[str, str]]:
+    """(split, file name) of every row of the benchmark's split_coop.csv."""
+    path = root / "split_coop.csv"
+    for row in table(path, ("split", "filename")):
+        if row["split"] not in SPLITS:
+            raise DataError(f"{path}: expected one of {', '.join(SPLITS)}, found {row['split']!r}")
+        yield row["split"], row["filename"]
+
+
+def whole_number(text: str, path: Path) -> int:
+    """The number that a field of an index file must hold."""
+    if not (text.isascii() and text.isdigit()):
+        raise DataError(f"{path}: expected a number, found {text!r}")
+    return int(text)
+
+
+def look_up(key: Key, known: Mapping[Key, Value], path: Path) -> Value:
+    """The value of a key that an index file, `path`, should know."""
+    if key not in known:
+        raise DataError(f"{path}: no entry for {key!r}, expected one of {len(known)}")
+    return known[key]

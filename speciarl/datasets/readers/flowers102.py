@@ -1,0 +1,79 @@
+"""Flowers102: MATLAB files (official split) or tables (CoOp split) beside a folder of pictures.
+
+The official files number the classes and name none; the names stand in metadata.csv, which is
+published with the CoOp split.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import scipy.io
+
+from speciarl.datasets.readers import Row, coop_split, frame, look_up, require, table, whole_number
+from speciarl.errors import DataError
+
+SPLIT_KINDS = ("official", "coop")
+_OFFICIAL = {"train": "trnid", "val": "valid", "test": "tstid"}
+
+
+def read(root: Path, split_kind: str) -> pl.DataFrame:
+    """Manifest of the official split (setid.mat) or the CoOp split (split_coop.csv)."""
+    if split_kind == "official":
+        labels, members = _official_labels(root), _official_split(root)
+        source = root / "imagelabels.mat"
+    else:
+        source = root / "labels.csv"
+        labels = {
+            row["filename"]: whole_number(row["class_idx"], source)
+            for row in table(source, ("filename", "class_idx"))
+        }
+        members = coop_split(root)
+    return frame("flowers102", _rows(root, members, labels, source))
+
+
+def _rows(
+    root: Path, members: Iterator[tuple[str, str]], labels: dict[str, int], source: Path
+) -> Iterator[Row]:
+    metadata = root / "metadata.csv"
+    names = {
+        whole_number(row["idx"], metadata): row["class_name"]
+        for row in table(metadata, ("idx", "class_name"))
+    }
+    for split, file_name in members:
+        class_id = look_up(file_name, labels, source)
+        yield (
+            split,
+            Path(file_name).stem,
+            f"jpg/{file_name}",
+            class_id,
+            look_up(class_id, names, metadata),
+        )
+
+
+def _official_labels(root: Path) -> dict[str, int]:
+    labels = _variable(root / "imagelabels.mat", "labels")
+    return {f"image_{n:05d}.jpg": int(label) - 1 for n, label in enumerate(labels, start=1)}
+
+
+def _official_split(root: Path) -> Iterator[tuple[str, str]]:
+    for split, variable in _OFFICIAL.items():
+        for n in _variable(root / "setid.mat", variable):
+            yield split, f"image_{n:05d}.jpg"
+
+
+def _variable(path: Path, name: str) -> np.ndarray:
+    """One variable of a MATLAB file, flattened.
+
+    SciPy may crash on a damaged file, which is why only verified ones get here (fetch).
+    """
+    require(path)
+    try:
+        content = scipy.io.loadmat(path, variable_names=[name])
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: expected a MATLAB 5 file ({reason})") from None
+    if name not in content:
+        raise DataError(f"{path}: expected the variable {name!r}, which is not there")
+    return content[name].ravel()

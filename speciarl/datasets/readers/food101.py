@@ -1,0 +1,40 @@
+"""Food-101: `CLASS/ID` lists without extension (official) or split_coop.csv (CoOp)."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from speciarl.datasets.readers import coop_split, frame, lines, look_up
+
+SPLIT_KINDS = ("official", "coop")
+
+
+def read(root: Path, split_kind: str) -> pl.DataFrame:
+    """Manifest of the official or the CoOp split.
+
+    Classes are numbered in the order of their bytes, as the CoOp metadata does; classes.txt
+    itself has cheesecake before cheese_plate.
+    """
+    classes_txt = root / "food-101" / "meta" / "classes.txt"
+    class_ids = {name: index for index, name in enumerate(sorted(lines(classes_txt)))}
+    members = _official_split(root) if split_kind == "official" else coop_split(root)
+    return frame(
+        "food101",
+        (
+            (
+                split,
+                str(PurePosixPath(file_name).with_suffix("")),
+                f"food-101/images/{file_name}",
+                look_up(folder := file_name.partition("/")[0], class_ids, classes_txt),
+                folder.replace("_", " "),
+            )
+            for split, file_name in members
+        ),
+    )
+
+
+def _official_split(root: Path) -> Iterator[tuple[str, str]]:
+    for split in ("train", "test"):
+        for key in lines(root / "food-101" / "meta" / f"{split}.txt"):
+            yield split, f"{key}.jpg"

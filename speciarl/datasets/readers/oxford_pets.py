@@ -1,0 +1,55 @@
+"""Oxford-IIIT Pets: pictures in one flat folder, named `CLASS_NUMBER.jpg`.
+
+The folder also holds stray .mat files, and some .jpg files are PNG or GIF inside; neither
+matters here, since only listed names are used and pictures are opened by their content.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from speciarl.datasets.readers import coop_split, frame, lines, look_up, whole_number
+from speciarl.errors import DataError
+
+SPLIT_KINDS = ("official", "coop")
+_LISTS = {"train": "trainval.txt", "test": "test.txt"}
+
+
+def read(root: Path, split_kind: str) -> pl.DataFrame:
+    """Manifest of the official split (trainval is called train) or the CoOp split.
+
+    The CoOp file's folders (Abyssinian/Abyssinian_1.jpg) do not exist in the archive. Display
+    names are lower case throughout, cats too, although the archive capitalises those.
+    """
+    listed = list(_listed(root))
+    class_ids = {name: class_id for _, name, class_id in listed}
+    members = ((split, name) for split, name, _ in listed)
+    if split_kind == "coop":
+        members = ((split, PurePosixPath(name).stem) for split, name in coop_split(root))
+    return frame(
+        "oxford_pets",
+        (
+            (
+                split,
+                name,
+                f"images/{name}.jpg",
+                look_up(name, class_ids, root / "annotations"),
+                name.rpartition("_")[0].replace("_", " ").lower(),
+            )
+            for split, name in members
+        ),
+    )
+
+
+def _listed(root: Path) -> Iterator[tuple[str, str, int]]:
+    """(split, picture's name, class id from 0) of the official lists."""
+    for split, file_name in _LISTS.items():
+        path = root / "annotations" / file_name
+        for line in lines(path):
+            if line.startswith("#"):
+                continue
+            fields = line.split()
+            if len(fields) != 4:
+                raise DataError(f"{path}: expected 'NAME CLASS SPECIES BREED', found {line!r}")
+            yield split, fields[0], whole_number(fields[1], path) - 1

@@ -1,0 +1,110 @@
+"""data/sources.csv as typed rows: which files a dataset consists of, and where they come from.
+
+Columns: mirror (real, or miniature), dataset, file, role, urls (separated by one space, tried
+in order), size (bytes, empty where unknown), checksum. `file://` URLs are relative to the
+project root. A checksum is one of
+
+- `sha256:HEX` or `md5:HEX`;
+- `SHA256SUMS`, for file:// URLs: as listed in the SHA256SUMS published beside the file;
+- `unknown`: nobody has published one, so that only the size and the content can be checked.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from speciarl.errors import DataError
+
+COLUMNS = ["mirror", "dataset", "file", "role", "urls", "size", "checksum"]
+MIRRORS = ("miniature", "real")
+PUBLISHED = "SHA256SUMS"
+UNKNOWN = "unknown"
+_CHECKSUM = re.compile(rf"sha256:[0-9a-f]{{64}}|md5:[0-9a-f]{{32}}|{PUBLISHED}|{UNKNOWN}")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a dataset."""
+
+    mirror: str
+    dataset: str
+    file: str  # name in the dataset's raw folder
+    role: str  # what it holds, for the reader of the table
+    urls: tuple[str, ...]
+    size: int | None  # bytes
+    checksum: str  # see the module's docstring
+
+    @property
+    def name(self) -> str:
+        """How messages call the file."""
+        return f"{self.dataset}/{self.file}"
+
+
+def read_sources(path: Path, mirror: str, dataset: str) -> list[Source]:
+    """The files of a dataset at a mirror, in the table's order.
+
+    Raises:
+        DataError: no such mirror or dataset, or a table that is missing or malformed.
+    """
+    if mirror not in MIRRORS:
+        raise DataError(f"mirror {mirror!r} is unknown; expected one of {', '.join(MIRRORS)}")
+    there = [source for source in _read_table(path) if source.mirror == mirror]
+    found = [source for source in there if source.dataset == dataset]
+    if not found:
+        known = ", ".join(sorted({source.dataset for source in there}))
+        raise DataError(
+            f"dataset {dataset!r} is not at the {mirror} mirror of {path}; expected one of {known}"
+        )
+    return found
+
+
+def _read_table(path: Path) -> list[Source]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != COLUMNS:
+                raise DataError(
+                    f"{path}: expected the columns {','.join(COLUMNS)}, found {reader.fieldnames}"
+                )
+            sources = [_parse(row, f"{path}:{reader.line_num}") for row in reader]
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; it belongs to the repository: restore it") from None
+    keys = [(source.mirror, source.name) for source in sources]
+    if repeated := {key for key in keys if keys.count(key) > 1}:
+        raise DataError(f"{path}: expected every file once, found {sorted(repeated)} repeated")
+    return sources
+
+
+def _parse(row: dict[str, str], where: str) -> Source:
+    if None in row or None in row.values():
+        raise DataError(f"{where}: expected {len(COLUMNS)} fields")
+    urls = tuple(row["urls"].split(" "))
+    size = row["size"]
+    if row["mirror"] not in MIRRORS:
+        raise DataError(f"{where}: expected the mirror miniature or real, found {row['mirror']!r}")
+    for column in ("dataset", "file"):
+        if not _FILE.fullmatch(row[column]):
+            raise DataError(f"{where}: expected a plain name as {column}, found {row[column]!r}")
+    for url in urls:
+        if not url.startswith(("https://", "http://", "file://")):
+            raise DataError(f"{where}: expected http(s):// or file:// URLs, found {url!r}")
+    if size and not (size.isascii() and size.isdigit()):
+        raise DataError(f"{where}: expected a size in bytes or nothing, found {size!r}")
+    if not _CHECKSUM.fullmatch(row["checksum"]):
+        raise DataError(
+            f"{where}: expected the checksum sha256:HEX, md5:HEX, {PUBLISHED} or {UNKNOWN}, "
+            f"found {row['checksum']!r}"
+        )
+    if row["checksum"] == PUBLISHED and not all(url.startswith("file://") for url in urls):
+        raise DataError(f"{where}: the checksum {PUBLISHED} is for file:// URLs only")
+    return Source(
+        mirror=row["mirror"],
+        dataset=row["dataset"],
+        file=row["file"],
+        role=row["role"],
+        urls=urls,
+        size=int(size) if size else None,
+        checksum=row["checksum"],
+    )

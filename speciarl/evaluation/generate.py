@@ -1,0 +1,75 @@
+"""Generates completions for pictures with transformers, in batches, greedy or sampled."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from speciarl.policy.prompts import load_prompt, messages
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How completions are drawn: greedy for `rollouts` 1 and `temperature` 0, else sampled."""
+
+    rollouts: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 2048
+    batch_size: int = 64  # sequences generated together
+    seed: int = 0
+
+
+def generate(
+    model,
+    processor,
+    pictures: Sequence[Callable[[], Image.Image]],
+    prompt: str,
+    decoding: Decoding,
+) -> Iterator[list[str]]:
+    """Yield, picture by picture in order, the `rollouts` completions of each.
+
+    Args:
+        model: a Qwen2.5-VL in evaluation mode, with or without adapters.
+        processor: its processor.
+        pictures: functions that open one RGB picture each, called when its turn comes.
+        prompt: name of the prompt put with every picture.
+        decoding: sampling settings; the same seed draws the same completions.
+    """
+    text = processor.apply_chat_template(
+        messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False
+    )
+    together = max(1, decoding.batch_size // decoding.rollouts)
+    torch.manual_seed(decoding.seed)
+    sampling = (
+        {
+            "do_sample": True,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "top_k": 0,
+        }
+        if decoding.temperature
+        else {"do_sample": False}
+    )
+    for start in range(0, len(pictures), together):
+        batch = [open_one() for open_one in pictures[start : start + together]]
+        inputs = processor(
+            images=batch,
+            text=[text] * len(batch),
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+        ).to(model.device)
+        with torch.inference_mode():
+            output = model.generate(
+                **inputs,
+                **sampling,
+                num_return_sequences=decoding.rollouts,
+                max_new_tokens=decoding.max_new_tokens,
+            )
+        completions = processor.batch_decode(
+            output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        for i in range(len(batch)):
+            yield completions[i * decoding.rollouts : (i + 1) * decoding.rollouts]

@@ -1,0 +1,112 @@
+"""Answers of a policy to the pictures of a manifest, one row per rollout."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from speciarl.config import Evaluation, Run
+from speciarl.datasets.images import open_image
+from speciarl.evaluation.generate import Decoding, generate
+from speciarl.files import content_hash, write_parquet
+from speciarl.policy.loading import load_policy
+from speciarl.text import extract_answer
+
+
+def predict(
+    model,
+    processor,
+    samples: pl.DataFrame,
+    open_image: Callable[[str], Image.Image],
+    prompt: str,
+    decoding: Decoding,
+) -> pl.DataFrame:
+    """One row per sample and rollout; an output without a parsable answer keeps its row.
+
+    Args:
+        samples: rows of a manifest.
+        open_image: opens the picture that a manifest's `image` refers to.
+
+    Returns:
+        sample_id, dataset, class_name, rollout, completion, answer (null where unparsable),
+        sorted by sample_id and rollout.
+    """
+    samples = samples.sort("sample_id")
+    pictures = [lambda r=reference: open_image(r) for reference in samples["image"]]
+    completions = generate(model, processor, pictures, prompt, decoding)
+    rows = [
+        (*sample, rollout, text, extract_answer(text))
+        for sample, texts in tqdm(
+            zip(
+                samples.select("sample_id", "dataset", "class_name").iter_rows(),
+                completions,
+                strict=True,
+            ),
+            total=samples.height,
+            desc=f"predict {samples['dataset'][0]}",
+            unit="picture",
+            mininterval=5,
+        )
+        for rollout, text in enumerate(texts)
+    ]
+    return pl.DataFrame(
+        rows,
+        orient="row",
+        schema={
+            "sample_id": pl.String, "dataset": pl.String, "class_name": pl.String,
+            "rollout": pl.Int32, "completion": pl.String, "answer": pl.String,
+        },
+    )  # fmt: skip
+
+
+def decoding_of(run: Run, settings: Evaluation) -> Decoding:
+    """Greedy for one answer a picture; sampled where the best of several counts."""
+    return Decoding(
+        rollouts=run.best_of,
+        temperature=settings.temperature if run.best_of > 1 else 0.0,
+        top_p=settings.top_p,
+        max_new_tokens=settings.max_new_tokens,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+
+
+def predict_datasets(
+    base: Path,
+    adapter: Path,
+    manifests: Sequence[Path],
+    outputs: Sequence[Path],
+    *,
+    run: Run,
+    settings: Evaluation,
+    images: Path,
+    work: Path,
+    threads: int,
+) -> None:
+    """Answer the test split of every manifest; the model is loaded once.
+
+    A finished dataset is kept under `work`, named by all it depends on, and taken from there when
+    an interrupted start is repeated.
+    """
+    torch.set_num_threads(threads)
+    model, processor = load_policy(base, adapter)
+    settled = content_hash([base, adapter], run.model_dump(), settings.model_dump())
+    finished = []
+    for path in manifests:
+        kept = work / f"{path.stem}-{settled}-{content_hash([path])}.parquet"
+        finished.append(kept)
+        if kept.exists():
+            continue
+        samples = pl.read_parquet(path).filter(split="test")
+        answers = predict(
+            model, processor, samples, lambda reference: open_image(reference, images),
+            run.prompt, decoding_of(run, settings),
+        )  # fmt: skip
+        write_parquet(answers, kept)
+    for kept, output in zip(finished, outputs, strict=True):
+        kept.replace(output)
+    shutil.rmtree(work)

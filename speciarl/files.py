@@ -1,0 +1,62 @@
+"""Files that are whole or absent: written beside their place, then renamed into it."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write to; it becomes `path` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill; it replaces `path` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        partial.chmod(0o755)
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_parquet(table: pl.DataFrame, path: Path) -> None:
+    with whole_file(path) as partial:
+        table.write_parquet(partial, compression="zstd")
+
+
+def write_json(value: object, path: Path) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def content_hash(paths: Iterable[Path], *values: object) -> str:
+    """Hash of the bytes of files (folders: of all files in them) and of plain JSON values."""
+    digest = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8)
+    for path in paths:
+        below = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for one in below:
+            if one.name == ".snakemake_timestamp":
+                continue
+            digest.update(str(one.relative_to(path.parent)).encode())
+            with one.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "blake2b").digest())
+    return digest.hexdigest()

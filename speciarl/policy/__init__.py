@@ -1,0 +1,1 @@
+"""The policy: model and processor, prompts, and the miniature that the pipeline trains."""

@@ -1,0 +1,60 @@
+"""The base policy of all runs: a model directory of one's own, or the miniature, trained here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from speciarl.config import Policy
+from speciarl.errors import DataError
+from speciarl.policy.loading import load_model, load_processor
+
+
+def build_policy(
+    into: Path,
+    settings: Mapping[str, object],
+    *,
+    image_size: int,
+    undecidable: float,
+    threads: int,
+) -> None:
+    """Fill `into` with the base policy.
+
+    Args:
+        settings: the `policy` section.
+        image_size: edge of the miniature's pictures in pixels.
+        undecidable: share of them whose class cannot be seen.
+        threads: processor threads to train with.
+    """
+    policy = Policy(**settings)
+    torch.set_num_threads(threads)
+    if policy.source == "directory":
+        link_model(Path(policy.path), into)
+        return
+    from speciarl.policy.miniature.pretraining import pretrain
+
+    pretrain(
+        into,
+        image_size=image_size,
+        undecidable=undecidable,
+        pictures_per_class=policy.pictures_per_class,
+        knowing_steps=policy.knowing_steps,
+        habit_steps=policy.habit_steps,
+        batch_size=policy.batch_size,
+        peak_learning_rate=policy.learning_rate,
+        seed=policy.seed,
+    )
+
+
+def link_model(source: Path, into: Path) -> None:
+    """Link every file of a model directory into `into`, after checking that it can be loaded.
+
+    Raises:
+        DataError: there is no such directory, or it holds no policy.
+    """
+    if not source.is_dir():
+        raise DataError(f"policy.path {source} is not a directory: put a Qwen2.5-VL there")
+    load_model(source)
+    load_processor(source)
+    for path in sorted(source.iterdir()):
+        (into / path.name).symlink_to(path.resolve())

@@ -1,0 +1,78 @@
+"""Model directories: load a policy with its processor, with or without torchvision."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessorPil,
+)
+
+from speciarl.errors import DataError
+
+
+class ImageOnlyProcessor(Qwen2_5_VLProcessor):
+    """Qwen2.5-VL's processor without its video part, which cannot exist without torchvision.
+
+    Pictures are all that the task needs (transformers#48558).
+    """
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return ["image_processor", "tokenizer"]
+
+    def __init__(self, image_processor=None, tokenizer=None, chat_template=None, **kwargs):
+        super().__init__(image_processor, tokenizer, chat_template=chat_template, **kwargs)
+
+
+def load_processor(directory: Path) -> Qwen2_5_VLProcessor:
+    """The processor of a model directory: the stock one where torchvision is installed."""
+    if importlib.util.find_spec("torchvision"):
+        return AutoProcessor.from_pretrained(directory, local_files_only=True)
+    template = directory / "chat_template.jinja"
+    return ImageOnlyProcessor(
+        Qwen2VLImageProcessorPil.from_pretrained(directory, local_files_only=True),
+        PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True),
+        chat_template=template.read_text() if template.is_file() else None,
+    )
+
+
+def load_model(
+    directory: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> Qwen2_5_VLForConditionalGeneration:
+    """The model of a directory, in evaluation mode.
+
+    Raises:
+        DataError: the directory holds no Qwen2.5-VL.
+    """
+    config = directory / "config.json"
+    if not config.is_file():
+        raise DataError(
+            f"{directory} holds no model: put a Qwen2.5-VL directory there or set policy.path"
+        )
+    kind = json.loads(config.read_text()).get("model_type")
+    if kind != "qwen2_5_vl":
+        raise DataError(f"{directory} holds a {kind!r} model, expected 'qwen2_5_vl'")
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        directory, dtype=dtype, local_files_only=True
+    )
+    return model.to(device).eval()
+
+
+def load_policy(base: Path, run: Path):
+    """Model and processor of a run: the base, with the adapters of `run` where it has any."""
+    on_gpu = torch.cuda.is_available()
+    model = load_model(
+        base,
+        dtype=torch.bfloat16 if on_gpu else torch.float32,
+        device="cuda" if on_gpu else "cpu",
+    )
+    if (run / "adapter_config.json").is_file():
+        model = PeftModel.from_pretrained(model, run).merge_and_unload().eval()
+    return model, load_processor(base)

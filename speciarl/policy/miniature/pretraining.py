@@ -1,0 +1,154 @@
+"""Trains the miniature policy from scratch on the curriculum."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from speciarl.datasets.miniature.catalogue import MiniatureClass
+from speciarl.datasets.miniature.render import render
+from speciarl.policy.miniature.architecture import (
+    END_OF_TURN,
+    build_model,
+    build_processor,
+    build_tokenizer,
+)
+from speciarl.policy.miniature.curriculum import (
+    HABITS,
+    HABITS_UNSEEN,
+    KNOWING,
+    PROMPTS,
+    Lesson,
+    all_classes,
+    all_texts,
+    draw_lessons,
+)
+from speciarl.policy.prompts import load_prompt, messages
+
+WARMUP = 0.05  # share of the steps
+
+
+class LessonEncoder:
+    """Turns lessons into model inputs; pictures are processed once and kept."""
+
+    def __init__(self, processor, pictures: list) -> None:
+        encoded = processor.image_processor(pictures, return_tensors="pt")
+        self.patches = encoded["pixel_values"].view(
+            len(pictures), -1, encoded["pixel_values"].shape[1]
+        )
+        self.grid = encoded["image_grid_thw"]
+        self.tokenizer = processor.tokenizer
+        self.image_token = processor.image_token_id
+        self.prefixes = {
+            name: processor(
+                images=[pictures[0]],
+                text=[
+                    processor.apply_chat_template(
+                        messages(load_prompt(name)), add_generation_prompt=True, tokenize=False
+                    )
+                ],
+            )["input_ids"][0]
+            for name in PROMPTS
+        }
+
+    def __call__(self, lessons: list[Lesson]) -> dict[str, torch.Tensor]:
+        """Inputs of one batch, right padded, with the loss on the completions only."""
+        rows, labels = [], []
+        for lesson in lessons:
+            prefix = list(self.prefixes[lesson.prompt])
+            target = self.tokenizer(lesson.completion + END_OF_TURN)["input_ids"]
+            rows.append(torch.tensor(prefix + target))
+            labels.append(torch.tensor([-100] * len(prefix) + target))
+        pad = self.tokenizer.pad_token_id
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
+        pictures = torch.tensor([lesson.picture for lesson in lessons])
+        return {
+            "input_ids": ids,
+            "attention_mask": (ids != pad).long(),
+            "mm_token_type_ids": (ids == self.image_token).long(),
+            "labels": torch.nn.utils.rnn.pad_sequence(labels, True, -100),
+            "pixel_values": self.patches[pictures].flatten(0, 1),
+            "image_grid_thw": self.grid[pictures],
+        }
+
+
+def draw_pictures(
+    classes: list[MiniatureClass], per_class: int, undecidable: float, size: int, seed: int
+) -> tuple[list, list[tuple[MiniatureClass, ...]]]:
+    """Pictures of every class, and the classes that each may show; none is in an archive."""
+    pictures, candidates = [], []
+    for number, one in enumerate(classes):
+        rng = np.random.default_rng([seed, number])
+        for index in range(per_class):
+            blurred = index < round(undecidable * per_class)
+            pictures.append(render(one, rng, undecidable=blurred, size=size))
+            candidates.append(
+                tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
+                if blurred
+                else (one,)
+            )
+    return pictures, candidates
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    warmup = max(1, round(WARMUP * steps))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def pretrain(
+    into: Path,
+    *,
+    image_size: int,
+    undecidable: float,
+    pictures_per_class: int,
+    knowing_steps: int,
+    habit_steps: int,
+    batch_size: int,
+    peak_learning_rate: float,
+    seed: int,
+    on_step: Callable[[int, float], None] | None = None,
+) -> None:
+    """Build, train and save the miniature policy.
+
+    Args:
+        into: directory to write model and processor to.
+        image_size: edge of the pictures in pixels.
+        undecidable: share of the pictures without a visible marking.
+        pictures_per_class: distinct pictures a class to learn from.
+        knowing_steps: optimiser steps on specific names.
+        habit_steps: optimiser steps on answers of mixed levels.
+        batch_size: lessons a step.
+        peak_learning_rate: of AdamW, after warm-up.
+        seed: of weights, pictures and lessons.
+        on_step: called with (step, loss) after each step.
+    """
+    tokenizer = build_tokenizer(all_texts())
+    processor = build_processor(tokenizer, image_size)
+    model = build_model(tokenizer, seed).train()
+    pictures, candidates = draw_pictures(
+        all_classes(), pictures_per_class, undecidable, image_size, seed
+    )
+    encode = LessonEncoder(processor, pictures)
+    rng = np.random.default_rng(seed)
+    steps = knowing_steps + habit_steps
+    optimiser = torch.optim.AdamW(model.parameters(), lr=peak_learning_rate, weight_decay=0.01)
+    for step in tqdm(range(steps), desc="miniature policy", unit="step", mininterval=5):
+        shares = (KNOWING, KNOWING) if step < knowing_steps else (HABITS, HABITS_UNSEEN)
+        batch = encode(draw_lessons(candidates, *shares, batch_size, rng))
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, steps, peak_learning_rate)
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        if on_step:
+            on_step(step, loss.item())
+    model.save_pretrained(into)
+    processor.save_pretrained(into)

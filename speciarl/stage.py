@@ -1,0 +1,38 @@
+"""What every stage script shares: its log file, and one line for an expected failure."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from speciarl.errors import SpeciaRLError
+
+
+@contextmanager
+def stage(log_file: str) -> Iterator[None]:
+    """Run a stage with everything it prints in its log.
+
+    An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
+    leaves its traceback in the log and its last line on the terminal.
+    """
+    terminal = sys.stderr
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    with Path(log_file).open("w", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        logging.basicConfig(
+            stream=log, level=logging.INFO, format="%(asctime)s %(message)s", force=True
+        )
+        try:
+            yield
+        except SpeciaRLError as error:
+            print(error, file=log)
+            print(f"error: {error}", file=terminal)
+            sys.exit(1)
+        except Exception as error:
+            traceback.print_exc(file=log)
+            print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
+            sys.exit(1)
+        finally:
+            sys.stdout, sys.stderr = sys.__stdout__, terminal

@@ -1,0 +1,1 @@
+"""Training runs: GRPO through TRL on cached verdicts, and the supervised baseline."""

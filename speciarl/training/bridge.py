@@ -1,0 +1,130 @@
+"""From TRL's completions to rewards: group by row, look up verdicts, reward each group.
+
+TRL calls the reward function with its own process's slice of a generation batch. A group must
+lie on one process (see `grpo.check_groups`). The first process looks up, asks and writes for
+all; the others get the verdicts from it, and a fault there is raised on every process alike.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from accelerate.utils import broadcast_object_list, gather_object
+
+from speciarl.errors import SpeciaRLError, TrainingError
+from speciarl.judging import CachedVerifier, Lookups
+from speciarl.rewards import Reward
+from speciarl.text import extract_answer, normalise
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+COUNTS = tuple(v.name.lower() for v in Verdict)
+
+
+def group_rewards(
+    rows: Sequence[int],
+    pairs: Sequence[Pair | None],
+    judgements: dict[Pair, Judgement],
+    reward: Reward,
+) -> list[float | None]:
+    """One reward per rollout.
+
+    Args:
+        rows: the row of each rollout; rollouts of one row are one group.
+        pairs: what was judged, None for an output without a parsable answer.
+        judgements: of every pair.
+        reward: of one group's verdicts.
+
+    Returns:
+        Rewards in order; None for every rollout of a group in which the verifier failed, which
+        takes the group out of the update.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        groups[row].append(place)
+    rewards: list[float | None] = [None] * len(rows)
+    for places in groups.values():
+        judged = [judgements[pairs[i]] if pairs[i] else None for i in places]
+        if any(j is not None and j.verdict is None for j in judged):
+            continue
+        verdicts = [j and j.verdict for j in judged]
+        for place, value in zip(places, reward(verdicts), strict=True):
+            rewards[place] = value
+    return rewards
+
+
+class RewardBridge:
+    """The reward function given to TRL; keeps one row of counts per generation batch.
+
+    Args:
+        source: cached verifier; used on the first process only, None on the others.
+        reward: of one group's verdicts.
+        max_failures: share of the lookups without a verdict above which the run stops.
+        processes: how many processes train together.
+    """
+
+    __name__ = "specificity"  # TRL names its logs after the function
+
+    def __init__(
+        self, source: CachedVerifier | None, reward: Reward, max_failures: float, processes: int = 1
+    ) -> None:
+        self.source = source
+        self.reward = reward
+        self.max_failures = max_failures
+        self.processes = processes
+        self.rows: list[dict] = []
+
+    def __call__(
+        self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
+    ) -> list[float | None]:
+        answers = [extract_answer(turns[0]["content"]) for turns in completions]
+        pairs = [
+            None if answer is None else Pair(name, normalise(answer))
+            for name, answer in zip(class_name, answers, strict=True)
+        ]
+        everyone = gather_object(pairs) if self.processes > 1 else pairs
+        judgements, counts = self._verdicts([pair for pair in everyone if pair])
+        rewards = group_rewards(row, pairs, judgements, self.reward)
+        all_rewards = gather_object(rewards) if self.processes > 1 else rewards
+        self._note(trainer_state.global_step, everyone, judgements, all_rewards, counts)
+        return rewards
+
+    def _verdicts(self, pairs: list[Pair]) -> tuple[dict[Pair, Judgement], Lookups]:
+        outcome: list = [None]
+        if self.source is not None:
+            try:
+                judged, counts = self.source.judge(pairs)
+                outcome = [(dict(zip(pairs, judged, strict=True)), counts)]
+            except SpeciaRLError as error:
+                outcome = [error]
+        if self.processes > 1:
+            broadcast_object_list(outcome)
+        if isinstance(outcome[0], SpeciaRLError):
+            raise outcome[0]
+        return outcome[0]
+
+    def _note(self, step, pairs, judgements, rewards, counts: Lookups) -> None:
+        verdicts = [judgements[pair].verdict if pair else None for pair in pairs]
+        tally = Counter(v.name.lower() for v in verdicts if v)
+        given = [value for value in rewards if value is not None]
+        self.rows.append(
+            {
+                "step": step,
+                "reward": sum(given) / len(given) if given else None,
+                **{name: tally[name] for name in COUNTS},
+                "unparsable": sum(pair is None for pair in pairs),
+                "failed": counts.failures,
+                "hits": counts.hits,
+                "misses": counts.misses,
+            }
+        )
+        if self.source is not None:
+            self.source.cache.note_lookup(step=step, **asdict(counts))
+        looked_up = sum(r["hits"] + r["misses"] for r in self.rows)
+        failed = sum(r["failed"] for r in self.rows)
+        if failed > self.max_failures * looked_up:
+            raise TrainingError(
+                f"{failed} of {looked_up} answers have no verdict, more than "
+                f"max_failures {self.max_failures}: see that the verifier can be reached, then "
+                "start again, verdicts and checkpoints are kept"
+            )

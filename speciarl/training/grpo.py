@@ -1,0 +1,219 @@
+"""Group relative policy optimisation of a policy on specificity, through TRL."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from PIL import Image
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from speciarl.config import Grpo, Lora
+from speciarl.errors import TrainingError
+from speciarl.policy.prompts import load_prompt
+from speciarl.training.bridge import RewardBridge
+from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
+from speciarl.training.schedule import flatten_epochs
+from speciarl.verifiers.base import Pair
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How one generation batch is cut into TRL's steps (facts: design of TRL 1.16)."""
+
+    per_device: int
+    steps_per_generation: int
+    gradient_accumulation: int
+
+
+def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
+    """Cut `prompts_per_generation` x `rollouts` completions over processes, micro-batches, updates.
+
+    Raises:
+        TrainingError: the numbers do not divide, or a group would be split over processes, which
+            would make group-relative rewards silently wrong.
+    """
+    completions = settings.prompts_per_generation * rollouts
+    if settings.prompts_per_generation % processes:
+        raise TrainingError(
+            f"grpo.prompts_per_generation {settings.prompts_per_generation} does not divide over "
+            f"{processes} processes: a group of rollouts must not be split, choose a multiple"
+        )
+    local = completions // processes
+    micro = min(settings.micro_batch, local)
+    if local % (micro * settings.updates_per_generation):
+        raise TrainingError(
+            f"grpo.micro_batch {micro} x updates_per_generation "
+            f"{settings.updates_per_generation} does not divide the {local} completions that "
+            "each process has per generation: choose divisors"
+        )
+    steps = local // micro
+    return BatchPlan(micro, steps, steps // settings.updates_per_generation)
+
+
+def lora_config(settings: Lora) -> LoraConfig:
+    """Adapters on every linear layer of the language model, none on the visual tower."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        exclude_modules=".*visual.*",
+    )
+
+
+def trl_config(
+    settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path
+) -> GRPOConfig:
+    """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    on_gpu = torch.cuda.is_available()
+    return GRPOConfig(
+        output_dir=str(work),
+        seed=seed,
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
+        gradient_checkpointing=on_gpu,
+        per_device_train_batch_size=plan.per_device,
+        steps_per_generation=plan.steps_per_generation,
+        gradient_accumulation_steps=plan.gradient_accumulation,
+        num_generations=rollouts,
+        num_train_epochs=1,
+        shuffle_dataset=False,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        beta=settings.kl,
+        use_bias_correction_kl=False,
+        epsilon=settings.clip,
+        epsilon_high=settings.clip_high,
+        delta=settings.dual_clip,
+        loss_type=settings.loss,
+        scale_rewards=settings.scale_rewards,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=0,
+        max_completion_length=settings.max_new_tokens,
+        save_strategy="steps",
+        save_steps=settings.checkpoint_every * settings.updates_per_generation,
+        save_total_limit=2,
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+def training_data(
+    samples: pl.DataFrame, prompt: str, open_image: Callable[[str], Image.Image]
+) -> Dataset:
+    """The flattened schedule as a dataset that opens each picture when it is needed."""
+    question = [{"role": "user", "content": load_prompt(prompt)}]
+
+    def with_pictures(batch: dict) -> dict:
+        pictures = [open_image(reference) for reference in batch["reference"]]
+        return {**batch, "prompt": [question] * len(pictures), "image": pictures}
+
+    columns = samples.select("row", "class_name", reference="image").to_dict(as_series=False)
+    return Dataset.from_dict(columns).with_transform(with_pictures)
+
+
+class LogGenerations(TrainerCallback):
+    """One line per generation batch: reward, the six counts, lookups."""
+
+    def __init__(self, bridge: RewardBridge, generations: int) -> None:
+        self.bridge = bridge
+        self.generations = generations
+        self.logged = len(bridge.rows)
+
+    def on_step_end(self, args, state, control, **_) -> None:
+        for number in range(self.logged, len(self.bridge.rows)):
+            counts = dict(self.bridge.rows[number])
+            counts.pop("step")
+            counts["reward"] = None if counts["reward"] is None else round(counts["reward"], 3)
+            text = " ".join(f"{name}={value}" for name, value in counts.items())
+            log.info("generation %d/%d %s", number + 1, self.generations, text)
+        self.logged = len(self.bridge.rows)
+
+
+def train_grpo(
+    model,
+    processor,
+    samples: pl.DataFrame,
+    open_image: Callable[[str], Image.Image],
+    bridge: RewardBridge,
+    *,
+    prompt: str,
+    rollouts: int,
+    settings: Grpo,
+    lora: Lora,
+    seed: int,
+    work: Path,
+    into: Path,
+) -> pl.DataFrame:
+    """Train adapters, resuming from `work` where an earlier start left a checkpoint.
+
+    Returns:
+        One row per generation: step, loss, kl, learning_rate, reward, the six counts, unparsable,
+        failed, hits, misses. The adapters are written to `into`.
+    """
+    plan = plan_batches(settings, rollouts, bridge.processes)
+    count = settings.generations * settings.prompts_per_generation
+    data = training_data(flatten_epochs(samples, count, seed), prompt, open_image)
+    resumed = latest_checkpoint(work)
+    if resumed:
+        checkpoint, progress = resumed
+        bridge.rows = progress["rows"]
+        if bridge.source:
+            bridge.source.remember(Pair(*pair) for pair in progress["met"])
+        log.info("going on from %s", checkpoint.name)
+    trainer = GRPOTrainer(
+        model=model,
+        processing_class=processor,
+        reward_funcs=bridge,
+        args=trl_config(settings, plan, rollouts=rollouts, seed=seed, work=work),
+        train_dataset=data,
+        peft_config=lora_config(lora),
+        callbacks=[
+            LogGenerations(bridge, settings.generations),
+            MarkComplete(
+                lambda: {
+                    "rows": bridge.rows,
+                    "met": sorted(bridge.source.met) if bridge.source else [],
+                }
+            ),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    trainer.save_model(str(into))
+    return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_generation)
+
+
+def metrics(rows: list[dict], history: list[dict], updates: int) -> pl.DataFrame:
+    """Counts per generation joined with the optimiser's own figures, averaged over its updates."""
+    learned = (
+        pl.DataFrame(
+            [
+                {
+                    "step": (entry["step"] - 1) // updates * updates,
+                    **{name: entry.get(name) for name in ("loss", "kl", "learning_rate")},
+                }
+                for entry in history
+                if "loss" in entry
+            ],
+            schema={
+                "step": pl.Int64, "loss": pl.Float64, "kl": pl.Float64, "learning_rate": pl.Float64
+            },
+        )
+        .group_by("step")
+        .mean()
+    )  # fmt: skip
+    counted = pl.DataFrame(rows, schema_overrides={"reward": pl.Float64})
+    return counted.join(learned, on="step", how="left").sort("step")

@@ -1,0 +1,121 @@
+"""One training run from its inputs to its outputs, whichever method it names."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+from accelerate import PartialState
+
+from speciarl.config import Grpo, Lora, Run, Sft, Verifier
+from speciarl.datasets.images import open_image
+from speciarl.files import content_hash, whole_folder, write_json, write_parquet
+from speciarl.judging import open_cached, verdict_table
+from speciarl.policy.loading import load_model, load_processor
+from speciarl.rewards import REWARDS
+from speciarl.training.bridge import COUNTS, RewardBridge
+from speciarl.training.grpo import train_grpo
+from speciarl.training.sft import train_sft
+from speciarl.verifiers.base import Judgement, Pair
+
+log = logging.getLogger(__name__)
+
+_COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
+METRICS = {
+    "step": pl.Int64,
+    **dict.fromkeys(("loss", "reward", "kl", "learning_rate"), pl.Float64),
+    **dict.fromkeys(_COUNTED, pl.Int64),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The sections that a training run reads."""
+
+    run: Run
+    grpo: Grpo
+    sft: Sft
+    lora: Lora
+    verifier: Verifier
+
+    @classmethod
+    def parse(cls, row: Mapping, *, grpo: Mapping, sft: Mapping, lora: Mapping, verifier: Mapping):
+        return cls(Run(**row), Grpo(**grpo), Sft(**sft), Lora(**lora), Verifier(**verifier))
+
+    def plain(self) -> dict:
+        return {name: part.model_dump() for name, part in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    base: Path
+    samples: pl.DataFrame
+    verdicts: Path
+    taxonomy: Path
+    facts: Path
+    images: Path
+    """What the manifest's references to pictures are relative to."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    model: Path
+    metrics: Path
+    verdicts: Path
+    work: Path
+    """Checkpoints of an unfinished run; removed at its end."""
+
+
+def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
+    """Train a run and write its adapters, metrics and the verdicts that it used.
+
+    A run of method `none` has no adapters and no rows, only the note of its settings.
+    """
+    torch.set_num_threads(threads)
+    key = content_hash(
+        [inputs.base, inputs.verdicts], settings.plain(), inputs.samples.hash_rows(0).to_list()
+    )
+    work = outputs.work / key
+    work.mkdir(parents=True, exist_ok=True)
+    with whole_folder(outputs.model) as into:
+        write_json(settings.run.model_dump(), into / "run.json")
+        rows, used = _by_method(name, settings, inputs, work, into)
+    columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
+    write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
+    write_parquet(verdict_table(used), outputs.verdicts)
+    shutil.rmtree(outputs.work)
+
+
+def _by_method(
+    name: str, settings: Settings, inputs: Inputs, work: Path, into: Path
+) -> tuple[pl.DataFrame, dict[Pair, Judgement]]:
+    run = settings.run
+    if run.method == "none":
+        return pl.DataFrame(schema=METRICS), {}
+    model = load_model(inputs.base).train()
+    processor = load_processor(inputs.base)
+    shared = {
+        "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
+    }  # fmt: skip
+
+    def picture(reference: str):
+        return open_image(reference, inputs.images)
+
+    if run.method == "sft":
+        rows = train_sft(model, processor, inputs.samples, picture, settings=settings.sft, **shared)
+        return rows, {}
+    state = PartialState()
+    source = None
+    if state.is_main_process:
+        source = open_cached(inputs.verdicts, inputs.taxonomy, inputs.facts, run=name)
+    bridge = RewardBridge(
+        source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
+    )
+    rows = train_grpo(
+        model, processor, inputs.samples, picture, bridge,
+        rollouts=run.rollouts, settings=settings.grpo, **shared,
+    )  # fmt: skip
+    return rows, source.met if source else {}

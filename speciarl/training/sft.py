@@ -1,0 +1,98 @@
+"""The supervised baseline: imitate the class name of every training picture, through TRL."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import torch
+from datasets import Dataset
+from PIL import Image
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from speciarl.config import Lora, Sft
+from speciarl.policy.prompts import load_prompt
+from speciarl.training.grpo import lora_config
+
+log = logging.getLogger(__name__)
+
+
+class LogSteps(TrainerCallback):
+    """One line per optimiser step."""
+
+    def on_log(self, args, state, control, logs=None, **_) -> None:
+        if logs and "loss" in logs:
+            log.info("step %d/%d loss=%s", state.global_step, state.max_steps, logs["loss"])
+
+
+def target(class_name: str) -> str:
+    """What the policy should write: the data has no reasoning to imitate, so that part is empty."""
+    return f"<think></think> <answer>{class_name}</answer>"
+
+
+def training_data(
+    samples: pl.DataFrame, prompt: str, open_image: Callable[[str], Image.Image]
+) -> Dataset:
+    """Prompt, completion and picture of every sample."""
+    question = [{"role": "user", "content": load_prompt(prompt)}]
+    return Dataset.from_list(
+        [
+            {
+                "prompt": question,
+                "completion": [{"role": "assistant", "content": target(sample["class_name"])}],
+                "images": [open_image(sample["image"])],
+            }
+            for sample in samples.iter_rows(named=True)
+        ]
+    )
+
+
+def train_sft(
+    model,
+    processor,
+    samples: pl.DataFrame,
+    open_image: Callable[[str], Image.Image],
+    *,
+    prompt: str,
+    settings: Sft,
+    lora: Lora,
+    seed: int,
+    work: Path,
+    into: Path,
+) -> pl.DataFrame:
+    """Train adapters; returns one row per optimiser step (step, loss, learning_rate)."""
+    on_gpu = torch.cuda.is_available()
+    trainer = SFTTrainer(
+        model=model,
+        processing_class=processor,
+        train_dataset=training_data(samples, prompt, open_image),
+        peft_config=lora_config(lora),
+        callbacks=[LogSteps()],
+        args=SFTConfig(
+            output_dir=str(work),
+            seed=seed,
+            use_cpu=not on_gpu,
+            bf16=on_gpu,
+            gradient_checkpointing=on_gpu,
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.micro_batch,
+            gradient_accumulation_steps=max(1, settings.batch_size // settings.micro_batch),
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="constant",
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            max_length=None,
+            logging_steps=1,
+            save_strategy="no",
+            disable_tqdm=True,
+            report_to="none",
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    trainer.save_model(str(into))
+    rows = [e for e in trainer.state.log_history if "loss" in e]
+    return pl.DataFrame(
+        [{name: entry.get(name) for name in ("step", "loss", "learning_rate")} for entry in rows]
+    )

@@ -1,0 +1,243 @@
+"""Readers: the real index files give the known counts, and faulty lines are named."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.io
+
+from speciarl.datasets.manifest import READERS, check_manifest
+from speciarl.errors import DataError
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+KINDS = [(name, kind) for name, reader in READERS.items() for kind in reader.SPLIT_KINDS]
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.exists(), reason="the reference data is not beside this checkout"
+)
+
+
+def display_names(dataset: str) -> list[str]:
+    with (SHARED / "classes" / f"{dataset}.csv").open(newline="") as file:
+        return [row["display_name"] for row in csv.DictReader(file)]
+
+
+# The real index files, written as the archives hold them. Pictures are not needed to read them.
+
+
+def write(folder: Path, **files: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    content = (SHARED / "splits" / path).read_bytes()
+    if path.endswith(".gz"):
+        content = gzip.decompress(content)
+    return list(csv.DictReader(content.decode().splitlines()))
+
+
+def write_cub200(raw: Path) -> None:
+    rows = rows_of("cub200_official.csv.gz")
+    write(
+        raw / "CUB_200_2011",
+        classes=(SHARED / "classes" / "cub_classes.txt").read_text().splitlines(),
+        images=[f"{r['image_id']} {r['path']}" for r in rows],
+        image_class_labels=[f"{r['image_id']} {r['class_id']}" for r in rows],
+        train_test_split=[f"{r['image_id']} {r['is_training_image']}" for r in rows],
+    )
+
+
+def write_fgvc_aircraft(raw: Path) -> None:
+    rows = rows_of("fgvc_aircraft_official.csv.gz")
+    lists = {
+        f"images_variant_{split}": [
+            f"{r['image_id']} {r['variant']}" for r in rows if r["split"] == split
+        ]
+        for split in ("train", "val", "test")
+    }
+    variants = (SHARED / "classes" / "fgvc_variants.txt").read_text().splitlines()
+    write(raw / "fgvc-aircraft-2013b" / "data", variants=variants, **lists)
+
+
+def write_flowers102(raw: Path) -> None:
+    raw.mkdir(parents=True)
+    rows = rows_of("flowers102_official_setid.csv.gz")
+    members = {split: [] for split in ("train", "val", "test")}
+    for row in rows:
+        members[row["split"]].append(int(row["filename"][6:11]))
+    labels = [int(r["class_idx"]) + 1 for r in sorted(rows, key=lambda r: r["filename"])]
+    scipy.io.savemat(raw / "imagelabels.mat", {"labels": np.array([labels], dtype=np.uint8)})
+    names = {"trnid": "train", "valid": "val", "tstid": "test"}
+    scipy.io.savemat(
+        raw / "setid.mat", {k: np.array([members[v]], dtype=np.uint16) for k, v in names.items()}
+    )
+    for name in ("labels", "metadata", "split_coop"):
+        (raw / f"{name}.csv").write_bytes(
+            (SHARED / "splits" / "flowers102" / f"{name}.csv").read_bytes()
+        )
+
+
+def write_food101(raw: Path) -> None:
+    rows = rows_of("food101_official.csv.gz")
+    keys = {
+        split: [r["filename"].removesuffix(".jpg") for r in rows if r["split"] == split]
+        for split in ("train", "test")
+    }
+    classes = sorted({r["filename"].partition("/")[0] for r in rows})
+    write(raw / "food-101" / "meta", classes=classes, **keys)
+    with gzip.open(SHARED / "splits" / "food101" / "split_coop.csv.gz") as file:
+        (raw / "split_coop.csv").write_bytes(file.read())
+
+
+def write_oxford_pets(raw: Path) -> None:
+    rows = rows_of("oxford_pets/split_coop.csv")
+    with (SHARED / "classes" / "oxford_pets.csv").open(newline="") as file:
+        ids = {row["raw_name"]: row["archive_id"] for row in csv.DictReader(file)}
+    names = [Path(r["filename"]).stem for r in rows if r["split"] != "test"]
+    write(
+        raw / "annotations",
+        trainval=[f"{name} {ids[name.rpartition('_')[0]]} 1 1" for name in sorted(names)],
+        test=(SHARED / "splits" / "oxford_pets_test_txt_rebuilt.txt").read_text().splitlines(),
+    )
+    (raw / "split_coop.csv").write_bytes(
+        (SHARED / "splits" / "oxford_pets" / "split_coop.csv").read_bytes()
+    )
+
+
+def write_stanford_cars(raw: Path) -> None:
+    """Labels of the original lists; the copy's row order is not known, and does not matter."""
+    raw.mkdir(parents=True)
+    rows = rows_of("stanford_cars/labels.csv")
+    label = {"names": display_names("stanford_cars"), "_type": "ClassLabel"}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"label": label}}})}
+    for split in ("train", "test"):
+        labels = [int(r["class_idx"]) for r in rows if r["filename"].startswith(split)]
+        for part, piece in enumerate((labels[:5000], labels[5000:])):
+            pl.DataFrame({"label": piece}).write_parquet(
+                raw / f"{split}-{part:05d}-of-00002.parquet", metadata=metadata
+            )
+
+
+WRITERS = {
+    "cub200": write_cub200,
+    "fgvc_aircraft": write_fgvc_aircraft,
+    "flowers102": write_flowers102,
+    "food101": write_food101,
+    "oxford_pets": write_oxford_pets,
+    "stanford_cars": write_stanford_cars,
+}
+
+
+@needs_shared
+@pytest.mark.parametrize(("dataset", "kind"), KINDS)
+def test_the_real_index_files_give_the_known_counts(
+    dataset: str, kind: str, tmp_path: Path
+) -> None:
+    WRITERS[dataset](tmp_path / dataset)
+    found = READERS[dataset].read(tmp_path / dataset, kind).sort("sample_id")
+    check_manifest(found, dataset)
+
+    names = display_names(dataset)
+    assert set(zip(found["class_id"], found["class_name"], strict=True)) == set(enumerate(names))
+    per_class = found.group_by("split", "class_id").len()
+    for row in rows_of("summary.csv"):
+        if (row["dataset"], row["split_kind"]) == (dataset, kind):
+            split = "train" if row["split"] == "trainval" else row["split"]
+            sizes = per_class.filter(pl.col("split") == split)["len"]
+            assert [sizes.sum(), len(sizes), sizes.min(), sizes.max()] == [
+                int(row[column]) for column in ("rows", "classes", "min_per_class", "max_per_class")
+            ]
+
+
+# What an index file may do wrong.
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("classes", "1", "classes.txt: expected 'ID VALUE' on every line, found '1'"),
+        ("classes", "x 001.Gull", "no entry for '1'"),
+        ("image_class_labels", "1 7", "classes.txt: no entry for '7', expected one of 1"),
+        ("image_class_labels", "2 1", "image_class_labels.txt: no entry for '1'"),
+        ("train_test_split", "1 2", "train_test_split.txt: no entry for '2', expected one of 2"),
+        ("images", "", "images.txt: expected at least one line"),
+    ],
+)
+def test_a_faulty_cub_line_is_named(name: str, line: str, message: str, tmp_path: Path) -> None:
+    files = {
+        "classes": ["1 001.Gull"],
+        "images": ["1 001.Gull/a.jpg"],
+        "image_class_labels": ["1 1"],
+        "train_test_split": ["1 1"],
+    }
+    write(tmp_path / "CUB_200_2011", **{**files, name: [line]})
+    with pytest.raises(DataError) as raised:
+        READERS["cub200"].read(tmp_path, "official")
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("split,name\n", "expected the columns split, filename, found no filename"),
+        ("split,filename\ntrain\n", "a row has fewer fields than the header"),
+        ("split,filename\ndev,gull/1.jpg\n", "expected one of train, val, test, found 'dev'"),
+        ("split,filename\ntrain,tern/1.jpg\n", "no entry for 'tern'"),
+    ],
+)
+def test_a_faulty_coop_split_is_named(content: str, message: str, tmp_path: Path) -> None:
+    write(tmp_path / "food-101" / "meta", classes=["gull"])
+    (tmp_path / "split_coop.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        READERS["food101"].read(tmp_path, "coop")
+
+
+def test_a_faulty_pets_line_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "annotations", trainval=["#Image CLASS-ID", "pug_1 1 2"], test=["pug_2 1 2 1"])
+    with pytest.raises(DataError, match="expected 'NAME CLASS SPECIES BREED', found 'pug_1 1 2'"):
+        READERS["oxford_pets"].read(tmp_path, "official")
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "annotations", trainval=["pug_1 1 2 1"])
+    (tmp_path / "annotations" / "test.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"test.txt: expected UTF-8 text"):
+        READERS["oxford_pets"].read(tmp_path, "official")
+
+
+def test_a_mat_file_of_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "imagelabels.mat").write_text("not MATLAB at all, but long enough to look at" * 9)
+    with pytest.raises(DataError, match=r"imagelabels.mat: expected a MATLAB 5 file"):
+        READERS["flowers102"].read(tmp_path, "official")
+    scipy.io.savemat(tmp_path / "imagelabels.mat", {"other": [1]})
+    with pytest.raises(DataError, match="expected the variable 'labels'"):
+        READERS["flowers102"].read(tmp_path, "official")
+
+
+def test_car_names_come_from_the_devkit_where_the_parquet_has_none(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        pl.DataFrame({"label": [1, 0]}).write_parquet(tmp_path / f"{split}-0.parquet")
+    with pytest.raises(DataError, match=r"train-0.parquet: expected class names.*cars_meta.mat"):
+        READERS["stanford_cars"].read(tmp_path, "official")
+
+    (tmp_path / "devkit").mkdir()
+    names = np.array([["AM General Hummer SUV 2000", "Acura RL Sedan 2012"]], dtype=object)
+    scipy.io.savemat(tmp_path / "devkit" / "cars_meta.mat", {"class_names": names})
+    found = READERS["stanford_cars"].read(tmp_path, "official")
+    assert found["class_name"].to_list()[:2] == names[0, ::-1].tolist()
+
+    pl.DataFrame({"label": [2]}).write_parquet(tmp_path / "test-0.parquet")
+    with pytest.raises(DataError, match=r"test-0.parquet#0: expected a label of 0 to 1, found 2"):
+        READERS["stanford_cars"].read(tmp_path, "official")
+
+
+def test_a_car_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train-0.parquet").write_text("<html>")
+    with pytest.raises(DataError, match=r"train-0.parquet: expected parquet.*download again"):
+        READERS["stanford_cars"].read(tmp_path, "official")

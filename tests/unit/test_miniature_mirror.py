@@ -1,0 +1,122 @@
+"""The miniature's archives: complete, reproducible, and stable under other counts."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from speciarl.datasets.miniature.catalogue import catalogue
+from speciarl.datasets.miniature.layouts import Picture, coop_split
+from speciarl.datasets.miniature.mirror import LAYOUTS, _is_undecidable, _pictures, render_mirror
+from speciarl.datasets.sources import read_sources
+from speciarl.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"train_per_class": 2, "test_per_class": 2, "undecidable": 0.5, "size": 28, "seed": 3}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def pictures(dataset: str, counts: dict[str, int], seed: int = 3) -> dict[tuple, Picture]:
+    drawn = _pictures(dataset, counts, share=0.4, size=28, seed=seed)
+    return {(p.class_name, p.split, p.index): p for p in drawn}
+
+
+def test_every_catalogued_dataset_has_a_layout() -> None:
+    assert set(LAYOUTS) == set(catalogue())
+
+
+@pytest.mark.parametrize("dataset", LAYOUTS)
+def test_the_files_are_those_of_the_sources_and_the_bytes_repeat(
+    dataset: str, tmp_path: Path
+) -> None:
+    render_mirror(dataset, tmp_path / "one", **SMALL)
+    render_mirror(dataset, tmp_path / "two", **SMALL)
+    one = contents(tmp_path / "one")
+    assert one == contents(tmp_path / "two")
+    for mirror in ("miniature", "real"):
+        listed = {s.file for s in read_sources(ROOT / "data" / "sources.csv", mirror, dataset)}
+        assert set(one) == listed | {"SHA256SUMS"}
+
+
+def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
+    render_mirror("cub200", tmp_path / "one", **SMALL)
+    render_mirror("cub200", tmp_path / "two", **{**SMALL, "seed": 4})
+    assert contents(tmp_path / "one") != contents(tmp_path / "two")
+
+
+def test_a_new_rendering_replaces_the_old_folder(tmp_path: Path) -> None:
+    (tmp_path / "cub200").mkdir()
+    (tmp_path / "cub200" / "stale").touch()
+    render_mirror("cub200", tmp_path / "cub200", **SMALL)
+    assert set(contents(tmp_path / "cub200")) == {"CUB_200_2011.tgz", "SHA256SUMS"}
+    assert [path.name for path in tmp_path.iterdir()] == ["cub200"]
+
+
+def test_other_counts_leave_a_picture_as_it_is() -> None:
+    few = pictures("flowers102", {"train": 2, "val": 1, "test": 1})
+    many = pictures("flowers102", {"train": 5, "test": 3, "val": 2})
+    assert few.items() <= {key: many[key] for key in few}.items()
+    assert len({p.jpeg for p in many.values()}) == len(many)
+
+
+@pytest.mark.parametrize(("count", "share", "expected"), [(8, 0.4, 3), (20, 0.4, 8), (5, 0, 0)])
+def test_undecidable_pictures_are_the_rounded_share(
+    count: int, share: float, expected: int
+) -> None:
+    assert sum(_is_undecidable(index, share) for index in range(count)) == expected
+
+
+def test_undecidable_pictures_are_spread_over_every_class() -> None:
+    drawn = pictures("cub200", {"train": 5})
+    for shown in catalogue()["cub200"]:
+        flags = [p.undecidable for p in drawn.values() if p.class_name == shown.name]
+        assert flags == [False, True, False, True, False]
+
+
+def test_the_coop_split_keeps_test_counts_and_decidability() -> None:
+    drawn = list(pictures("food101", {"train": 10, "test": 5}).values())
+    rows = coop_split(drawn, val_share=0.3, mixed=True)
+    assert sorted(id(p) for _, p in rows) == sorted(id(p) for p in drawn)
+    official = [(p.class_name, p.undecidable) for p in drawn if p.split == "test"]
+    test = [p for split, p in rows if split == "test"]
+    assert sorted(official) == sorted((p.class_name, p.undecidable) for p in test)
+    assert {p.split for p in test} == {"train", "test"}
+
+
+def test_pets_archives_are_plain_tars_with_the_original_oddities(tmp_path: Path) -> None:
+    render_mirror("oxford_pets", tmp_path / "pets", **SMALL)
+    with tarfile.open(tmp_path / "pets" / "images.tar.gz", "r:") as tar:
+        names = tar.getnames()
+        odd = tar.extractfile("images/american_bulldog_1.jpg").read()
+        owners = {(m.mtime, m.uid, m.gid) for m in tar}
+    assert "._images" in names
+    assert any(name.endswith(".mat") for name in names)
+    with Image.open(io.BytesIO(odd)) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGBA")
+    assert owners == {(0, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"undecidable": 1.5}, "undecidable: expected a share of 0 to 1, found 1.5"),
+        ({"train_per_class": 0}, "train_per_class: expected 1 to 4000, found 0"),
+        ({"test_per_class": 4000}, "test_per_class: expected 1 to 3999, found 4000"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(
+    changed: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        render_mirror("cub200", tmp_path / "cub200", **{**SMALL, **changed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'mnist' is unknown; expected one of cub200"):
+        render_mirror("mnist", tmp_path, **SMALL)

@@ -1,0 +1,48 @@
+# What every rule file uses: checked parameters, names to expand over, processors that exist.
+import os
+import sys
+
+import speciarl.config
+import speciarl.errors
+
+try:
+    PARAMS = speciarl.config.parse(config)
+except speciarl.errors.ConfigError as error:
+    print(f"error: {error}", file=sys.stderr)
+    os._exit(2)  # a raised error would reach the terminal as a traceback
+
+DATASETS = list(PARAMS.datasets.splits)
+RUNS = list(PARAMS.runs)
+TAXONOMIES = expand("data/taxonomies/{dataset}.yaml", dataset=["common", *DATASETS])
+
+# Jobs of this machine share the processors that it has, whatever --cores says; a cluster profile
+# raises the limit.
+PROCESSORS = len(os.sched_getaffinity(0))
+workflow.global_resources.setdefault("cpu", PROCESSORS)
+
+# No stage but `download` may reach for the network, and libraries are told so.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    run="|".join(RUNS),
+
+
+def reads(*keys):
+    """A rule's params, named by the keys of params.yaml that they are read from.
+
+    A key may hold wildcards of the rule ("runs.{run}"); each job then gets its own value.
+    """
+
+    def value(key):
+        found = PARAMS.model_dump()
+        for part in key.split("."):
+            found = found[part]
+        return found
+
+    def later(key):
+        return lambda wildcards: value(key.format(**wildcards))
+
+    return {key: later(key) if "{" in key else value(key) for key in keys}

@@ -1,0 +1,74 @@
+rule render_mirror:
+    output:
+        directory("data/mirror/{dataset}"),
+    log:
+        "logs/render_mirror/{dataset}.log",
+    benchmark:
+        "benchmarks/render_mirror/{dataset}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("miniature"),
+    script:
+        "../scripts/render_mirror.py"
+
+
+def mirror_of(wildcards):
+    miniature = PARAMS.datasets.mirror == "miniature"
+    return f"data/mirror/{wildcards.dataset}" if miniature else []
+
+
+rule download:
+    input:
+        sources="data/sources.csv",
+        mirror=mirror_of,
+    output:
+        # not the folder itself: a failed job would lose what it has already fetched
+        "data/raw/{dataset}/files.json",
+    log:
+        "logs/download/{dataset}.log",
+    benchmark:
+        "benchmarks/download/{dataset}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("datasets.mirror", "datasets.offline_dir"),
+    script:
+        "../scripts/download.py"
+
+
+rule manifest:
+    input:
+        raw="data/raw/{dataset}/files.json",
+    output:
+        "data/manifests/{dataset}.parquet",
+    log:
+        "logs/manifest/{dataset}.log",
+    benchmark:
+        "benchmarks/manifest/{dataset}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("datasets.splits.{dataset}"),
+    script:
+        "../scripts/manifest.py"
+
+
+rule sample_training:
+    input:
+        lambda wildcards: expand(
+            "data/manifests/{dataset}.parquet",
+            dataset=PARAMS.training_sets[wildcards.name].datasets,
+        ),
+    output:
+        "data/training/{name}.parquet",
+    log:
+        "logs/sample_training/{name}.log",
+    benchmark:
+        "benchmarks/sample_training/{name}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("training_sets.{name}"),
+    script:
+        "../scripts/sample_training.py"

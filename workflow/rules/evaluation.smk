@@ -1,0 +1,56 @@
+rule predict:
+    input:
+        base="models/base",
+        model="models/{run}",
+        manifests=expand("data/manifests/{dataset}.parquet", dataset=DATASETS),
+        raw=expand("data/raw/{dataset}/files.json", dataset=DATASETS),
+    output:
+        expand("results/predictions/{{run}}/{dataset}.parquet", dataset=DATASETS),
+    log:
+        "logs/predict/{run}.log",
+    benchmark:
+        "benchmarks/predict/{run}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("runs.{run}", "evaluation", "datasets.splits"),
+    script:
+        "../scripts/predict.py"
+
+
+rule judge:
+    input:
+        predictions=expand("results/predictions/{{run}}/{dataset}.parquet", dataset=DATASETS),
+        verdicts="data/verdicts/precomputed.parquet",
+        taxonomy="data/taxonomy.parquet",
+        facts=TAXONOMIES,
+    output:
+        expand("results/verdicts/{{run}}/{dataset}.parquet", dataset=DATASETS),
+    log:
+        "logs/judge/{run}.log",
+    benchmark:
+        "benchmarks/judge/{run}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("judge", "datasets.splits"),
+    script:
+        "../scripts/judge.py"
+
+
+rule score:
+    input:
+        expand("results/verdicts/{run}/{dataset}.parquet", run=RUNS, dataset=DATASETS),
+    output:
+        scores="results/scores.parquet",
+        metrics="results/metrics.json",
+    log:
+        "logs/score.log",
+    benchmark:
+        "benchmarks/score.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("runs", "groups", "specificity"),
+    script:
+        "../scripts/score.py"

@@ -1,0 +1,14 @@
+rule build_policy:
+    output:
+        directory("models/base"),
+    log:
+        "logs/build_policy.log",
+    benchmark:
+        "benchmarks/build_policy.tsv"
+    threads: min(2, PROCESSORS)
+    resources:
+        cpu=min(2, PROCESSORS),
+    params:
+        **reads("policy", "miniature.image_size", "miniature.undecidable"),
+    script:
+        "../scripts/build_policy.py"

@@ -1,0 +1,17 @@
+rule report:
+    input:
+        scores="results/scores.parquet",
+        training=expand("results/training/{run}/metrics.parquet", run=RUNS),
+    output:
+        page="results/report.html",
+        tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts"]),
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/report.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads(*PARAMS.model_dump()),
+    script:
+        "../scripts/report.py"

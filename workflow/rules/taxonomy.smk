@@ -1,0 +1,16 @@
+rule build_taxonomy:
+    input:
+        manifests=expand("data/manifests/{dataset}.parquet", dataset=DATASETS),
+        facts=TAXONOMIES,
+    output:
+        "data/taxonomy.parquet",
+    log:
+        "logs/build_taxonomy.log",
+    benchmark:
+        "benchmarks/build_taxonomy.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("datasets.splits"),
+    script:
+        "../scripts/build_taxonomy.py"

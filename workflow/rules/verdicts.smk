@@ -1,0 +1,16 @@
+rule precompute_verdicts:
+    input:
+        taxonomy="data/taxonomy.parquet",
+        facts=TAXONOMIES,
+    output:
+        "data/verdicts/precomputed.parquet",
+    log:
+        "logs/precompute_verdicts.log",
+    benchmark:
+        "benchmarks/precompute_verdicts.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("verifier.backend"),
+    script:
+        "../scripts/precompute_verdicts.py"

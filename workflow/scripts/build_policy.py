@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from speciarl.files import whole_folder
+from speciarl.policy.build import build_policy
+from speciarl.stage import stage
+
+with stage(snakemake.log[0]), whole_folder(Path(snakemake.output[0])) as into:
+    build_policy(
+        into,
+        snakemake.params["policy"],
+        image_size=snakemake.params["miniature.image_size"],
+        undecidable=snakemake.params["miniature.undecidable"],
+        threads=snakemake.threads,
+    )

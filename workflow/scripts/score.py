@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.evaluation.metrics import metrics_tree, score
+from speciarl.files import write_json, write_parquet
+from speciarl.stage import stage
+from speciarl.verdicts import Verdict
+
+with stage(snakemake.log[0]):
+    judged = pl.concat(
+        pl.read_parquet(path).with_columns(run=pl.lit(Path(path).parent.name))
+        for path in snakemake.input
+    )
+    groups = {name: group for group, names in snakemake.params["groups"].items() for name in names}
+    weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}
+    scores = score(judged, list(snakemake.params["runs"]), groups, weights)
+    write_parquet(scores, Path(snakemake.output.scores))
+    write_json(metrics_tree(scores), Path(snakemake.output.metrics))

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.stage import stage
+from speciarl.training.run import Inputs, Outputs, Settings, train
+
+with stage(snakemake.log[0]):
+    row = snakemake.params["runs.{run}"]
+    train(
+        snakemake.wildcards.run,
+        Settings.parse(
+            row, **{k: snakemake.params[k] for k in ("grpo", "sft", "lora", "verifier")}
+        ),
+        Inputs(
+            base=Path(snakemake.input.base),
+            samples=pl.read_parquet(snakemake.input.samples),
+            verdicts=Path(snakemake.input.verdicts),
+            taxonomy=Path(snakemake.input.taxonomy),
+            facts=Path(snakemake.input.facts[0]).parent,
+            images=Path(),
+        ),
+        Outputs(
+            model=Path(snakemake.output.model),
+            metrics=Path(snakemake.output.metrics),
+            verdicts=Path(snakemake.output.verdicts),
+            work=Path("work/train") / snakemake.wildcards.run,
+        ),
+        threads=snakemake.threads,
+    )

@@ -80,7 +80,8 @@ class VerdictCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as db:
             db.execute(INSERT_VERIFIER, [self.verifier, json.dumps(dict(identity))])
-            stored = pl.from_arrow(db.execute(LOAD_INDEX, [self.verifier]).to_arrow_table())
+            found = db.sql(LOAD_INDEX, params=[self.verifier])
+            stored = pl.from_arrow(found.to_arrow_table())
         self._high = stored["key_high"].to_numpy()
         self._low = stored["key_low"].to_numpy()
         self._decided = stored.select("verdict", "decided_by")
@@ -214,3 +215,19 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def query_store(path: Path, query: str) -> pl.DataFrame:
+    """Rows of a query on the store, which is opened read-only for its duration.
+
+    Raises:
+        CacheError: there is no store, or DuckDB refuses the query.
+    """
+    if not path.is_file():
+        raise CacheError(f"{path} does not exist: it is filled by `precompute_verdicts`")
+    with locked(path):
+        try:
+            with duckdb.connect(str(path), read_only=True) as db:
+                return pl.from_arrow(db.sql(query).to_arrow_table())
+        except duckdb.Error as error:
+            raise CacheError(" ".join(str(error).split())) from None

@@ -4,10 +4,12 @@ Unknown keys and impossible values are refused with one line that names the key.
 reads the file: rules pass values on to plain functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from speciarl.errors import ConfigError
@@ -211,6 +213,32 @@ def parse(values: Mapping[str, Any]) -> Params:
         return Params.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(_one_line(error.errors()[0])) from None
+
+
+def load(files: Sequence[Path]) -> Params:
+    """Typed parameters from YAML files, later ones overriding earlier ones key by key.
+
+    Raises:
+        ConfigError: a file is missing or not YAML, or `parse` refuses the whole.
+    """
+    values: dict[str, Any] = {}
+    for path in files:
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: expected sections of parameters")
+        values = _merged(values, content)
+    return parse(values)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = _merged(base[key], value) if nested else value
+    return merged
 
 
 def _one_line(fault: pydantic.ValidationError) -> str:

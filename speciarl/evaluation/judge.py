@@ -1,15 +1,17 @@
 """Verdicts for predictions, through the cache."""
 
-from collections.abc import Sequence
+import logging
 from pathlib import Path
 
 import polars as pl
 
 from speciarl.errors import VerifierError
-from speciarl.files import write_parquet
+from speciarl.files import whole_folder, write_parquet
 from speciarl.judging import CachedVerifier
 from speciarl.text import normalise
 from speciarl.verifiers.base import Pair
+
+log = logging.getLogger(__name__)
 
 
 def judge_predictions(predictions: pl.DataFrame, source: CachedVerifier) -> pl.DataFrame:
@@ -37,26 +39,25 @@ def judge_predictions(predictions: pl.DataFrame, source: CachedVerifier) -> pl.D
     return predictions.drop("completion").hstack(verdicts)
 
 
-def judge_files(
-    predictions: Sequence[Path],
-    outputs: Sequence[Path],
-    source: CachedVerifier,
-    max_failures: float,
+def judge_folder(
+    predictions: Path, into: Path, source: CachedVerifier, max_failures: float
 ) -> None:
-    """Judge one file of predictions after another.
+    """Judge every file of a run's predictions into a file of the same name.
 
     Raises:
         VerifierError: a larger share than `max_failures` of a file's answers has no verdict;
             what was decided stays in the store.
     """
-    for path, output in zip(predictions, outputs, strict=True):
-        judged = judge_predictions(pl.read_parquet(path), source)
-        failed = judged.filter(decided_by="failed").height
-        if failed > max_failures * judged.height:
-            raise VerifierError(
-                f"{path}: {failed} of {judged.height} answers have no verdict, more than "
-                f"max_failures {max_failures}: see that the judge can be reached, then start again"
-            )
-        counts = judged["decided_by"].value_counts(sort=True).rows()
-        print(f"{path}: {judged.height} answers decided by {dict(counts)}")
-        write_parquet(judged, output)
+    with whole_folder(into) as folder:
+        for path in sorted(predictions.glob("*.parquet")):
+            judged = judge_predictions(pl.read_parquet(path), source)
+            failed = judged.filter(decided_by="failed").height
+            if failed > max_failures * judged.height:
+                raise VerifierError(
+                    f"{path}: {failed} of {judged.height} answers have no verdict, more than "
+                    f"max_failures {max_failures}: see that the judge can be reached, then start "
+                    "again, what was decided is kept"
+                )
+            counts = judged["decided_by"].value_counts(sort=True).rows()
+            log.info("%s: %d answers, decided by %s", path.name, judged.height, dict(counts))
+            write_parquet(judged, folder / path.name)

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.verdicts import COUNTS, LABELS, Verdict
 
-COUNTS = tuple(v.name.lower() for v in Verdict)
 LADDER = pl.Enum(LABELS)
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.generate import Decoding, generate
-from speciarl.files import content_hash, write_parquet
+from speciarl.files import content_hash, whole_folder, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.text import extract_answer
 
@@ -79,7 +79,7 @@ def predict_datasets(
     base: Path,
     adapter: Path,
     manifests: Sequence[Path],
-    outputs: Sequence[Path],
+    into: Path,
     *,
     run: Run,
     settings: Evaluation,
@@ -87,7 +87,9 @@ def predict_datasets(
     work: Path,
     threads: int,
 ) -> None:
-    """Answer the test split of every manifest; the model is loaded once.
+    """Answer the test split of every manifest into `into`/DATASET.parquet.
+
+    The model is loaded once for all.
 
     A finished dataset is kept under `work`, named by all it depends on, and taken from there when
     an interrupted start is repeated.
@@ -107,6 +109,7 @@ def predict_datasets(
             run.prompt, decoding_of(run, settings),
         )  # fmt: skip
         write_parquet(answers, kept)
-    for kept, output in zip(finished, outputs, strict=True):
-        kept.replace(output)
+    with whole_folder(into) as folder:
+        for path, kept in zip(manifests, finished, strict=True):
+            shutil.copyfile(kept, folder / path.name)
     shutil.rmtree(work)

@@ -15,10 +15,8 @@ from speciarl.errors import SpeciaRLError, TrainingError
 from speciarl.judging import CachedVerifier, Lookups
 from speciarl.rewards import Reward
 from speciarl.text import extract_answer, normalise
-from speciarl.verdicts import Verdict
+from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
-
-COUNTS = tuple(v.name.lower() for v in Verdict)
 
 
 def group_rewards(

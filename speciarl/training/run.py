@@ -1,27 +1,19 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import torch
-from accelerate import PartialState
 
 from speciarl.config import Grpo, Lora, Run, Sft, Verifier
 from speciarl.datasets.images import open_image
 from speciarl.files import content_hash, whole_folder, write_json, write_parquet
 from speciarl.judging import open_cached, verdict_table
-from speciarl.policy.loading import load_model, load_processor
 from speciarl.rewards import REWARDS
-from speciarl.training.bridge import COUNTS, RewardBridge
-from speciarl.training.grpo import train_grpo
-from speciarl.training.sft import train_sft
+from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
-
-log = logging.getLogger(__name__)
 
 _COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
 METRICS = {
@@ -74,7 +66,6 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
-    torch.set_num_threads(threads)
     key = content_hash(
         [inputs.base, inputs.verdicts], settings.plain(), inputs.samples.hash_rows(0).to_list()
     )
@@ -82,7 +73,7 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     work.mkdir(parents=True, exist_ok=True)
     with whole_folder(outputs.model) as into:
         write_json(settings.run.model_dump(), into / "run.json")
-        rows, used = _by_method(name, settings, inputs, work, into)
+        rows, used = _by_method(name, settings, inputs, work, into, threads)
     columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
     write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
     write_parquet(verdict_table(used), outputs.verdicts)
@@ -90,11 +81,22 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
 
 def _by_method(
-    name: str, settings: Settings, inputs: Inputs, work: Path, into: Path
+    name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
 ) -> tuple[pl.DataFrame, dict[Pair, Judgement]]:
     run = settings.run
     if run.method == "none":
         return pl.DataFrame(schema=METRICS), {}
+
+    # Seconds to import, for the runs that need them.
+    import torch
+    from accelerate import PartialState
+
+    from speciarl.policy.loading import load_model, load_processor
+    from speciarl.training.bridge import RewardBridge
+    from speciarl.training.grpo import train_grpo
+    from speciarl.training.sft import train_sft
+
+    torch.set_num_threads(threads)
     model = load_model(inputs.base).train()
     processor = load_processor(inputs.base)
     shared = {

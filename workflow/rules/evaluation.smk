@@ -5,7 +5,7 @@ rule predict:
         manifests=expand("data/manifests/{dataset}.parquet", dataset=DATASETS),
         raw=expand("data/raw/{dataset}/files.json", dataset=DATASETS),
     output:
-        expand("results/predictions/{{run}}/{dataset}.parquet", dataset=DATASETS),
+        directory("results/predictions/{run}"),
     log:
         "logs/predict/{run}.log",
     benchmark:
@@ -20,12 +20,12 @@ rule predict:
 
 rule judge:
     input:
-        predictions=expand("results/predictions/{{run}}/{dataset}.parquet", dataset=DATASETS),
+        predictions="results/predictions/{run}",
         verdicts="data/verdicts/precomputed.parquet",
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,
     output:
-        expand("results/verdicts/{{run}}/{dataset}.parquet", dataset=DATASETS),
+        directory("results/verdicts/{run}"),
     log:
         "logs/judge/{run}.log",
     benchmark:
@@ -40,7 +40,7 @@ rule judge:
 
 rule score:
     input:
-        expand("results/verdicts/{run}/{dataset}.parquet", run=RUNS, dataset=DATASETS),
+        expand("results/verdicts/{run}", run=RUNS),
     output:
         scores="results/scores.parquet",
         metrics="results/metrics.json",

@@ -15,3 +15,18 @@ rule report:
         **reads(*PARAMS.model_dump()),
     script:
         "../scripts/report.py"
+
+
+rule version:
+    input:
+        "results/report.html",
+        "results/metrics.json",
+        [f"results/training/{run}/verdicts.parquet" for run in RUNS],
+    output:
+        update("dvc.lock"),
+    log:
+        "logs/version.log",
+    benchmark:
+        "benchmarks/version.tsv"
+    shell:
+        "dvc commit --force --quiet > {log} 2>&1"

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from speciarl.evaluation.judge import judge_files
+from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import open_cached
 from speciarl.stage import stage
 
@@ -11,9 +11,9 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.facts[0]).parent,
         run=snakemake.wildcards.run,
     )
-    judge_files(
-        [Path(path) for path in snakemake.input.predictions],
-        [Path(path) for path in snakemake.output],
+    judge_folder(
+        Path(snakemake.input.predictions),
+        Path(snakemake.output[0]),
         source,
         max_failures=snakemake.params["judge"]["max_failures"],
     )

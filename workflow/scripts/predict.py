@@ -9,7 +9,7 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.base),
         Path(snakemake.input.model),
         [Path(path) for path in snakemake.input.manifests],
-        [Path(path) for path in snakemake.output],
+        Path(snakemake.output[0]),
         run=Run(**snakemake.params["runs.{run}"]),
         settings=Evaluation(**snakemake.params["evaluation"]),
         images=Path(),

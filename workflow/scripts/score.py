@@ -9,8 +9,9 @@ from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
     judged = pl.concat(
-        pl.read_parquet(path).with_columns(run=pl.lit(Path(path).parent.name))
-        for path in snakemake.input
+        pl.read_parquet(path).with_columns(run=pl.lit(path.parent.name))
+        for folder in snakemake.input
+        for path in sorted(Path(folder).glob("*.parquet"))
     )
     groups = {name: group for group, names in snakemake.params["groups"].items() for name in names}
     weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}

@@ -1,0 +1,115 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speciarl.text import extract_answer, is_refusal, normalise, several_answers
+
+texts = st.text(max_size=80)
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("<think>a bird</think> <answer>Herring Gull</answer>", "Herring Gull"),
+        ("<answer> gull </answer>", "gull"),
+        ("<answer>two\nlines</answer>", "two\nlines"),
+        ("<answer>None</answer> and more", "None"),
+        ("Herring Gull", None),
+        ("", None),
+        ("<answer></answer>", None),
+        ("<answer>   </answer>", None),
+        ("<answer>gull", None),
+        ("gull</answer>", None),
+        ("<answer>gull</answer> <answer>tern</answer>", None),
+        ("<answer>gull <answer>tern</answer>", None),
+        ("<answer>gull</answer> tern</answer>", None),
+        ("<ANSWER>gull</ANSWER>", None),
+    ],
+)
+def test_extract_answer(completion, answer):
+    assert extract_answer(completion) == answer
+
+
+@given(texts, texts, texts)
+def test_extract_answer_finds_what_was_put_in(before, inside, after):
+    whole = f"{before}<answer>{inside}</answer>{after}"
+    tags = ("<answer>", "</answer>")
+    found = extract_answer(whole)
+    if any(whole.count(tag) != 1 for tag in tags):
+        assert found is None
+    else:
+        assert found == (inside.strip() or None)
+
+
+@given(texts)
+def test_extract_answer_needs_tags(text):
+    assert extract_answer(text.replace("<answer>", "")) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "normal"),
+    [
+        ("Herring Gull", "herring gull"),
+        ("**Herring  Gull**.", "herring gull"),
+        ("“Forster’s Tern”", "forster's tern"),
+        ("ﬁsh & chips", "fish & chips"),
+        ("robin / cardinal", "robin / cardinal"),
+        ("donut, bagel", "donut, bagel"),
+        ("F/A-18", "f/a-18"),
+        ("A300B4", "a300b4"),
+        ("", ""),
+        ("?!", ""),
+    ],
+)
+def test_normalise(answer, normal):
+    assert normalise(answer) == normal
+
+
+@given(texts)
+def test_normalise_is_idempotent_and_ignores_case_and_spacing(text):
+    once = normalise(text)
+    assert normalise(once) == once
+    assert normalise(f"  {text}\n") == once
+    assert "  " not in once
+
+
+@given(st.text(alphabet="abcdefghijklmnop ABC", max_size=40))
+def test_normalise_ignores_case(text):
+    assert normalise(text.upper()) == normalise(text.lower())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "None", "N/A", "unknown", "Unknown breed", "unidentified", "cannot determine",
+        "I don't know what this is", "I'm not able to identify the breed.", "no idea",
+        "The species cannot be identified from the photo.", "The image is too blurry to tell.",
+        "Unable to identify the species", "Not certain, I can't say", "no prediction",
+    ],
+)  # fmt: skip
+def test_refusals(answer):
+    assert is_refusal(normalise(answer))
+
+
+@pytest.mark.parametrize("answer", ["gull", "knot", "unicorn", "None-such Rose", "noneya bird"])
+def test_not_refusals(answer):
+    assert not is_refusal(normalise(answer))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "robin or cardinal", "gull / tern", "gull/tern", "donut, bagel", "gull; tern",
+        "either a Siamese or a Birman", "1. dumplings 2. gyoza 3. ravioli", "- gull - tern",
+    ],
+)  # fmt: skip
+def test_several_answers(answer):
+    assert several_answers(normalise(answer))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["fish and chips", "Town & Country", "F/A-18", "Black-and-white Warbler", "oriole", "737-800"],
+)
+def test_one_answer(answer):
+    assert not several_answers(normalise(answer))

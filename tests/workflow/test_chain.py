@@ -1,0 +1,135 @@
+"""The whole pipeline at its smallest: what it makes, what a second start does, what DVC sees."""
+
+import hashlib
+import json
+import time
+
+import duckdb
+import polars as pl
+import psutil
+import pytest
+
+from speciarl.verdicts import COUNTS, LABELS
+from tests.workflow.conftest import SMALL
+
+pytestmark = pytest.mark.chain
+
+RUNS = list(SMALL["runs"])
+DATASETS = list(SMALL["datasets"]["splits"])
+
+
+def artifacts(project):
+    """Hash of every parquet, CSV and JSON artifact."""
+    return {
+        str(path.relative_to(project.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in ("data", "models", "results")
+        for path in sorted((project.folder / folder).rglob("*"))
+        if path.suffix in {".parquet", ".csv", ".json"}
+    }
+
+
+def test_every_sample_is_accounted_for(finished):
+    scores = pl.read_parquet(finished.folder / "results/scores.parquet")
+    datasets = scores.filter(level="dataset")
+    assert datasets["run"].unique(maintain_order=True).to_list() == RUNS
+    assert datasets["name"].unique(maintain_order=True).to_list() == DATASETS
+    for run in RUNS:
+        for name in DATASETS:
+            manifest = pl.read_parquet(finished.folder / f"data/manifests/{name}.parquet")
+            samples = manifest.filter(split="test").height
+            row = scores.row(by_predicate=(pl.col("run") == run) & (pl.col("name") == name), named=True)
+            assert row["samples"] == samples > 0
+            assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == samples
+            answers = pl.read_parquet(finished.folder / f"results/verdicts/{run}/{name}.parquet")
+            assert answers.height == samples * SMALL["runs"][run].get("best_of", 1)
+    metrics = json.loads((finished.folder / "results/metrics.json").read_text())
+    assert set(metrics) == set(RUNS)
+    assert {"correctness", "specificity", "hm"} == set(metrics["speciarl"]["cub200"])
+
+
+def test_training_counts_add_up(finished):
+    rows = pl.read_parquet(finished.folder / "results/training/speciarl/metrics.parquet")
+    assert rows.height == SMALL["grpo"]["generations"]
+    completions = SMALL["grpo"]["prompts_per_generation"] * SMALL["runs"]["speciarl"]["rollouts"]
+    for row in rows.iter_rows(named=True):
+        assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == completions
+        assert row["hits"] + row["misses"] + row["unparsable"] == completions
+        assert row["failed"] == 0
+        assert row["loss"] is not None and row["kl"] is not None
+    used = pl.read_parquet(finished.folder / "results/training/speciarl/verdicts.parquet")
+    assert used.height > 0
+    assert used["verdict"].is_in(LABELS).all()
+
+
+def test_the_store_answers_plain_sql(finished):
+    with duckdb.connect(str(finished.folder / "data/verdicts/cache.duckdb"), read_only=True) as db:
+        counts = dict(db.execute("SELECT verdict, count(*) FROM verdicts GROUP BY 1").fetchall())
+        lookups = db.execute("SELECT count(*), min(asked <= misses) FROM lookups").fetchall()
+    assert set(counts) <= set(LABELS)
+    snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed.parquet")
+    assert sum(counts.values()) >= snapshot.height > 0
+    assert lookups == [(SMALL["grpo"]["generations"], True)]
+
+
+def test_the_report_stands_alone(finished):
+    page = (finished.folder / "results/report.html").read_text()
+    assert page.count("<svg") >= 3
+    assert "src=\"http" not in page and "href=\"http" not in page
+    for run in RUNS:
+        assert run in page
+
+
+def test_afterwards_nothing_is_left_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake("--dry-run", "all")
+    assert "up to date" in finished.run("dvc", "status")
+
+
+def test_one_name_per_stage(finished):
+    logs = {path.name.removesuffix(".log") for path in (finished.folder / "logs").iterdir()}
+    benchmarks = {path.name.removesuffix(".tsv") for path in (finished.folder / "benchmarks").iterdir()}
+    scripts = {path.stem for path in (finished.folder / "workflow/scripts").glob("*.py")}
+    assert logs == benchmarks == scripts | {"version"}
+
+
+def test_twice_the_same_parameters_give_the_same_bytes(finished, project):
+    project.snakemake("all")
+    first, second = artifacts(finished), artifacts(project)
+    assert len(first) > 25
+    assert first == second
+
+
+def test_dvc_reruns_exactly_the_stages_that_read_a_changed_value(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    project.change(specificity={"less_specific": 0.5})
+    output = project.run("dvc", "repro")
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"score", "report"}
+    assert "Nothing to be done" in project.snakemake("--dry-run", "all")
+    assert "up to date" in project.run("dvc", "status")
+
+
+def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
+    """kill -9 in mid-training, start again: it ends as the undisturbed run did, bit for bit."""
+    project = finished.copy(tmp_path / "copy")
+    train = ("--forcerun", "train", "--", "models/speciarl")
+    process = project.start("snakemake", "--cores", "2", *train)
+    checkpoints = project.folder / "work/train/speciarl"
+    for _ in range(6000):
+        if process.poll() is not None or list(checkpoints.glob("*/checkpoint-*/progress.json")):
+            break
+        time.sleep(0.02)
+    (training,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if any(argument.endswith("train.py") for argument in child.cmdline())
+    ]
+    training.kill()
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert not (project.folder / "models/speciarl").exists()
+    assert not (project.folder / "results/training/speciarl/metrics.parquet").exists()
+
+    project.snakemake("all")
+    assert "going on from checkpoint" in (project.folder / "logs/train/speciarl.log").read_text()
+    assert artifacts(project) == artifacts(finished)
+    assert not list(project.folder.glob("work/train/*"))

@@ -1,0 +1,89 @@
+"""dvc.yaml and the Snakefile describe one graph: the same stages, parameters and files."""
+
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+import pytest
+from dvc.repo import Repo
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
+
+from tests.workflow.conftest import ROOT
+
+UNVERSIONED = {"all", "version"}  # the target, and the rule that calls DVC itself
+
+
+def rule_params():
+    """The keys of params.yaml that each rule reads, wildcards as `*`."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            snakefile=ROOT / "Snakefile",
+            workdir=ROOT,
+        )
+        return {
+            rule.name: {
+                key.replace("{run}", "*").replace("{dataset}", "*").replace("{name}", "*")
+                for key in rule.params.keys()  # noqa: SIM118, a Snakemake list with names
+            }
+            for rule in workflow._workflow.rules
+            if rule.name not in UNVERSIONED
+        }
+
+
+def rule_files(project):
+    """Inputs and outputs of each rule's jobs together."""
+    inputs, outputs = defaultdict(set), defaultdict(set)
+    summary = project.run("snakemake", "--quiet", "all", "--detailed-summary", "all")
+    table = summary[summary.index("output_file\t") :]
+    for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
+        if row["rule"] in UNVERSIONED:
+            continue
+        outputs[row["rule"]].add(row["output_file"])
+        inputs[row["rule"]].update(row["input-file(s)"].split(","))
+    return inputs, outputs
+
+
+def dvc_graph(folder: Path):
+    """Params, dependencies, outputs and commands of each DVC stage's items together."""
+    params, deps, outs, commands = (defaultdict(set) for _ in range(4))
+    with Repo(str(folder)) as repo:
+        for stage in repo.index.stages:
+            rule, _, item = stage.name.partition("@")
+            for dep in stage.deps:
+                if hasattr(dep, "params"):
+                    keys = (key.split(".") for key in dep.params)
+                    params[rule] |= {
+                        ".".join("*" if part == item else part for part in key) for key in keys
+                    }
+                else:
+                    deps[rule].add(dep.def_path)
+            outs[rule] |= {out.def_path for out in stage.outs}
+            commands[rule].add(stage.cmd.partition(" -- ")[2])
+    return params, deps, outs, commands
+
+
+def inside(path, folders):
+    parents = {path, *map(str, PurePosixPath(path).parents)}
+    return bool(parents & folders)
+
+
+@pytest.mark.chain
+def test_the_two_graphs_are_one(finished):
+    expected = rule_params()
+    inputs, outputs = rule_files(finished)
+    params, deps, outs, commands = dvc_graph(finished.folder)
+
+    assert set(commands) == set(expected) == set(outputs)
+    assert params == expected
+    for stage in commands:
+        assert commands[stage] <= outputs[stage], f"{stage}: the command makes another target"
+        for path in outputs[stage]:
+            assert inside(path, outs[stage]), f"{stage}: {path} is not versioned"
+        for path in inputs[stage] - {"-", ""}:
+            assert inside(path, deps[stage]), f"{stage}: {path} is no dependency of the DVC stage"
+        for folder in deps[stage]:
+            used = any(inside(path, {folder}) for path in inputs[stage])
+            assert used, f"{stage}: the rule does not read {folder}"

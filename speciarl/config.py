@@ -89,8 +89,8 @@ class Policy(Section):
 
 
 class Lora(Section):
-    rank: Count = 16
-    alpha: Count = 32
+    rank: Count = 4
+    alpha: Count = 8
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -103,7 +103,7 @@ class Grpo(Section):
     updates_per_generation: Count = 1
     micro_batch: Count = 80
     """Completions in one forward pass, per process."""
-    learning_rate: Positive = 5e-4
+    learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Positive = 1.0
     kl: Annotated[float, Field(ge=0)] = 0.01

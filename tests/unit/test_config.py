@@ -24,9 +24,7 @@ def changed(**paths):
 
 def test_the_file_is_valid_and_states_every_default():
     params = parse(VALUES)
-    defaults = {
-        name: field.default for name, field in Params.model_fields.items() if field.default
-    }
+    defaults = {name: field.default for name, field in Params.model_fields.items() if field.default}
     for name, default in defaults.items():
         if hasattr(default, "model_dump"):
             assert VALUES[name] == default.model_dump(), name

@@ -51,7 +51,7 @@ def test_extract_answer_needs_tags(text):
     [
         ("Herring Gull", "herring gull"),
         ("**Herring  Gull**.", "herring gull"),
-        ("“Forster’s Tern”", "forster's tern"),
+        ("\u201cForster\u2019s Tern\u201d", "forster's tern"),
         ("ﬁsh & chips", "fish & chips"),
         ("robin / cardinal", "robin / cardinal"),
         ("donut, bagel", "donut, bagel"),

@@ -5,7 +5,7 @@ def test_labels_are_the_six_in_their_order():
     assert LABELS == (
         "wrong", "abstain", "generic", "less specific", "specific", "more specific",
     )  # fmt: skip
-    assert sorted(reversed(Verdict)) == list(Verdict)
+    assert sorted(list(Verdict)[::-1]) == list(Verdict)
     assert Verdict("less specific") is Verdict.LESS_SPECIFIC
 
 

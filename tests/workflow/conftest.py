@@ -10,7 +10,15 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("Snakefile", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", "workflow", "profiles")
+SOURCES = (
+    "Snakefile",
+    "params.yaml",
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    "workflow",
+    "profiles",
+)
 
 # The smallest run that goes through every stage: two datasets, a few steps of each training.
 SMALL = {

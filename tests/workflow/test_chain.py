@@ -37,7 +37,9 @@ def test_every_sample_is_accounted_for(finished):
         for name in DATASETS:
             manifest = pl.read_parquet(finished.folder / f"data/manifests/{name}.parquet")
             samples = manifest.filter(split="test").height
-            row = scores.row(by_predicate=(pl.col("run") == run) & (pl.col("name") == name), named=True)
+            row = scores.row(
+                by_predicate=(pl.col("run") == run) & (pl.col("name") == name), named=True
+            )
             assert row["samples"] == samples > 0
             assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == samples
             answers = pl.read_parquet(finished.folder / f"results/verdicts/{run}/{name}.parquet")
@@ -74,7 +76,7 @@ def test_the_store_answers_plain_sql(finished):
 def test_the_report_stands_alone(finished):
     page = (finished.folder / "results/report.html").read_text()
     assert page.count("<svg") >= 3
-    assert "src=\"http" not in page and "href=\"http" not in page
+    assert 'src="http' not in page and 'href="http' not in page
     for run in RUNS:
         assert run in page
 
@@ -86,7 +88,9 @@ def test_afterwards_nothing_is_left_to_do(finished):
 
 def test_one_name_per_stage(finished):
     logs = {path.name.removesuffix(".log") for path in (finished.folder / "logs").iterdir()}
-    benchmarks = {path.name.removesuffix(".tsv") for path in (finished.folder / "benchmarks").iterdir()}
+    benchmarks = {
+        path.name.removesuffix(".tsv") for path in (finished.folder / "benchmarks").iterdir()
+    }
     scripts = {path.stem for path in (finished.folder / "workflow/scripts").glob("*.py")}
     assert logs == benchmarks == scripts | {"version"}
 

@@ -1,5 +1,6 @@
 """The paper's architecture at one million parameters, with a word-level tokenizer."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +32,8 @@ ROLES = ("system", "user", "assistant")
 def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Word-level tokenizer over the words of `texts`; a word outside them becomes `<unk>`."""
     template_words = (*ROLES, "You", "are", "a", "helpful", "assistant.")
-    words = sorted({word for text in texts for word in text.split()} - set(TAGS))
+    tags = "|".join(map(re.escape, TAGS))
+    words = sorted({word for text in texts for word in re.sub(tags, " ", text).split()})
     vocabulary = dict.fromkeys((*SPECIAL, "<unk>", *TAGS, *template_words, *words))
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")

@@ -1,0 +1,110 @@
+"""The reward bridge without TRL: grouping, failures, counts, the stop above a share of failures."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from speciarl.cache import VerdictCache
+from speciarl.errors import TrainingError
+from speciarl.judging import CachedVerifier
+from speciarl.rewards import REWARDS
+from speciarl.training.bridge import RewardBridge, group_rewards
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+ANSWERS = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC, "none": Verdict.ABSTAIN}
+
+
+class Counting:
+    """Judges by table, fails on "down", and keeps what it was asked."""
+
+    identity = {"verifier": "counting"}  # noqa: RUF012
+
+    def __init__(self):
+        self.asked = []
+
+    def judge(self, pairs):
+        self.asked += pairs
+        return [
+            Judgement(None, failure="timed out")
+            if pair.answer == "down"
+            else Judgement(ANSWERS.get(pair.answer, Verdict.WRONG), "table")
+            for pair in pairs
+        ]
+
+
+def completions(*answers):
+    return [[{"role": "assistant", "content": f"<answer>{a}</answer>"}] for a in answers]
+
+
+@pytest.fixture
+def bridge(tmp_path):
+    verifier = Counting()
+    cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "run")
+    source = CachedVerifier(verifier, cache, {Pair("Herring Gull", "gull")})
+    return RewardBridge(source, REWARDS["dynamic"], max_failures=0.5)
+
+
+def call(bridge, rows, *answers, step=0):
+    names = ["Herring Gull"] * len(answers)
+    state = SimpleNamespace(global_step=step)
+    return bridge(completions(*answers), row=rows, class_name=names, trainer_state=state, extra=1)
+
+
+def test_each_row_is_a_group_wherever_its_rollouts_stand(bridge):
+    rewards = call(bridge, [1, 2, 1, 2], "Herring Gull", "gull", "gull", "None")
+    assert rewards == [1, 1, 0, 0]
+
+
+def test_a_pair_is_asked_once_and_counted(bridge):
+    call(bridge, [1] * 5, "gull", "Herring Gull", "HERRING GULL", "tern", "")
+    asked = bridge.source.verifier.asked
+    assert len(asked) == len(set(asked)) == 3
+    (row,) = bridge.rows
+    assert (row["hits"], row["misses"], row["unparsable"], row["failed"]) == (2, 2, 1, 0)
+    assert (row["specific"], row["less_specific"], row["wrong"]) == (2, 1, 1)
+    assert row["reward"] == pytest.approx((0 + 1 + 1 + 0 - 1) / 5)
+
+    call(bridge, [2, 2], "tern", "gull", step=1)
+    assert len(bridge.source.verifier.asked) == 3
+    assert (bridge.rows[1]["hits"], bridge.rows[1]["misses"]) == (2, 0)
+
+
+def test_a_failure_takes_its_whole_group_out_and_is_not_stored(bridge):
+    rewards = call(bridge, [1, 1, 2, 2], "Herring Gull", "down", "gull", "None")
+    assert rewards == [None, None, 1, 0]
+    assert bridge.rows[0]["failed"] == 1
+    assert bridge.source.cache.get([Pair("Herring Gull", "down")]) == [None]
+    call(bridge, [3, 3], "down", "gull", step=1)
+    assert [p.answer for p in bridge.source.verifier.asked].count("down") == 2
+
+
+def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
+    with pytest.raises(TrainingError, match="2 of 3 answers have no verdict"):
+        call(bridge, [1, 1, 1], "down", "down", "Herring Gull")
+    assert bridge.source.cache.get([Pair("Herring Gull", "herring gull")])[0] is not None
+
+
+def test_every_lookup_is_noted_in_the_store(bridge):
+    call(bridge, [1, 1], "gull", "tern")
+    with bridge.source.cache._connected() as db:
+        noted = db.execute("SELECT run, step, hits, misses, asked FROM lookups").fetchall()
+    assert noted == [("run", 0, 1, 1, 2)]
+
+
+def test_unparsable_outputs_cost_but_do_not_lead():
+    pairs = [None, Pair("c", "gull"), None]
+    rewards = group_rewards(
+        [7, 7, 7], pairs, {pairs[1]: Judgement(Verdict.GENERIC, "t")}, REWARDS["dynamic"]
+    )
+    assert rewards == [-1, 1, -1]
+
+
+def test_a_resumed_run_counts_what_it_met_before_as_hits(bridge, tmp_path):
+    call(bridge, [1, 1], "tern", "gull")
+    source = bridge.source
+    again = CachedVerifier(source.verifier, source.cache, {Pair("Herring Gull", "gull")})
+    again.remember(list(source.met))
+    _, counts = again.judge([Pair("Herring Gull", "tern")])
+    assert (counts.hits, counts.misses) == (1, 0)
+    assert again.met == source.met

@@ -1,0 +1,136 @@
+"""The miniature policy: its words, its chat format, its adapters, saving and loading."""
+
+import numpy as np
+import pytest
+import torch
+from peft import get_peft_model
+
+from speciarl.config import Lora
+from speciarl.datasets.miniature.render import render
+from speciarl.errors import DataError
+from speciarl.evaluation.generate import Decoding, generate
+from speciarl.policy.loading import load_model, load_processor
+from speciarl.policy.miniature.architecture import (
+    IMAGE,
+    build_model,
+    build_processor,
+    build_tokenizer,
+)
+from speciarl.policy.miniature.curriculum import (
+    HABITS,
+    HABITS_UNSEEN,
+    LEVELS,
+    PROMPTS,
+    all_classes,
+    all_texts,
+    completion,
+    draw_lessons,
+)
+from speciarl.policy.prompts import load_prompt, messages
+from speciarl.text import extract_answer
+from speciarl.training.grpo import lora_config
+
+SIZE = 56
+
+
+@pytest.fixture(scope="module")
+def policy():
+    tokenizer = build_tokenizer(all_texts())
+    return build_model(tokenizer, seed=0).eval(), build_processor(tokenizer, SIZE)
+
+
+def pictures(count):
+    rng = np.random.default_rng(0)
+    return [render(one, rng, undecidable=False, size=SIZE) for one in all_classes()[:count]]
+
+
+def test_every_completion_survives_the_tokenizer(policy):
+    tokenizer = policy[1].tokenizer
+    for one in all_classes():
+        for level in LEVELS:
+            text = completion(one, level)
+            ids = tokenizer(text)["input_ids"]
+            assert tokenizer.unk_token_id not in ids, text
+            back = tokenizer.decode(ids, skip_special_tokens=True)
+            assert extract_answer(back) == extract_answer(text)
+
+
+def test_the_chat_format_is_that_of_qwen(policy):
+    processor = policy[1]
+    text = processor.apply_chat_template(
+        messages(load_prompt("plain")), add_generation_prompt=True, tokenize=False
+    )
+    assert text.startswith("<|im_start|>system\n")
+    assert "<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>" in text
+    assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    ids = processor(images=pictures(1), text=[text])["input_ids"][0]
+    assert ids.count(processor.tokenizer.convert_tokens_to_ids(IMAGE)) == (SIZE // 28) ** 2
+    assert processor.tokenizer.unk_token_id not in ids
+
+
+def test_it_has_about_a_million_parameters(policy):
+    assert 0.9e6 < sum(p.numel() for p in policy[0].parameters()) < 1.3e6
+
+
+def test_adapters_leave_the_visual_tower_alone():
+    model = build_model(build_tokenizer(all_texts()), seed=0)
+    adapted = {
+        name for name, p in get_peft_model(model, lora_config(Lora())).named_parameters()
+        if p.requires_grad
+    }  # fmt: skip
+    assert adapted
+    assert not [name for name in adapted if "visual" in name or "lm_head" in name]
+    for layer in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):
+        assert any(layer in name for name in adapted)
+
+
+def test_what_is_saved_is_loaded(policy, tmp_path):
+    model, processor = policy
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    loaded, again = load_model(tmp_path), load_processor(tmp_path)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, loaded.get_parameter(name)), name
+    openers = [lambda p=picture: p for picture in pictures(3)]
+    decoding = Decoding(max_new_tokens=6, batch_size=2)
+    first = list(generate(model, processor, openers, "plain", decoding))
+    assert first == list(generate(loaded, again, openers, "plain", decoding))
+
+
+def test_sampling_gives_each_picture_its_rollouts_by_seed(policy):
+    openers = [lambda p=picture: p for picture in pictures(3)]
+
+    def draw(seed):
+        decoding = Decoding(4, 1.0, max_new_tokens=6, batch_size=8, seed=seed)
+        return list(generate(*policy, openers, "plain", decoding))
+
+    first = draw(0)
+    assert [len(texts) for texts in first] == [4, 4, 4]
+    assert first == draw(0)
+    assert first != draw(1)
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    with pytest.raises(DataError, match="holds no model"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(DataError, match="'llama'"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("shares", [HABITS, HABITS_UNSEEN])
+def test_lessons_follow_their_shares(shares):
+    one = all_classes()[0]
+    drawn = draw_lessons([(one,)], shares, shares, 4000, np.random.default_rng(0))
+    for prompt in PROMPTS:
+        texts = [lesson.completion for lesson in drawn if lesson.prompt == prompt]
+        for level, share in zip(LEVELS, shares[prompt], strict=True):
+            measured = texts.count(completion(one, level)) / len(texts)
+            assert measured == pytest.approx(share, abs=0.04)
+
+
+def test_a_picture_without_a_marking_teaches_the_group_and_not_one_class():
+    classes = tuple(all_classes()[:8])
+    certain = dict.fromkeys(PROMPTS, (0.0, 0.0, 1.0, 0.0))
+    drawn = draw_lessons([classes], certain, certain, 400, np.random.default_rng(0))
+    assert {extract_answer(lesson.completion) for lesson in drawn} == {c.name for c in classes}

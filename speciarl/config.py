@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from speciarl.errors import ConfigError
 from speciarl.policy.prompts import prompt_names
@@ -25,6 +32,8 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+"""Of a run or training set: it becomes part of file names."""
 
 
 class Section(BaseModel):
@@ -73,7 +82,7 @@ class Policy(Section):
     path: str | None = None
     """The model directory, for `source: directory`."""
     pictures_per_class: Count = 40
-    knowing_steps: Count = 600
+    knowing_steps: Count = 900
     """Optimiser steps on specific names."""
     habit_steps: Count = 400
     """Optimiser steps on answers of mixed levels."""
@@ -171,14 +180,14 @@ class Params(Section):
     groups: dict[str, list[Literal[DATASETS]]] = Field(min_length=1)
     """Datasets whose scores are averaged, in the order of the report."""
     miniature: Miniature = Miniature()
-    training_sets: dict[str, TrainingSet] = Field(min_length=1)
+    training_sets: dict[Name, TrainingSet] = Field(min_length=1)
     verifier: Verifier = Verifier()
     judge: Verifier = Verifier()
     policy: Policy = Policy()
     lora: Lora = Lora()
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
-    runs: dict[str, Run] = Field(min_length=1)
+    runs: dict[Name, Run] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 
@@ -194,6 +203,8 @@ class Params(Section):
         for name in self.datasets.splits:
             if grouped.count(name) != 1:
                 raise ValueError(f"groups: {name!r} is in {grouped.count(name)} groups, not one")
+        if "base" in self.runs:
+            raise ValueError("runs.base: the name is taken by models/base, choose another")
         for name, run in self.runs.items():
             if run.training_set not in self.training_sets:
                 raise ValueError(

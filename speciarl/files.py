@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ import polars as pl
 def whole_file(path: Path) -> Iterator[Path]:
     """A place to write to; it becomes `path` only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.part")
     try:
         yield partial
         partial.replace(path)
@@ -26,13 +24,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill; it replaces `path` only if the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    """An empty folder to fill; it replaces `path` only if the block ends well.
+
+    What a killed writer has left of its own attempt is removed first.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
         yield partial
         shutil.rmtree(path, ignore_errors=True)
-        partial.chmod(0o755)
         partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

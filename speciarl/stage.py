@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from speciarl.errors import SpeciaRLError
@@ -19,20 +19,25 @@ def stage(log_file: str) -> Iterator[None]:
     """
     terminal = sys.stderr
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    with Path(log_file).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
+    with (
+        Path(log_file).open("w", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         logging.basicConfig(
-            stream=log, level=logging.INFO, format="%(asctime)s %(message)s", force=True
+            stream=log,
+            level=logging.INFO,
+            format="%(asctime)s %(message)s",
+            datefmt="%T",
+            force=True,
         )
         try:
             yield
         except SpeciaRLError as error:
-            print(error, file=log)
+            print(error)
             print(f"error: {error}", file=terminal)
             sys.exit(1)
         except Exception as error:
-            traceback.print_exc(file=log)
+            traceback.print_exc()
             print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
             sys.exit(1)
-        finally:
-            sys.stdout, sys.stderr = sys.__stdout__, terminal

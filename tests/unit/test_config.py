@@ -48,6 +48,8 @@ def test_the_file_is_valid_and_states_every_default():
         (changed(miniature__image_size=50), "miniature.image_size"),
         (changed(grpo__learning_rate="fast"), "grpo.learning_rate"),
         (changed(policy__path="models/mine"), "policy"),
+        (changed(runs__base={}), "runs.base"),
+        (changed(**{"runs__my run": {}}), "my run"),
         ({k: v for k, v in VALUES.items() if k != "runs"}, "runs"),
     ],
 )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from speciarl.verdicts import LABELS, Verdict
 
 
@@ -5,7 +7,7 @@ def test_labels_are_the_six_in_their_order():
     assert LABELS == (
         "wrong", "abstain", "generic", "less specific", "specific", "more specific",
     )  # fmt: skip
-    assert sorted(list(Verdict)[::-1]) == list(Verdict)
+    assert all(low < high for low, high in pairwise(Verdict))
     assert Verdict("less specific") is Verdict.LESS_SPECIFIC
 
 

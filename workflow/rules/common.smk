@@ -21,8 +21,7 @@ PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 
 # No stage but `download` may reach for the network, and libraries are told so.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 
 wildcard_constraints:
@@ -46,3 +45,14 @@ def reads(*keys):
         return lambda wildcards: value(key.format(**wildcards))
 
     return {key: later(key) if "{" in key else value(key) for key in keys}
+
+
+def mirror_of(dataset):
+    """What `download` waits for: the rendered archives, in the miniature only."""
+    return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []
+
+
+def training_set_of(run):
+    """Name and row of a run's training set."""
+    name = PARAMS.runs[run].training_set
+    return name, PARAMS.training_sets[name]

@@ -13,15 +13,10 @@ rule render_mirror:
         "../scripts/render_mirror.py"
 
 
-def mirror_of(wildcards):
-    miniature = PARAMS.datasets.mirror == "miniature"
-    return f"data/mirror/{wildcards.dataset}" if miniature else []
-
-
 rule download:
     input:
         sources="data/sources.csv",
-        mirror=mirror_of,
+        mirror=lambda wildcards: mirror_of(wildcards.dataset),
     output:
         # not the folder itself: a failed job would lose what it has already fetched
         "data/raw/{dataset}/files.json",

@@ -1,12 +1,10 @@
-def training_set(wildcards):
-    return PARAMS.training_sets[PARAMS.runs[wildcards.run].training_set]
-
-
 rule train:
     input:
         base="models/base",
-        samples=lambda w: f"data/training/{PARAMS.runs[w.run].training_set}.parquet",
-        raw=lambda w: expand("data/raw/{dataset}/files.json", dataset=training_set(w).datasets),
+        samples=lambda w: f"data/training/{training_set_of(w.run)[0]}.parquet",
+        raw=lambda w: expand(
+            "data/raw/{dataset}/files.json", dataset=training_set_of(w.run)[1].datasets
+        ),
         verdicts="data/verdicts/precomputed.parquet",
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,

@@ -1,0 +1,83 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speciarl.cache import VerdictCache
+from speciarl.stage import stage
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+ROOT = Path(__file__).parents[2]
+
+
+def speciarl(*arguments, code=0, cwd=ROOT):
+    command = [sys.executable, "-c", "from speciarl.cli import main; main()", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_help_names_the_commands_and_loads_nothing_heavy():
+    probe = (
+        "import sys, speciarl.cli; print(sorted({'torch', 'polars', 'duckdb'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert loaded.stdout.strip() == "[]"
+    text = speciarl("--help")
+    assert all(name in text for name in ("check", "table", "verdicts"))
+
+
+def test_check_accepts_the_file_and_names_what_is_wrong(tmp_path):
+    assert "valid" in speciarl("check", "params.yaml")
+    (tmp_path / "over.yaml").write_text("grpo: {generations: 0}")
+    line = speciarl("check", "params.yaml", str(tmp_path / "over.yaml"), code=1)
+    assert line.startswith("error: params: grpo.generations is 0") and line.count("\n") == 1
+    assert "nowhere.yaml" in speciarl("check", "nowhere.yaml", code=1)
+
+
+def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
+    store = tmp_path / "cache.duckdb"
+    cache = VerdictCache(store, {"verifier": "t"}, "r")
+    cache.put({Pair("Gull", "bird"): Judgement(Verdict.GENERIC, "t")})
+    query = "SELECT class, prediction, verdict FROM verdicts"
+    options = ("--store", str(store))
+    assert speciarl("verdicts", "sql", query, *options) == (
+        "class,prediction,verdict\nGull,bird,generic\n"
+    )
+    assert speciarl("verdicts", "sql", "SELEC", *options, code=1).count("\n") == 1
+    assert "nothing.duckdb" in speciarl(
+        "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
+    )
+
+
+def test_a_table_that_was_not_made_says_what_to_run(tmp_path):
+    assert "snakemake" in speciarl("table", cwd=tmp_path, code=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [("DataError('no archive')", "error: no archive"), ("ValueError('ours')", "fault: ValueError")],
+)
+def test_a_failing_stage_leaves_one_line_and_its_log(tmp_path, fault, line):
+    script = (
+        "from speciarl.stage import stage\nfrom speciarl.errors import DataError\n"
+        f"with stage('one.log'):\n    print('working')\n    raise {fault}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(line) and done.stderr.count("\n") == 1
+    log = (tmp_path / "one.log").read_text()
+    assert log.startswith("working\n")
+    assert ("Traceback" in log) == line.startswith("fault")
+
+
+def test_a_stage_gives_the_streams_back(tmp_path, capsys):
+    with stage(str(tmp_path / "log")):
+        print("inside")
+    print("outside")
+    assert capsys.readouterr().out == "outside\n"

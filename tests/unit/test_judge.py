@@ -1,0 +1,84 @@
+import polars as pl
+import pytest
+
+from speciarl.cache import VerdictCache
+from speciarl.errors import VerifierError
+from speciarl.evaluation.judge import judge_folder, judge_predictions
+from speciarl.judging import CachedVerifier, verdict_table
+from speciarl.precompute import pairs_to_expect, precompute
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+
+class Table:
+    """Right where class and answer agree, silent where the answer is "down"."""
+
+    identity = {"verifier": "table"}  # noqa: RUF012
+
+    def __init__(self):
+        self.asked = 0
+
+    def judge(self, pairs):
+        self.asked += len(pairs)
+        return [
+            Judgement(None, failure="unreachable")
+            if pair.answer == "down"
+            else Judgement(
+                Verdict.SPECIFIC if pair.answer == pair.class_name.lower() else Verdict.WRONG, "t"
+            )
+            for pair in pairs
+        ]
+
+
+@pytest.fixture
+def source(tmp_path):
+    return CachedVerifier(Table(), VerdictCache(tmp_path / "c.duckdb", Table.identity, "r"), set())
+
+
+def predictions(*answers):
+    rows = [(str(i), "d", "Gull", 0, f"<{a}>", a) for i, a in enumerate(answers)]
+    names = ["sample_id", "dataset", "class_name", "rollout", "completion", "answer"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def test_every_row_is_kept_with_what_became_of_it(source):
+    judged = judge_predictions(predictions("Gull", None, "down", "GULL.", "tern"), source)
+    assert judged["verdict"].to_list() == ["specific", None, None, "specific", "wrong"]
+    assert judged["decided_by"].to_list() == ["t", "unparsable", "failed", "t", "t"]
+    assert "completion" not in judged.columns
+
+
+def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    predictions("Gull", "down").write_parquet(folder / "d.parquet")
+    with pytest.raises(VerifierError, match=r"1 of 2 answers have no verdict"):
+        judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
+    assert not (tmp_path / "verdicts").exists()
+    assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC
+    judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.5)
+    assert pl.read_parquet(tmp_path / "verdicts/d.parquet").height == 2
+
+
+def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
+    taxonomy = pl.DataFrame(
+        {"class_name": ["Gull", "Gull", "Tern"], "term": ["Bird", "gull", "tern"]}
+    )
+    verifier = Table()
+    cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
+    first = precompute(taxonomy, verifier, cache)
+    pairs = pairs_to_expect(taxonomy)
+    assert first.height == len(pairs) == verifier.asked == 3 + 2 * 2
+    assert first.rows() == sorted(first.rows())
+    again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
+    assert precompute(taxonomy, verifier, again).equals(first)
+    assert verifier.asked == len(pairs)
+
+
+def test_a_table_of_verdicts_leaves_out_failures():
+    judged = {
+        Pair("b", "x"): Judgement(Verdict.WRONG, "t"),
+        Pair("a", "y"): Judgement(Verdict.GENERIC, "t"),
+        Pair("a", "z"): Judgement(None, failure="no"),
+    }
+    assert verdict_table(judged).rows() == [("a", "y", "generic", "t"), ("b", "x", "wrong", "t")]

@@ -1,5 +1,6 @@
 """Group relative policy optimisation of a policy on specificity, through TRL."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from speciarl.config import Grpo, Lora
 from speciarl.errors import TrainingError
+from speciarl.files import write_json
 from speciarl.policy.prompts import load_prompt
 from speciarl.training.bridge import RewardBridge
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
@@ -67,6 +69,15 @@ def lora_config(settings: Lora) -> LoraConfig:
         target_modules="all-linear",
         exclude_modules=".*visual.*",
     )
+
+
+def save_adapters(model, into: Path) -> None:
+    """Write adapters and their configuration, the latter in an order that does not change."""
+    model.save_pretrained(into)
+    config = into / "adapter_config.json"
+    values = json.loads(config.read_text())
+    values["target_modules"] = sorted(values["target_modules"])
+    write_json(dict(sorted(values.items())), config)
 
 
 def trl_config(
@@ -192,7 +203,7 @@ def train_grpo(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
-    trainer.save_model(str(into))
+    save_adapters(trainer.model, into)
     return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_generation)
 
 

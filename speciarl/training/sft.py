@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Lora, Sft
 from speciarl.policy.prompts import load_prompt
-from speciarl.training.grpo import lora_config
+from speciarl.training.grpo import lora_config, save_adapters
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def train_sft(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    trainer.save_model(str(into))
+    save_adapters(trainer.model, into)
     rows = [e for e in trainer.state.log_history if "loss" in e]
     return pl.DataFrame(
         [{name: entry.get(name) for name in ("step", "loss", "learning_rate")} for entry in rows]

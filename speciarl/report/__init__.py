@@ -1,0 +1,73 @@
+"""The report: tables, charts and one self-contained page, from scores and training metrics."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.files import whole_file
+from speciarl.report.tables import (
+    Published,
+    count_table,
+    dataset_table,
+    load_published,
+    main_table,
+    write_tables,
+)
+
+_PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "polars", "altair")
+
+
+def build_report(
+    scores: pl.DataFrame,
+    training: Mapping[str, pl.DataFrame],
+    *,
+    runs: Sequence[str],
+    weights: Mapping[str, float],
+    provenance: Mapping[str, object],
+    miniature: bool,
+    into: Path,
+    published: Published | None = None,
+) -> None:
+    """Write INTO/report.html and INTO/tables/{main,datasets,counts}.csv.
+
+    Args:
+        scores: as the score stage writes them.
+        training: metrics by run; runs without training may be empty or absent.
+        runs: rows of the tables, in their order.
+        weights: specificity by verdict, named as the columns of counts.
+        provenance: the parameters, plain values.
+        miniature: whether the figures come from the miniature, which the page then says.
+        into: folder of the results.
+        published: the figures to stand beside; those of the paper where not given.
+    """
+    # Altair takes a second to import, which whoever wants only the tables need not wait for.
+    from speciarl.report.page import Evidence, render_page
+
+    published = published or load_published()
+    tables = {
+        "main": main_table(scores, runs, published),
+        "datasets": dataset_table(scores, runs),
+        "counts": count_table(scores, runs),
+    }
+    write_tables(tables, into / "tables")
+    page = render_page(
+        "SpeciaRL: results",
+        Evidence(scores, training, runs, weights, published),
+        {"Versions": _versions(), "Parameters": dict(provenance)},
+        miniature=miniature,
+    )
+    with whole_file(into / "report.html") as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

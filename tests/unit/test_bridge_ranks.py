@@ -1,0 +1,92 @@
+"""The reward bridge under two real processes: one asks, both get verdicts, a fault stops both."""
+
+import os
+import socket
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from accelerate import PartialState
+
+from speciarl.cache import VerdictCache
+from speciarl.errors import SpeciaRLError, VerifierError
+from speciarl.judging import CachedVerifier
+from speciarl.rewards import REWARDS
+from speciarl.training.bridge import RewardBridge
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement
+
+
+class Verifier:
+    identity = {"verifier": "ranks"}
+    calls = 0
+
+    def judge(self, pairs):
+        self.calls += 1
+        if any(pair.answer == "poison" for pair in pairs):
+            raise VerifierError("the judge is gone")
+        levels = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC}
+        return [Judgement(levels.get(pair.answer, Verdict.WRONG), "t") for pair in pairs]
+
+
+state = PartialState(cpu=True)
+rank = state.process_index
+source = None
+if state.is_main_process:
+    verifier = Verifier()
+    cache = VerdictCache(Path(sys.argv[1]), verifier.identity, "run")
+    source = CachedVerifier(verifier, cache, set())
+bridge = RewardBridge(source, REWARDS["dynamic"], 0.0, state.num_processes)
+
+
+def call(*answers):
+    completions = [[{"content": f"<answer>{a}</answer>"}] for a in answers]
+    return bridge(completions, row=[rank] * len(answers), class_name=["Herring Gull"] * len(answers),
+                  trainer_state=SimpleNamespace(global_step=0))
+
+
+rewards = call("gull", "tern") if rank == 0 else call("herring gull", "gull")
+row = bridge.rows[0]
+print(f"rank {rank}", rewards, row["specific"], row["less_specific"], row["wrong"], row["reward"])
+try:
+    call("gull", "poison") if rank == 1 else call("gull", "tern")
+except SpeciaRLError as error:
+    print(f"rank {rank} stopped: {error}")
+state.destroy_process_group()
+"""
+
+
+def test_one_process_asks_and_all_get_the_verdicts(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path / "cache.duckdb")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | {
+                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+                "GLOO_SOCKET_IFNAME": "lo",
+            },
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    output = [process.communicate(timeout=120) for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], output
+    # Each group is rewarded by its own best; the counts are those of both processes.
+    assert output[0][0].splitlines() == [
+        "rank 0 [1.0, 0.0] 1 2 1 0.5",
+        "rank 0 stopped: the judge is gone",
+    ]
+    assert output[1][0].splitlines() == [
+        "rank 1 [1.0, 0.0] 1 2 1 0.5",
+        "rank 1 stopped: the judge is gone",
+    ]

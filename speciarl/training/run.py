@@ -44,7 +44,7 @@ class Settings:
 @dataclass(frozen=True)
 class Inputs:
     base: Path
-    samples: pl.DataFrame
+    samples: Path
     verdicts: Path
     taxonomy: Path
     facts: Path
@@ -66,9 +66,7 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
-    key = content_hash(
-        [inputs.base, inputs.verdicts], settings.plain(), inputs.samples.hash_rows(0).to_list()
-    )
+    key = content_hash([inputs.base, inputs.samples, inputs.verdicts], settings.plain())
     work = outputs.work / key
     work.mkdir(parents=True, exist_ok=True)
     with whole_folder(outputs.model) as into:
@@ -97,6 +95,7 @@ def _by_method(
     from speciarl.training.sft import train_sft
 
     torch.set_num_threads(threads)
+    samples = pl.read_parquet(inputs.samples)
     model = load_model(inputs.base).train()
     processor = load_processor(inputs.base)
     shared = {
@@ -107,7 +106,7 @@ def _by_method(
         return open_image(reference, inputs.images)
 
     if run.method == "sft":
-        rows = train_sft(model, processor, inputs.samples, picture, settings=settings.sft, **shared)
+        rows = train_sft(model, processor, samples, picture, settings=settings.sft, **shared)
         return rows, {}
     state = PartialState()
     source = None
@@ -117,7 +116,7 @@ def _by_method(
         source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
     )
     rows = train_grpo(
-        model, processor, inputs.samples, picture, bridge,
+        model, processor, samples, picture, bridge,
         rollouts=run.rollouts, settings=settings.grpo, **shared,
     )  # fmt: skip
     return rows, source.met if source else {}

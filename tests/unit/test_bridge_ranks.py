@@ -45,7 +45,8 @@ bridge = RewardBridge(source, REWARDS["dynamic"], 0.0, state.num_processes)
 
 def call(*answers):
     completions = [[{"content": f"<answer>{a}</answer>"}] for a in answers]
-    return bridge(completions, row=[rank] * len(answers), class_name=["Herring Gull"] * len(answers),
+    names = ["Herring Gull"] * len(answers)
+    return bridge(completions, row=[rank] * len(answers), class_name=names,
                   trainer_state=SimpleNamespace(global_step=0))
 
 

@@ -54,9 +54,9 @@ def dvc_graph(folder: Path):
             rule, _, item = stage.name.partition("@")
             for dep in stage.deps:
                 if hasattr(dep, "params"):
-                    keys = (key.split(".") for key in dep.params)
                     params[rule] |= {
-                        ".".join("*" if part == item else part for part in key) for key in keys
+                        f"{key.removesuffix(item)}*" if item and key.endswith(f".{item}") else key
+                        for key in dep.params
                     }
                 else:
                     deps[rule].add(dep.def_path)

@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import polars as pl
-
 from speciarl.stage import stage
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
@@ -14,7 +12,7 @@ with stage(snakemake.log[0]):
         ),
         Inputs(
             base=Path(snakemake.input.base),
-            samples=pl.read_parquet(snakemake.input.samples),
+            samples=Path(snakemake.input.samples),
             verdicts=Path(snakemake.input.verdicts),
             taxonomy=Path(snakemake.input.taxonomy),
             facts=Path(snakemake.input.facts[0]).parent,

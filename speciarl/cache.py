@@ -81,7 +81,7 @@ class VerdictCache:
         with self._connected() as db:
             db.execute(INSERT_VERIFIER, [self.verifier, json.dumps(dict(identity))])
             found = db.sql(LOAD_INDEX, params=[self.verifier])
-            stored = pl.from_arrow(found.to_arrow_table())
+            stored = pl.DataFrame(found.to_arrow_table())
         self._high = stored["key_high"].to_numpy()
         self._low = stored["key_low"].to_numpy()
         self._decided = stored.select("verdict", "decided_by")
@@ -112,13 +112,14 @@ class VerdictCache:
         known = {p: j for p, j in judged.items() if j.verdict is not None}
         if not known:
             return 0
+        labels = [j.verdict.value for j in known.values() if j.verdict is not None]
         keys = [pair_key(self.verifier, pair) for pair in known]
         fresh = pl.DataFrame(
             {
                 "verifier": [self.verifier] * len(known),
                 "class": [pair.class_name for pair in known],
                 "prediction": [pair.answer for pair in known],
-                "verdict": [j.verdict.value for j in known.values()],
+                "verdict": labels,
                 "decided_by": [j.decided_by for j in known.values()],
                 "run": [self.run] * len(known),
                 "created_at": [datetime.now(UTC).replace(tzinfo=None)] * len(known),
@@ -128,7 +129,7 @@ class VerdictCache:
         )
         with self._connected() as db:
             db.register("fresh", fresh)
-            stored = db.execute(INSERT_VERDICTS).fetchone()[0]
+            ((stored,),) = db.execute(INSERT_VERDICTS).fetchall()
         self._recent.update(zip(keys, known.values(), strict=True))
         return stored
 
@@ -195,7 +196,7 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         CacheError: another process holds it longer than `seconds`; the line names its pid.
     """
     lock = path.with_name(path.name + ".lock")
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + seconds
         while True:
@@ -228,6 +229,6 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
     with locked(path):
         try:
             with duckdb.connect(str(path), read_only=True) as db:
-                return pl.from_arrow(db.sql(query).to_arrow_table())
+                return pl.DataFrame(db.sql(query).to_arrow_table())
         except duckdb.Error as error:
             raise CacheError(" ".join(str(error).split())) from None

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pydantic
 import yaml
 from pydantic import (
     BaseModel,
@@ -18,6 +17,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from speciarl.errors import ConfigError
 from speciarl.policy.prompts import prompt_names
@@ -252,7 +252,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _one_line(fault: pydantic.ValidationError) -> str:
+def _one_line(fault: ErrorDetails) -> str:
     key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"

@@ -30,6 +30,15 @@ class Lookups:
     judge_seconds: float = 0.0
 
 
+def split_found(
+    pairs: Sequence[Pair], cache: VerdictCache
+) -> tuple[dict[Pair, Judgement], list[Pair]]:
+    """What the store has of some distinct pairs, and the pairs that it lacks."""
+    stored = dict(zip(pairs, cache.get(pairs), strict=True))
+    found = {pair: judgement for pair, judgement in stored.items() if judgement is not None}
+    return found, [pair for pair in pairs if pair not in found]
+
+
 @dataclass
 class CachedVerifier:
     """A verifier behind the cache.
@@ -54,8 +63,7 @@ class CachedVerifier:
         distinct = list(dict.fromkeys(pairs))
         new = [pair for pair in distinct if pair not in self.known]
         counts.misses, counts.hits = len(new), len(pairs) - len(new)
-        found = dict(zip(distinct, self.cache.get(distinct), strict=True))
-        missing = [pair for pair, judgement in found.items() if judgement is None]
+        found, missing = split_found(distinct, self.cache)
         if missing:
             started = time.perf_counter()
             asked = dict(zip(missing, self.verifier.judge(missing), strict=True))
@@ -71,10 +79,9 @@ class CachedVerifier:
 
     def remember(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs met before an interruption, so that a resumed run counts like any."""
-        pairs = list(pairs)
-        stored = zip(pairs, self.cache.get(pairs), strict=True)
-        self.met.update({pair: judgement for pair, judgement in stored if judgement})
-        self.known.update(self.met)
+        found, _ = split_found(list(pairs), self.cache)
+        self.met.update(found)
+        self.known.update(found)
 
 
 def open_cached(snapshot: Path, taxonomy: Path, facts: Path, run: str) -> CachedVerifier:
@@ -95,7 +102,7 @@ def open_cached(snapshot: Path, taxonomy: Path, facts: Path, run: str) -> Cached
         .select("class", "prediction", "verdict", "decided_by")
         .iter_rows()
     }
-    absent = [p for p, found in zip(stored, cache.get(list(stored)), strict=True) if found is None]
+    _, absent = split_found(list(stored), cache)
     cache.put({pair: stored[pair] for pair in absent})
     return CachedVerifier(verifier, cache, set(stored))
 

@@ -5,9 +5,10 @@ import logging
 import polars as pl
 
 from speciarl.cache import VerdictCache
-from speciarl.judging import verdict_table
+from speciarl.judging import split_found, verdict_table
 from speciarl.text import normalise
-from speciarl.verifiers.base import Pair, Verifier
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair, Verifier
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +17,14 @@ BATCH = 10_000  # pairs judged and stored together, so that an interruption lose
 
 
 def pairs_to_expect(taxonomy: pl.DataFrame) -> list[Pair]:
-    """Each class with every term of its dataset and the usual abstentions, sorted."""
-    terms = taxonomy.select("class_name", "term").iter_rows()
+    """Each class with the answers to expect, sorted.
+
+    These are the terms of its dataset that are true of some class in use, and the usual
+    abstentions; a term that fits none of them is judged when somebody says it.
+    """
+    true = taxonomy.filter(pl.col("verdict") != Verdict.WRONG.value).select("dataset", "term")
+    expected = taxonomy.join(true.unique(), on=["dataset", "term"], how="semi")
+    terms = expected.select("class_name", "term").iter_rows()
     pairs = {Pair(name, normalise(term)) for name, term in terms}
     names = taxonomy["class_name"].unique().to_list()
     pairs |= {Pair(name, answer) for name in names for answer in ABSTENTIONS}
@@ -31,11 +38,10 @@ def precompute(taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache) 
         class, prediction, verdict, decided_by: the snapshot, sorted.
     """
     pairs = pairs_to_expect(taxonomy)
-    judged = {}
+    judged: dict[Pair, Judgement] = {}
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
-        found = dict(zip(batch, cache.get(batch), strict=True))
-        missing = [pair for pair, judgement in found.items() if judgement is None]
+        found, missing = split_found(batch, cache)
         asked = dict(zip(missing, verifier.judge(missing), strict=True))
         cache.put(asked)
         judged.update(found | asked)

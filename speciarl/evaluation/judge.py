@@ -26,7 +26,7 @@ def judge_predictions(predictions: pl.DataFrame, source: CachedVerifier) -> pl.D
     ]
     judged, _ = source.judge([pair for pair in pairs if pair])
     found = iter(judged)
-    rows = []
+    rows: list[tuple[str | None, str | None]] = []
     for pair in pairs:
         if pair is None:
             rows.append((None, "unparsable"))

@@ -97,12 +97,12 @@ def score(
             )  # fmt: skip
     figures = ["correctness", "specificity", "hm"]
     datasets = pl.DataFrame(rows, schema_overrides=dict.fromkeys(figures, pl.Float64))
-    counts = [c for c in datasets.columns if c not in ("run", "level", "name", *figures)]
+    totals = [c for c in datasets.columns if c not in ("run", "level", "name", *figures)]
     means = (
         datasets.with_columns(level=pl.lit("group"), name=pl.col("name").replace_strict(groups))
         .group_by("run", "level", "name", maintain_order=True)
         .agg(
-            pl.col(counts).sum(),
+            pl.col(totals).sum(),
             # A mean over some of the datasets would pass for one over all of them.
             *[
                 pl.when(pl.col(f).is_null().any()).then(None).otherwise(pl.col(f).mean()).alias(f)

@@ -26,9 +26,9 @@ def build_policy(
         undecidable: share of them whose class cannot be seen.
         threads: processor threads to train with.
     """
-    policy = Policy(**settings)
+    policy = Policy.model_validate(dict(settings))
     torch.set_num_threads(threads)
-    if policy.source == "directory":
+    if policy.path is not None:
         link_model(Path(policy.path), into)
         return
     from speciarl.policy.miniature.pretraining import pretrain

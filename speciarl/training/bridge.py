@@ -42,10 +42,10 @@ def group_rewards(
         groups[row].append(place)
     rewards: list[float | None] = [None] * len(rows)
     for places in groups.values():
-        judged = [judgements[pairs[i]] if pairs[i] else None for i in places]
-        if any(j is not None and j.verdict is None for j in judged):
+        group = [pairs[i] for i in places]
+        verdicts = [judgements[pair].verdict if pair else None for pair in group]
+        if any(pair and verdict is None for pair, verdict in zip(group, verdicts, strict=True)):
             continue
-        verdicts = [j and j.verdict for j in judged]
         for place, value in zip(places, reward(verdicts), strict=True):
             rewards[place] = value
     return rewards

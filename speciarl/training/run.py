@@ -16,7 +16,7 @@ from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
 
 _COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
-METRICS = {
+METRICS: dict[str, type[pl.DataType]] = {
     "step": pl.Int64,
     **dict.fromkeys(("loss", "reward", "kl", "learning_rate"), pl.Float64),
     **dict.fromkeys(_COUNTED, pl.Int64),

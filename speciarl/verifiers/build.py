@@ -20,8 +20,8 @@ def build_verifier(taxonomies: Path, classes: Mapping[str, Sequence[str]]) -> Ca
         classes: class names by dataset; each must have its facts.
     """
     taxonomy = Taxonomy.load(taxonomies, list(classes))
-    for dataset, names in classes.items():
-        taxonomy.require(dataset, names)
+    for dataset, chosen in classes.items():
+        taxonomy.require(dataset, chosen)
     names = {normalise(term) for dataset in classes for term in taxonomy.terms(dataset)}
     names |= {normalise(name) for chosen in classes.values() for name in chosen}
     return Cascade([Rules(names), Taxonomic(taxonomy)])

@@ -62,7 +62,12 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
 
 def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     taxonomy = pl.DataFrame(
-        {"class_name": ["Gull", "Gull", "Tern"], "term": ["Bird", "gull", "tern"]}
+        {
+            "dataset": "d",
+            "class_name": ["Gull", "Gull", "Gull", "Tern"],
+            "term": ["Bird", "gull", "Cassowary", "tern"],
+            "verdict": ["generic", "specific", "wrong", "specific"],
+        }
     )
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")

@@ -61,6 +61,7 @@ class Project:
         project.change(**SMALL)
         project.run("git", "init", "--quiet")
         project.run("dvc", "init", "--quiet")
+        shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
         return project
 
     def change(self, **sections) -> None:

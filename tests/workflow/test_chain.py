@@ -133,7 +133,11 @@ def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     assert not (project.folder / "models/speciarl").exists()
     assert not (project.folder / "results/training/speciarl/metrics.parquet").exists()
 
-    project.snakemake("all")
+    project.snakemake("models/speciarl", "all")
     assert "going on from checkpoint" in (project.folder / "logs/train/speciarl.log").read_text()
     assert artifacts(project) == artifacts(finished)
     assert not list(project.folder.glob("work/train/*"))
+    used = pl.read_parquet(project.folder / "results/training/speciarl/verdicts.parquet")
+    with duckdb.connect(str(project.folder / "data/verdicts/cache.duckdb"), read_only=True) as db:
+        stored = set(db.execute("SELECT class, prediction FROM verdicts").fetchall())
+    assert set(used.select("class", "prediction").rows()) <= stored

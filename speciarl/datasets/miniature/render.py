@@ -90,11 +90,11 @@ def render(
     background = tuple(int(v) for v in rng.integers(150, 215, 3))
     saturation, value = rng.uniform(0.65, 0.95), rng.uniform(0.7, 0.95)
     hue = (HUES[shown.hue] + rng.uniform(-0.02, 0.02)) % 1.0
-    colour = tuple(int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
+    red, green, blue = (int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
 
     canvas = Image.new("RGB", (_UNIT, _UNIT), background)
     draw = ImageDraw.Draw(canvas)
-    _silhouette(draw, shown.kind, colour)
+    _silhouette(draw, shown.kind, (red, green, blue))
     if not undecidable:
         _marking(draw, shown.marking)
     scale = rng.uniform(0.9, 1.0)

@@ -66,7 +66,10 @@ def build_model(
     tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> Qwen2_5_VLForConditionalGeneration:
     """A randomly initialised model; the same seed gives the same weights."""
-    token = tokenizer.convert_tokens_to_ids
+
+    def token(word: str) -> int:
+        return tokenizer.get_vocab()[word]
+
     config = Qwen2_5_VLConfig(
         text_config={
             "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3,

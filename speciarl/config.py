@@ -106,7 +106,7 @@ class Lora(Section):
 class Grpo(Section):
     """Group relative policy optimisation through TRL (facts: arXiv 2402.03300)."""
 
-    generations: Count = 60
+    generations: Count = 80
     """How often rollouts are drawn."""
     prompts_per_generation: Count = 8
     updates_per_generation: Count = 1

@@ -1,0 +1,168 @@
+"""Surface forms: one key for every way of writing the same name, and answers cut to their names.
+
+Nothing here knows a dataset: text goes in, tokens and keys come out. A key is the run of a
+name's stemmed tokens without spaces, so that "Sea Gulls", "sea-gull" and "seagull" are one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from speciarl.taxonomy.facts import Words
+
+Tokens = tuple[str, ...]
+
+MAX_CHARACTERS = 300  # beyond it an answer is a text, not a name
+_POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
+_NOT_WORD = re.compile(r"[^a-z0-9]+")
+_DIGIT = re.compile(r"\d")
+_ASIDE = re.compile(r"\(([^()]*)\)?")
+_RANGE = re.compile(
+    r"\b((?:19|20)\d\d)\s*(?:-|\u2013|\u2014|to|and)\s*((?:19|20)\d\d|\d\d\b|present|now)",
+    re.IGNORECASE,
+)
+_DECADE = re.compile(r"\b((?:19|20)\d)0'?s\b")
+_YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
+_SPELLED_OUT = (("ß", "ss"), ("æ", "ae"), ("ø", "o"), ("&", " and "), ("w/", " with "))
+ARTICLES = frozenset({"a", "an"})
+_DROPPED = frozenset({"the", "and"})
+
+
+def fold(text: str) -> str:
+    """Lower case without diacritics, with plain apostrophes and `&` as a word."""
+    text = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].lower())
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = re.sub(r"[\u2018\u2019`\u00b4\u02bc]", "'", text)
+    for letter, plain in _SPELLED_OUT:
+        text = text.replace(letter, plain)
+    return text
+
+
+def stem(token: str) -> str:
+    """The token without plural ending and with `y`/`ie`/`e` endings made equal.
+
+    Not a linguistic stem: only the same for singular and plural of a noun. Designations are
+    left alone (a Cessna 172S is not several).
+    """
+    if _DIGIT.search(token):
+        return token
+    if len(token) > 3 and token[-1] == "s" and not token.endswith(("ss", "us", "is")):
+        token = token[:-1]
+    if len(token) > 3 and token[-1] == "e":
+        token = token[:-1]
+    if len(token) > 2 and token[-1] == "y":
+        token = token[:-1] + "i"
+    return token
+
+
+def tokens(text: str, words: Words) -> Tokens:
+    """Stemmed tokens of a text; `the` and `and` are dropped, known spellings made one."""
+    text = _POSSESSIVE.sub("", fold(text)).replace("'", "")
+    found = (t for t in _NOT_WORD.split(text) if t and t not in _DROPPED)
+    spelled = (words.spelling.get(t, t) for t in found)
+    return tuple(stem(t) for t in spelled if t not in _DROPPED)
+
+
+def key(parts: Sequence[str]) -> str:
+    """The key of a run of tokens."""
+    return "".join(parts)
+
+
+def stems(names: Iterable[str], words: Words) -> frozenset[str]:
+    """The stems of single words, as `tokens` would give them."""
+    return frozenset(t for name in names for t in tokens(name, words))
+
+
+class Years(NamedTuple):
+    """A span of years that an answer states, both ends included."""
+
+    first: int
+    last: int
+
+
+def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
+    """The text without its years, and the years: single ones, ranges and decades."""
+    found: list[Years] = []
+
+    def note_range(match: re.Match[str]) -> str:
+        first, end = int(match[1]), match[2].lower()
+        if not end.isdigit():
+            last = 9999
+        else:
+            last = int(end) if len(end) == 4 else first // 100 * 100 + int(end)
+        found.append(Years(first, last))
+        return " "
+
+    def note_decade(match: re.Match[str]) -> str:
+        found.append(Years(int(match[1]) * 10, int(match[1]) * 10 + 9))
+        return " "
+
+    def note_year(match: re.Match[str]) -> str:
+        found.append(Years(int(match[1]), int(match[1])))
+        return " "
+
+    for pattern, note in ((_RANGE, note_range), (_DECADE, note_decade), (_YEAR, note_year)):
+        text = pattern.sub(note, text)
+    return text, tuple(found)
+
+
+def split_asides(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without what stands in parentheses, and each of those parts."""
+    asides = tuple(part.strip() for part in _ASIDE.findall(text) if part.strip())
+    return _ASIDE.sub(" ", text), asides
+
+
+class Cleaner:
+    """Removes what carries a name: "The bird is a …", "a photo of a …", "a plate of …"."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._subjects = stems(words.subjects, words)
+        self._verbs = tuple(tokens(verb, words) for verb in words.verbs)
+        self._leads = stems(words.leads, words) | ARTICLES
+        self._containers = stems(words.containers, words)
+        self._cuts = stems(words.cuts, words)
+
+    def tokens(self, text: str) -> tuple[Tokens, ...]:
+        """Views of a text, each with less of what carries the name; the last has least."""
+        whole = tokens(text, self._words)
+        if ":" in text:
+            before, after = text.split(":", 1)
+            if after.strip() and self._only_subjects(tokens(before, self._words)):
+                text = after
+        inner = self._without_carrier(tokens(text, self._words))
+        bare = self._without_leads(inner)
+        return tuple(dict.fromkeys(view for view in (whole, inner, bare) if view)) or ((),)
+
+    def cut(self, parts: Tokens) -> Iterator[Tokens]:
+        """The tokens before each clause that only describes ("… sitting on grass")."""
+        for index, token in enumerate(parts):
+            if index and token in self._cuts:
+                yield parts[:index]
+
+    def _only_subjects(self, parts: Tokens) -> bool:
+        return all(t in self._subjects or t in self._leads for t in parts)
+
+    def _without_carrier(self, parts: Tokens) -> Tokens:
+        for index in range(min(len(parts), 14)):
+            for verb in self._verbs:
+                end = index + len(verb)
+                if parts[index:end] == verb and end < len(parts):
+                    return parts[end:] if self._only_subjects(parts[:index]) else parts
+        return parts
+
+    def _without_leads(self, parts: Tokens) -> Tokens:
+        while len(parts) > 1:
+            if len(parts) > 2 and parts[0] in self._containers and parts[1] == "of":
+                parts = parts[2:]
+            elif parts[0] in self._leads and not may_spell_designation(parts):
+                parts = parts[1:]
+            else:
+                break
+        return parts
+
+
+def may_spell_designation(parts: Sequence[str]) -> bool:
+    """Whether a leading article may be the letters of a designation (A 320, An-12)."""
+    return parts[0] in ARTICLES and len(parts) > 1 and parts[1][0].isdigit()

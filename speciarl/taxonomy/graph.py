@@ -1,0 +1,148 @@
+"""The taxonomy as a whole: facts in, and for a class and an answer their relation out."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.errors import TaxonomyError
+from speciarl.taxonomy.derived import derived_forms
+from speciarl.taxonomy.drafts import genera
+from speciarl.taxonomy.facts import ClassEntry, Facts, load_facts
+from speciarl.taxonomy.forms import key, tokens
+from speciarl.taxonomy.judging import judge
+from speciarl.taxonomy.lexicon import lexicons
+from speciarl.taxonomy.nodes import COMMON, Node, build
+from speciarl.taxonomy.reading import Reading, read
+from speciarl.taxonomy.relating import Relation, grow
+from speciarl.taxonomy.relations import relation_table
+
+# Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
+RULES_VERSION = 1
+_READINGS = 200_000  # answers whose reading is kept
+
+
+class Taxonomy:
+    """Facts about the classes of some datasets, and the relations that follow from them."""
+
+    def __init__(self, files: Sequence[Facts]) -> None:
+        """`files` are the common facts and one per dataset; `Taxonomy.load` reads them."""
+        self._files = tuple(files)
+        self._common = next(f for f in files if f.dataset == COMMON)
+        self._nodes = build(files, self._common.words)
+        self._derived = derived_forms(self._nodes, _known_genera(files))
+        self._lexicons = lexicons(files, self._nodes, self._derived, self._common.words)
+        self._classes = {
+            (n.dataset, self._key(n.name)): n.number for n in self._nodes if n.kind == "class"
+        }
+        self._tree = grow(self._nodes)
+        self._read = lru_cache(maxsize=_READINGS)(self._read_uncached)
+
+    @classmethod
+    def load(
+        cls, folder: Path, datasets: Sequence[str], files: Mapping[str, Path] | None = None
+    ) -> "Taxonomy":
+        """Facts of `folder`/common.yaml and of `folder`/DATASET.yaml for each dataset.
+
+        Args:
+            files: where a dataset's facts lie, for those that are not in `folder`.
+        """
+        paths = {name: folder / f"{name}.yaml" for name in (COMMON, *datasets)}
+        paths.update(files or {})
+        return cls([load_facts(path, name) for name, path in paths.items()])
+
+    def with_plain(self, dataset: str, class_names: Iterable[str]) -> "Taxonomy":
+        """The same taxonomy and a dataset of which only the class names are known."""
+        plain = Facts(dataset=dataset, classes={name: ClassEntry() for name in class_names})
+        return Taxonomy([*self._files, plain])
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets described, in the order in which they were loaded."""
+        return tuple(self._lexicons)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that a verdict depends on: the facts and the rules' version."""
+        facts = [RULES_VERSION, *(f.model_dump(mode="json") for f in self._files)]
+        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+    def require(self, dataset: str, class_names: Iterable[str]) -> None:
+        """Raise a TaxonomyError that names the first class without an entry."""
+        for name in class_names:
+            if (dataset, self._key(name)) not in self._classes:
+                raise TaxonomyError(
+                    f"class {name!r} of {dataset} has no taxonomy entry; "
+                    f"add it under `classes` of {dataset}.yaml"
+                )
+
+    def relation(self, class_name: str, answer: str, dataset: str | None = None) -> Relation:
+        """How the answer relates to the class; its verdict is None where the facts do not say.
+
+        Args:
+            dataset: whose class it is; needed only where two datasets share a class name, else
+                the first that has it is taken.
+
+        Raises:
+            TaxonomyError: the class has no entry.
+        """
+        number = self._class_number(class_name, dataset)
+        node = self._nodes[number]
+        lexicon = self._lexicons[node.dataset]
+        return judge(number, self._read(node.dataset, answer), self._tree, lexicon.open_modifiers)
+
+    def names_one(self, dataset: str, answer: str) -> bool:
+        """Whether the whole answer is one known name, so that its comma or slash parts nothing."""
+        return bool(self._lexicons[dataset].own(tokens(answer, self._common.words)))
+
+    def terms(self, dataset: str) -> tuple[str, ...]:
+        """The surface forms known for a dataset, common ones included, sorted."""
+        nodes = (n for n in self._nodes if n.dataset in (dataset, COMMON))
+        return tuple(sorted({form for n in nodes for form in self._forms(n)}))
+
+    def table(self, classes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+        """Every class of `classes` (dataset to class names) against every term of its dataset.
+
+        Returns:
+            dataset, class_name, term, verdict, path: sorted, one row per class and surface form;
+            `path` leads from the class to the term and is empty for wrong ones.
+        """
+        numbers: dict[int, str] = {}
+        forms: list[tuple[str, str, int]] = []
+        for dataset, names in classes.items():
+            self.require(dataset, names)
+            numbers |= {self._class_number(name, dataset): name for name in names}
+            lexicon = self._lexicons[dataset]
+            for form in self.terms(dataset):
+                parts = tokens(form, self._common.words)
+                forms += [(dataset, form, number) for number in lexicon.own(parts)]
+        return relation_table(self._tree, numbers, forms)
+
+    def _forms(self, node: Node) -> tuple[str, ...]:
+        return (*node.forms, *self._derived.get(node.number, ()))
+
+    def _key(self, text: str) -> str:
+        return key(tokens(text, self._common.words))
+
+    def _class_number(self, class_name: str, dataset: str | None) -> int:
+        wanted = self._key(class_name)
+        for name in self.datasets if dataset is None else (dataset,):
+            number = self._classes.get((name, wanted))
+            if number is not None:
+                return number
+        places = dataset or "any of " + ", ".join(self.datasets)
+        raise TaxonomyError(
+            f"class {class_name!r} of {places} has no taxonomy entry; "
+            f"add it under `classes` of {dataset or 'DATASET'}.yaml"
+        )
+
+    def _read_uncached(self, dataset: str, answer: str) -> Reading:
+        return read(answer, self._lexicons[dataset])
+
+
+def _known_genera(files: Iterable[Facts]) -> frozenset[str]:
+    entries = (e for f in files for section in (f.terms, f.classes) for e in section.values())
+    return frozenset(genus for entry in entries for genus in genera(entry))

@@ -1,0 +1,185 @@
+"""Which nodes a run of tokens names in one dataset, and what a word does that names none."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from speciarl.taxonomy.facts import Facts, Words
+from speciarl.taxonomy.forms import (
+    ARTICLES,
+    Cleaner,
+    Tokens,
+    key,
+    may_spell_designation,
+    stems,
+    tokens,
+)
+from speciarl.taxonomy.nodes import COMMON, Node
+from speciarl.taxonomy.spelling import NearMisses
+
+Derived = Mapping[int, Sequence[str]]
+"""Node number to surface forms that follow by rule."""
+
+_SUFFIXED = re.compile(r"(.*\d)[a-z]{1,3}")  # a designation and letters after its number
+_EPITHET = re.compile(r"[a-z]{3,}(?:a|us|um|is|ii|i|ens|or|er|es)")  # a stemmed species name
+
+
+class Role(Enum):
+    """What a word beside a name does."""
+
+    FILLER = "adds nothing"
+    CLAUSE = "opens a clause that describes"
+    NARROWING = "makes a class narrower"
+    TRIM = "is a trim level"
+    GROUP = "makes the group of it"
+    LIKENESS = "only likens"
+    MARK = "describes beside a broad term, names beside a near one"
+    CULTIVAR = "is a cultivar's name"
+
+
+class Name(NamedTuple):
+    """A run of tokens that names nodes, or something narrower than them."""
+
+    numbers: tuple[int, ...]
+    narrower: bool
+    """Whether it fell under a designation pattern and is thus a subtype."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """Keys of surface forms to node numbers."""
+
+    numbers: dict[str, tuple[int, ...]]
+    spaced: frozenset[str]
+    """The forms with their spaces, to tell "black bird" from "blackbird"."""
+    latin: dict[str, int]
+    """Keys of scientific names of classes, to find subspecies and species below them."""
+    patterns: tuple[tuple[re.Pattern[str], int], ...]
+    classes: frozenset[int]
+
+
+def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
+    """The index of some nodes; a derived form yields to the same form stated elsewhere."""
+    stated: dict[str, list[int]] = {}
+    loose: dict[str, list[int]] = {}
+    spaced: set[str] = set()
+    latin: dict[str, int] = {}
+    patterns = []
+    for node in nodes:
+        for forms, target in ((node.forms, stated), (derived.get(node.number, ()), loose)):
+            for form in forms:
+                parts = tokens(form, words)
+                spaced.add(" ".join(parts))
+                owners = target.setdefault(key(parts), [])
+                if node.number not in owners:
+                    owners.append(node.number)
+        if node.entry is not None:
+            patterns += [(re.compile(p), node.number) for p in node.entry.patterns]
+        if node.facts is not None:
+            latin |= {key(tokens(name, words)): node.number for name in node.facts.latin}
+    numbers = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
+    classes = frozenset(node.number for node in nodes if node.kind == "class")
+    return Index(numbers, frozenset(spaced), latin, tuple(patterns), classes)
+
+
+class Lexicon:
+    """The words and names that an answer is read with, for the classes of one dataset."""
+
+    def __init__(self, facts: Facts, words: Words, own: Index, common: Index, all_: Index) -> None:
+        self.cleaner = Cleaner(words)
+        self.years = any(c.year is not None for c in facts.classes.values())
+        self.open_modifiers, self.cultivars = facts.open_modifiers, facts.cultivars
+        self._suffixes = facts.suffixes
+        self._own, self._common, self._all = own, common, all_
+        self._near_misses = NearMisses(own.numbers)
+        self._knows_more = bool(facts.terms)
+        self._colours = stems(words.colours, words)
+        self._adjectives = self._colours | stems(words.sizes, words)
+        clauses = stems(words.cuts, words)
+        fillers = stems(words.fillers, words) | stems(facts.fillers, words) | self._adjectives
+        roles = (
+            (Role.FILLER, fillers), (Role.CLAUSE, clauses), (Role.MARK, stems(facts.marks, words)),
+            (Role.NARROWING, stems(facts.narrowing, words) | stems(words.sexes, words)),
+            (Role.GROUP, stems(words.groups, words)), (Role.TRIM, stems(facts.trims, words)),
+            (Role.LIKENESS, stems(words.likenesses, words)),
+        )  # fmt: skip
+        self._roles = {token: role for role, group in roles for token in group}
+
+    def role(self, token: str) -> Role | None:
+        """What a word does that is no name; None for a word not known."""
+        return self._roles.get(token)
+
+    def name(self, parts: Tokens, start: int, end: int) -> Name | None:
+        """What the tokens from start to end name as part of the whole, or None."""
+        if end - start == 1 and len(parts) > 1:
+            if end < len(parts) and parts[start] in self._colours:
+                return None  # "violet flower" names no violet
+            if self._roles.get(parts[start]) is Role.NARROWING:
+                return None  # "pug puppy" is a pug; "puppy" alone is a dog
+        span = parts[start:end]
+        numbers = self._find(self._own, span)
+        if not numbers and not (end < len(parts) and key(span) in self._roles):
+            numbers = self._find(self._common, span)  # but "star-shaped" names no star
+        if numbers:
+            return Name(numbers, narrower=False)
+        below = self._subtype(span)
+        return None if below is None else Name((below,), narrower=True)
+
+    def own(self, parts: Sequence[str]) -> tuple[int, ...]:
+        """Nodes of the dataset, or else common ones, that the tokens name."""
+        return self._find(self._own, parts) or self._find(self._common, parts)
+
+    def misspelt(self, parts: Sequence[str]) -> tuple[int, ...]:
+        """Nodes of the dataset whose name the tokens miss by one letter."""
+        return self._near_misses.find(key(parts))
+
+    def anywhere(self, parts: Sequence[str]) -> tuple[int, ...]:
+        """Nodes of any dataset that the tokens name; of a dataset without terms nothing is known
+        to be wrong."""
+        return self._find(self._all, parts) if self._knows_more else ()
+
+    def _find(self, where: Index, parts: Sequence[str]) -> tuple[int, ...]:
+        found = where.numbers.get(key(parts), ())
+        if not found or len(parts) < 2:
+            return found
+        article = parts[0] in ARTICLES and not may_spell_designation(parts)
+        if article or parts[0] in self._adjectives:  # a C-130 is no AC-130
+            return found if " ".join(parts) in where.spaced else ()
+        return found
+
+    def _subtype(self, parts: Tokens) -> int | None:
+        """The class that the tokens are a sub-designation, subspecies or species of."""
+        if parts[-1] in self._roles or self.own(parts[-1:]):
+            return None
+        joined = key(parts)
+        if any(c.isdigit() for c in joined):
+            return self._designation(joined)
+        if 2 <= len(parts) <= 3 and _EPITHET.fullmatch(parts[-1]):
+            return self._own.latin.get(key(parts[:-1]))
+        return None
+
+    def _designation(self, joined: str) -> int | None:
+        for pattern, number in self._own.patterns:
+            if pattern.fullmatch(joined):
+                return number
+        base = _SUFFIXED.fullmatch(joined) if self._suffixes else None
+        found = self._own.numbers.get(base[1], ()) if base else ()
+        return found[0] if len(found) == 1 and found[0] in self._own.classes else None
+
+
+def lexicons(
+    files: Sequence[Facts], nodes: Sequence[Node], derived: Derived, words: Words
+) -> dict[str, Lexicon]:
+    """One lexicon for each dataset of the files."""
+
+    def of(dataset: str) -> Index:
+        return index([n for n in nodes if n.dataset == dataset], derived, words)
+
+    common, everything = of(COMMON), index(nodes, derived, words)
+    return {
+        facts.dataset: Lexicon(facts, words, of(facts.dataset), common, everything)
+        for facts in files
+        if facts.dataset != COMMON
+    }

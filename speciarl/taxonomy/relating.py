@@ -1,0 +1,105 @@
+"""How one node relates to a class: ancestors near and far, descendants, everything else.
+
+An ancestor reached over near edges only is `less specific`, any other `generic`; a descendant is
+`more specific`; everything else that is known is `wrong`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import NamedTuple
+
+from speciarl.taxonomy.nodes import Node
+from speciarl.verdicts import Verdict
+
+
+class Relation(NamedTuple):
+    """How an answer relates to a class."""
+
+    verdict: Verdict | None
+    """None: the taxonomy does not decide."""
+    path: tuple[str, ...]
+    """From the class to the matched term; over their nearest common ancestor if it is wrong."""
+    matched: str | None
+    """The term that decided."""
+
+    @property
+    def step(self) -> int:
+        """Position of the verdict on the ladder; below it where there is none."""
+        return -1 if self.verdict is None else self.verdict.step
+
+
+UNDECIDED = Relation(None, (), None)
+
+
+class Kin(NamedTuple):
+    """One ancestor: whether near edges alone lead to it, and the node numbers on the way."""
+
+    near: bool
+    path: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The nodes with every node's ancestors (itself included), and the years of the classes
+    below each."""
+
+    nodes: Sequence[Node]
+    ancestors: Sequence[dict[int, Kin]]
+    years_below: Sequence[frozenset[int]]
+
+
+def grow(nodes: Sequence[Node]) -> Tree:
+    """Ancestors of all nodes; of several ways up the near one counts, then the shortest."""
+    ancestors: list[dict[int, Kin]] = [{} for _ in nodes]
+    order = TopologicalSorter({n.number: {*n.near, *n.far} for n in nodes}).static_order()
+    for number in order:
+        mine = ancestors[number]
+        mine[number] = Kin(True, (number,))
+        for parent in (*nodes[number].near, *nodes[number].far):
+            is_near = parent in nodes[number].near
+            for up, kin in ancestors[parent].items():
+                found = Kin(is_near and kin.near, (number, *kin.path))
+                known = mine.get(up)
+                if known is None or _rank(found) < _rank(known):
+                    mine[up] = found
+    years: list[set[int]] = [set() for _ in nodes]
+    for node in nodes:
+        if node.facts and node.facts.year:
+            for up in ancestors[node.number]:
+                years[up].add(node.facts.year)
+    return Tree(nodes, ancestors, tuple(frozenset(y) for y in years))
+
+
+def _rank(kin: Kin) -> tuple[bool, int]:
+    return (not kin.near, len(kin.path))
+
+
+def relate(number: int, other: int, tree: Tree) -> Relation:
+    """The relation of node `other`, as an answer, to the class `number`."""
+    matched = tree.nodes[other].name
+    if other == number:
+        return Relation(Verdict.SPECIFIC, (matched,), matched)
+    kin = tree.ancestors[number].get(other)
+    if kin is not None:
+        verdict = Verdict.LESS_SPECIFIC if kin.near else Verdict.GENERIC
+        return Relation(verdict, _names(kin.path, tree), matched)
+    below = tree.ancestors[other].get(number)
+    if below is not None:
+        return Relation(Verdict.MORE_SPECIFIC, _names(below.path[::-1], tree), matched)
+    return wrong(number, other, tree)
+
+
+def wrong(number: int, other: int, tree: Tree) -> Relation:
+    """A wrong answer, with the way from the class to it over their nearest common ancestor."""
+    mine, its = tree.ancestors[number], tree.ancestors[other]
+    shared = [n for n in mine if n in its]
+    path: tuple[int, ...] = ()
+    if shared:
+        top = min(shared, key=lambda n: (len(mine[n].path) + len(its[n].path), n))
+        path = (*mine[top].path, *its[top].path[-2::-1])
+    return Relation(Verdict.WRONG, _names(path, tree), tree.nodes[other].name)
+
+
+def _names(path: Sequence[int], tree: Tree) -> tuple[str, ...]:
+    return tuple(tree.nodes[n].name for n in path)

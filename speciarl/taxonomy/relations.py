@@ -1,0 +1,146 @@
+"""The table of all classes against all terms, made by joins.
+
+The ancestors and descendants of a class are its correct terms; every other term of its dataset
+is wrong. What a name alone says is tabled; years in an answer are for `Taxonomy.relation`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from speciarl.taxonomy.relating import Tree
+from speciarl.verdicts import LABELS, Verdict
+
+COLUMNS = ("dataset", "class_name", "term", "verdict", "path")
+
+
+def relation_table(
+    tree: Tree, classes: Mapping[int, str], forms: Iterable[tuple[str, str, int]]
+) -> pl.DataFrame:
+    """One row per class and surface form of its dataset.
+
+    Args:
+        classes: node numbers of classes and the names to show for them.
+        forms: dataset, surface form, number of a node that it names there.
+
+    Returns:
+        The columns COLUMNS, all strings, sorted. A form that names several nodes has the best
+        verdict of them. `path` joins names with " > " and is empty where the verdict is wrong.
+    """
+    wanted = pl.DataFrame(
+        sorted((tree.nodes[n].dataset, name, n, _year(tree, n)) for n, name in classes.items()),
+        schema={"dataset": pl.String, "class_name": pl.String, "class": pl.Int32,
+                "year": pl.String},
+        orient="row",
+    ).with_row_index("place")  # fmt: skip
+    terms = pl.DataFrame(
+        sorted(set(forms)),
+        schema={"dataset": pl.String, "term": pl.String, "node": pl.Int32},
+        orient="row",
+    ).with_columns(form=pl.struct("dataset", "term").rle_id())
+    disputed = pl.DataFrame(
+        [(n, other) for n in classes for other in sorted(tree.nodes[n].unsure)],
+        schema={"class": pl.Int32, "node": pl.Int32},
+        orient="row",
+    )
+    yearless = (pl.col("node") == pl.col("class")) & ~pl.col("term").str.contains(
+        pl.col("year"), literal=True
+    )
+    pairs = wanted.lazy().join(terms.lazy(), on="dataset")
+    settled = (
+        pairs.join(disputed.lazy(), on=["class", "node"], how="anti")
+        .join(_correct(tree, wanted).lazy(), on=["class", "node"], how="left")
+        .with_columns(
+            step=pl.when(yearless)
+            .then(Verdict.LESS_SPECIFIC.step)
+            .otherwise(pl.col("step").fill_null(Verdict.WRONG.step))
+        )
+        .sort("place", "form", "step")  # in the order of dataset, class name and term
+        .unique(subset=["place", "form"], keep="last", maintain_order=True)
+    )
+    # a term that may after all name the class is not wrong but undecided, and has no row
+    doubtful = pairs.join(disputed.lazy(), on=["class", "node"], how="semi").with_columns(
+        step=Verdict.WRONG.step
+    )
+    return (
+        settled.join(doubtful, on=["place", "form", "step"], how="anti", maintain_order="left")
+        .with_columns(
+            verdict=pl.col("step").replace_strict(dict(enumerate(LABELS)), return_dtype=pl.String),
+            path=pl.col("path").fill_null(""),
+        )
+        .select(COLUMNS)
+        .collect()
+    )
+
+
+def _year(tree: Tree, number: int) -> str | None:
+    facts = tree.nodes[number].facts
+    return str(facts.year) if facts is not None and facts.year is not None else None
+
+
+def _correct(tree: Tree, classes: pl.DataFrame) -> pl.DataFrame:
+    """class, node, step, path: the nodes that name a class truly, by joins on its ancestors."""
+    kin = pl.DataFrame(
+        [
+            (node, up, kin.near, " > ".join(tree.nodes[n].name for n in kin.path),
+             " > ".join(tree.nodes[n].name for n in kin.path[::-1]))
+            for node, ancestors in enumerate(tree.ancestors)
+            for up, kin in ancestors.items()
+        ],
+        schema={"node": pl.Int32, "up": pl.Int32, "near": pl.Boolean, "rising": pl.String,
+                "falling": pl.String},
+        orient="row",
+    )  # fmt: skip
+    own = classes.select("class", dated=pl.col("year").is_not_null())
+    less, more = Verdict.LESS_SPECIFIC.step, Verdict.MORE_SPECIFIC.step
+    upwards = own.join(kin, left_on="class", right_on="node").select(
+        "class",
+        node=pl.col("up"),
+        step=pl.when(pl.col("up") == pl.col("class")).then(Verdict.SPECIFIC.step)
+        .when(pl.col("near")).then(less).otherwise(Verdict.GENERIC.step),
+        path=pl.col("rising"),
+    )  # fmt: skip
+    downwards = (
+        own.join(kin, left_on="class", right_on="up")
+        .filter(pl.col("node") != pl.col("class"))
+        .select(
+            "class", "node",
+            # without the year a trim does not settle the class
+            step=pl.when(pl.col("dated")).then(less).otherwise(more),
+            path=pl.col("falling"),
+        )
+    )  # fmt: skip
+    return pl.concat([upwards, downwards, _trims(tree, own, kin)]).with_columns(
+        pl.col("step").cast(pl.Int32)
+    )
+
+
+def _trims(tree: Tree, own: pl.DataFrame, kin: pl.DataFrame) -> pl.DataFrame:
+    """Trims of a dated class's model: without the year they are less than the class."""
+    edges = pl.DataFrame(
+        [(n.number, parent) for n in tree.nodes if n.facts is not None for parent in n.near],
+        schema={"class": pl.Int32, "model": pl.Int32},
+        orient="row",
+    )
+    narrower = pl.DataFrame(
+        [n.number for n in tree.nodes if n.kind == "narrower"], schema={"node": pl.Int32}
+    )
+    names = pl.DataFrame(
+        [(n.number, n.name) for n in tree.nodes],
+        schema={"class": pl.Int32, "name": pl.String},
+        orient="row",
+    )
+    return (
+        own.filter("dated")
+        .join(edges, on="class")
+        .join(kin.filter("near"), left_on="model", right_on="up")
+        .join(narrower, on="node", how="semi")
+        .join(kin.select("node", "up"), left_on=["class", "node"], right_on=["up", "node"],
+              how="anti")
+        .join(names, on="class")
+        .select(
+            "class", "node", step=pl.lit(Verdict.LESS_SPECIFIC.step, dtype=pl.Int32),
+            path=pl.col("name") + " > " + pl.col("falling"),
+        )
+        .unique(subset=["class", "node"], keep="first", maintain_order=True)
+    )  # fmt: skip

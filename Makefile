@@ -19,6 +19,7 @@ lint: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
+	mypy
 
 format: $(VENV)/.installed
 	ruff check --fix .

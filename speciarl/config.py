@@ -4,12 +4,13 @@ Unknown keys and impossible values are refused with one line that names the key.
 reads the file: rules pass values on to plain functions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -32,6 +33,22 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _one_of(names: Iterable[str]) -> AfterValidator:
+    known = tuple(names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+DatasetName = Annotated[str, _one_of(DATASETS)]
+RewardName = Annotated[str, _one_of(REWARDS)]
+PromptName = Annotated[str, _one_of(prompt_names())]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """Of a run or training set: it becomes part of file names."""
 
@@ -45,7 +62,7 @@ class Datasets(Section):
     """Which rows of data/sources.csv to fetch."""
     offline_dir: str | None = None
     """A folder of archives that is looked at before any URL."""
-    splits: dict[Literal[DATASETS], Literal["official", "coop"]] = Field(min_length=1)
+    splits: dict[DatasetName, Literal["official", "coop"]] = Field(min_length=1)
     """What takes part, and which division into train, val and test (the paper's: CoOp)."""
 
 
@@ -62,7 +79,7 @@ class Miniature(Section):
 
 
 class TrainingSet(Section):
-    datasets: list[Literal[DATASETS]] = Field(min_length=1)
+    datasets: list[DatasetName] = Field(min_length=1)
     size: Count | None = None
     """How many pictures, in equal shares of the datasets; all where not given."""
     balanced: bool = False
@@ -104,7 +121,7 @@ class Lora(Section):
 
 
 class Grpo(Section):
-    """Group relative policy optimisation through TRL (facts: arXiv 2402.03300)."""
+    """Group relative policy optimisation through TRL (arXiv 2402.03300)."""
 
     generations: Count = 80
     """How often rollouts are drawn."""
@@ -146,10 +163,10 @@ class Run(Section):
     """One row of the main table: what differs from these defaults."""
 
     method: Literal["none", "sft", "grpo"] = "none"
-    reward: Literal[tuple(REWARDS)] = "dynamic"
+    reward: RewardName = "dynamic"
     rollouts: Annotated[int, Field(ge=2)] = 10
     """Completions per picture in training: the group of the reward."""
-    prompt: Literal[tuple(prompt_names())] = "plain"
+    prompt: PromptName = "plain"
     training_set: str = "cub200"
     seed: Seed = 42
     best_of: Count = 1
@@ -177,7 +194,7 @@ class Weights(Section):
 
 class Params(Section):
     datasets: Datasets
-    groups: dict[str, list[Literal[DATASETS]]] = Field(min_length=1)
+    groups: dict[str, list[DatasetName]] = Field(min_length=1)
     """Datasets whose scores are averaged, in the order of the report."""
     miniature: Miniature = Miniature()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1)

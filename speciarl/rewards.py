@@ -7,6 +7,7 @@ authors' code. A verdict that the verifier failed to give is not a value here; s
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -82,10 +83,7 @@ def static_rewards(verdicts: Group, table: Mapping[Verdict, float]) -> list[floa
 REWARDS: Mapping[str, Reward] = MappingProxyType(
     {
         "dynamic": dynamic_rewards,
-        "dynamic-single": lambda group: dynamic_rewards(group, "single"),
-        **{
-            name: lambda group, table=table: static_rewards(group, table)
-            for name, table in STATIC_REWARDS.items()
-        },
+        "dynamic-single": partial(dynamic_rewards, mode="single"),
+        **{name: partial(static_rewards, table=table) for name, table in STATIC_REWARDS.items()},
     }
 )

@@ -62,7 +62,7 @@ def load_model(
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         directory, dtype=dtype, local_files_only=True
     )
-    return model.to(device=device).eval()
+    return model.eval().to(device)  # type: ignore[call-arg, arg-type]  # a wrapped method
 
 
 def load_policy(base: Path, run: Path):

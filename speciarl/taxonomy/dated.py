@@ -4,7 +4,7 @@ The class is known where model, year and body are: a body that is left out count
 model year had only that one. A year or body that contradicts the class is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from speciarl.taxonomy.facts import ClassEntry
 from speciarl.taxonomy.forms import Years
@@ -30,56 +30,69 @@ def judge_dated(
     Raises:
         ValueError: the class states no year.
     """
-    year = entry.year
-    if year is None:
+    if entry.year is None:
         raise ValueError(f"{tree.nodes[number].name!r} states no year")
-    exact = any(y.first == y.last == year for y in years)
+    exact = entry.year if any(y.first == y.last == entry.year for y in years) else None
     found: list[tuple[int, Relation]] = []
     for node, relation in judged:
         if relation.verdict is Verdict.WRONG:
-            trim = _trim_of_model(number, node, entry, exact, tree)
+            trim = _trim_of_model(number, node, exact, tree)
             if trim is None:
                 return relation
             relation = trim
         found.append((node, relation))
-    if any(not y.first <= year <= y.last for y in years):
-        model = next((n for n, r in judged if r.verdict is not Verdict.GENERIC), number)
-        return wrong(number, model, tree)
-    if cover.unknown or not found:
+    best_node, best = max(found, key=lambda pair: (pair[1].step, len(pair[1].path)))
+    if any(entry.year not in range(y.first, y.last + 1) for y in years):
+        return wrong(number, best_node, tree)
+    if cover.unknown or any(r.verdict is None for _, r in found):
         return UNDECIDED
-    _, best = max(found, key=lambda pair: (pair[1].step, len(pair[1].path)))
     if best.step < Verdict.LESS_SPECIFIC.step:
         return best
     names = [n for n, _ in found]
-    if not (exact and _settled(number, names, entry, tree)):
+    stated = {tree.nodes[n].name for n in names if tree.nodes[n].kind == "body"}
+    if exact is None or not _settled(number, names, stated, entry, tree):
+        sibling = _named_sibling(number, best_node, stated, exact, tree)
+        if sibling is not None:
+            return wrong(number, sibling, tree)
         return best._replace(verdict=Verdict.LESS_SPECIFIC)
     if best.verdict is Verdict.MORE_SPECIFIC or cover.roles & {Role.TRIM, Role.NARROWING}:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
     return best._replace(verdict=Verdict.SPECIFIC)
 
 
-def _settled(number: int, names: Sequence[int], entry: ClassEntry, tree: Tree) -> bool:
+def _settled(
+    number: int, names: Sequence[int], stated: Set[str], entry: ClassEntry, tree: Tree
+) -> bool:
     """Whether names settle the class but for its year: itself, or its model and its body."""
     if any(number in tree.ancestors[n] for n in names):
         return True
-    models = tree.nodes[number].near
-    if not any(m in tree.ancestors[n] for n in names for m in models):
+    if not any(m in tree.ancestors[n] for n in names for m in tree.nodes[number].near):
         return False
-    stated = {tree.nodes[n].name for n in names if tree.nodes[n].kind == "body"}
     return entry.body is None or entry.body in stated or len(entry.bodies) < 2
 
 
-def _trim_of_model(
-    number: int, node: int, entry: ClassEntry, exact: bool, tree: Tree
-) -> Relation | None:
+def _named_sibling(
+    number: int, model: int, stated: Set[str], year: int | None, tree: Tree
+) -> int | None:
+    """Another class of which model, body and year are all stated (a Sonata, not its Hybrid)."""
+    for other in tree.classes_below[model]:
+        facts = tree.nodes[other].facts
+        if other == number or facts is None or model not in tree.nodes[other].near:
+            continue
+        if facts.year == year and facts.body in stated:
+            return other
+    return None
+
+
+def _trim_of_model(number: int, node: int, year: int | None, tree: Tree) -> Relation | None:
     """The relation over the class's model to something narrower than that model, if it is.
 
     A version that is a model of its own (Charger SRT-8) is a trim of the class's car only in a
     year in which the benchmark has no class of it, and only if that year is stated.
     """
     if tree.nodes[node].kind != "narrower":
-        years = tree.years_below[node]
-        if not (exact and years) or entry.year in years:
+        facts = [tree.nodes[c].facts for c in tree.classes_below[node]]
+        if year is None or not facts or any(f is not None and f.year == year for f in facts):
             return None
     for model in tree.nodes[number].near:
         kin = tree.ancestors[node].get(model)

@@ -64,7 +64,8 @@ def _stated(facts: Facts) -> Iterable[tuple[str, str, Entry]]:
 
 def _spelled(found: Mapping[str, Draft]) -> dict[str, str]:
     """Lower-cased form to the name of the entry that has it."""
-    return {form.lower(): d.name for d in found.values() for form in (d.name, *d.forms)}
+    forms = {form.lower(): d.name for d in found.values() for form in d.forms}
+    return forms | {name.lower(): name for name in found}
 
 
 def _add_genera(stated: Iterable[Draft], found: dict[str, Draft]) -> None:

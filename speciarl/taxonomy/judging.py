@@ -50,7 +50,7 @@ def _judge_cover(
     number: int, cover: Cover, reading: Reading, tree: Tree, open_modifiers: bool
 ) -> Relation:
     judged = [_best(number, name, tree) for name in cover.names]
-    if not judged or cover.headless or any(j.relation.verdict is None for j in judged):
+    if not judged or cover.headless:
         return UNDECIDED
     if Role.LIKENESS in cover.roles:
         return _likened(judged)
@@ -66,7 +66,7 @@ def _judge_names(
     head = judged[0].relation
     if head.verdict is Verdict.WRONG:
         return UNDECIDED if open_modifiers and cut else head
-    doubtful = bool(cover.unknown)
+    doubtful = bool(cover.unknown) or any(r.verdict is None for _, r in judged)
     doubtful |= Role.MARK in cover.roles and head.verdict is not Verdict.GENERIC
     for node, relation in judged[1:]:
         if relation.verdict is Verdict.WRONG:

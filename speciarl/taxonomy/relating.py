@@ -41,12 +41,13 @@ class Kin(NamedTuple):
 
 @dataclass(frozen=True)
 class Tree:
-    """The nodes with every node's ancestors (itself included), and the years of the classes
-    below each."""
+    """The nodes, and what follows from their edges."""
 
     nodes: Sequence[Node]
     ancestors: Sequence[dict[int, Kin]]
-    years_below: Sequence[frozenset[int]]
+    """Of each node, itself included."""
+    classes_below: Sequence[tuple[int, ...]]
+    """The classes that each node is an ancestor of."""
 
 
 def grow(nodes: Sequence[Node]) -> Tree:
@@ -63,12 +64,12 @@ def grow(nodes: Sequence[Node]) -> Tree:
                 known = mine.get(up)
                 if known is None or _rank(found) < _rank(known):
                     mine[up] = found
-    years: list[set[int]] = [set() for _ in nodes]
+    below: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
-        if node.facts and node.facts.year:
+        if node.kind == "class":
             for up in ancestors[node.number]:
-                years[up].add(node.facts.year)
-    return Tree(nodes, ancestors, tuple(frozenset(y) for y in years))
+                below[up].append(node.number)
+    return Tree(nodes, ancestors, tuple(tuple(b) for b in below))
 
 
 def _rank(kin: Kin) -> tuple[bool, int]:

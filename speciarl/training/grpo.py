@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How one generation batch is cut into TRL's steps (facts: design of TRL 1.16)."""
+    """How one generation batch is cut into the steps of TRL (1.16)."""
 
     per_device: int
     steps_per_generation: int

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,12 +16,13 @@ from speciarl.rewards import REWARDS
 from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
 
+_FIGURES = ("loss", "reward", "kl", "learning_rate")
 _COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
-METRICS: dict[str, type[pl.DataType]] = {
-    "step": pl.Int64,
-    **dict.fromkeys(("loss", "reward", "kl", "learning_rate"), pl.Float64),
-    **dict.fromkeys(_COUNTED, pl.Int64),
-}
+METRICS = pl.Schema(
+    [("step", pl.Int64)]
+    + [(name, pl.Float64) for name in _FIGURES]
+    + [(name, pl.Int64) for name in _COUNTED]
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _by_method(
     samples = pl.read_parquet(inputs.samples)
     model = load_model(inputs.base).train()
     processor = load_processor(inputs.base)
-    shared = {
+    shared: dict[str, Any] = {
         "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
     }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, Verifier, fingerprint
+from speciarl.verifiers.base import UNDECIDED, Judgement, Pair, Verifier, fingerprint
 
 
 class Cascade:
@@ -21,7 +21,7 @@ class Cascade:
         return fingerprint(self.identity)
 
     def judge(self, pairs: Sequence[Pair]) -> list[Judgement]:
-        judgements: list[Judgement | None] = [None] * len(pairs)
+        judgements = [UNDECIDED] * len(pairs)
         open_places = list(range(len(pairs)))
         for verifier in self.verifiers:
             found = verifier.judge([pairs[i] for i in open_places])

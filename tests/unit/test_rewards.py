@@ -1,4 +1,4 @@
-"""The rewards against written-out groups (facts: arXiv 2603.03197 and the authors' settings)."""
+"""The rewards against written-out groups (arXiv 2603.03197 and the authors' settings)."""
 
 import pytest
 from hypothesis import given

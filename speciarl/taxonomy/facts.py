@@ -36,6 +36,9 @@ class Entry(BaseModel):
     """True subtypes: subspecies, sub-variants, trims, colour varieties, kinds of a dish."""
     others: Names = ()
     """Further known members, of which nothing else need be said; they are near children."""
+    open: bool = False
+    """Whether it may be true also of what does not state it (appetizer, perennial): where it is
+    no ancestor the answer is not wrong but undecided."""
     patterns: Names = ()
     """Regular expressions over the joined, lower-cased form, each a narrower subtype."""
     prefixes: Names = ()

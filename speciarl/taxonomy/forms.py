@@ -40,19 +40,19 @@ def fold(text: str) -> str:
 
 
 def stem(token: str) -> str:
-    """The token without plural ending and with `y`/`ie`/`e` endings made equal.
+    """The token without plural ending.
 
-    Not a linguistic stem: only the same for singular and plural of a noun. Designations are
-    left alone (a Cessna 172S is not several).
+    Not a linguistic stem: only the same for singular and plural of a noun, as little changed as
+    that allows. Designations are left alone (a Cessna 172S is not several).
     """
-    if _DIGIT.search(token):
+    if _DIGIT.search(token) or len(token) < 4:
         return token
-    if len(token) > 3 and token[-1] == "s" and not token.endswith(("ss", "us", "is")):
+    if token[-1] == "s" and not token.endswith(("ss", "us", "is")):
         token = token[:-1]
-    if len(token) > 3 and token[-1] == "e":
-        token = token[:-1]
-    if len(token) > 2 and token[-1] == "y":
-        token = token[:-1] + "i"
+    if len(token) > 3 and token.endswith(("se", "xe", "ze", "he", "oe")):
+        return token[:-1]  # irises, boxes, finches, potatoes
+    if len(token) > 3 and token.endswith("ie"):
+        return token[:-2] + "y"  # daisies, cookies
     return token
 
 

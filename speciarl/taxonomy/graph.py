@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from speciarl.taxonomy.judging import judge
 from speciarl.taxonomy.lexicon import lexicons
 from speciarl.taxonomy.nodes import COMMON, Node, build
 from speciarl.taxonomy.reading import Reading, read
-from speciarl.taxonomy.relating import Relation, grow
+from speciarl.taxonomy.relating import Description, Relation, describe, grow
 from speciarl.taxonomy.relations import relation_table
 
 # Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
@@ -64,7 +64,7 @@ class Taxonomy:
         """The datasets described, in the order in which they were loaded."""
         return tuple(self._lexicons)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that a verdict depends on: the facts and the rules' version."""
         facts = [RULES_VERSION, *(f.model_dump(mode="json") for f in self._files)]
@@ -74,25 +74,28 @@ class Taxonomy:
         """Raise a TaxonomyError that names the first class without an entry."""
         for name in class_names:
             if (dataset, self._key(name)) not in self._classes:
-                raise TaxonomyError(
-                    f"class {name!r} of {dataset} has no taxonomy entry; "
-                    f"add it under `classes` of {dataset}.yaml"
-                )
+                raise self._missing(name, dataset)
 
     def relation(self, class_name: str, answer: str, dataset: str | None = None) -> Relation:
         """How the answer relates to the class; its verdict is None where the facts do not say.
 
         Args:
-            dataset: whose class it is; needed only where two datasets share a class name, else
-                the first that has it is taken.
+            dataset: whose class it is; if not given, of every dataset that has such a class the
+                one in whose terms the answer is best is taken.
 
         Raises:
             TaxonomyError: the class has no entry.
         """
-        number = self._class_number(class_name, dataset)
-        node = self._nodes[number]
-        lexicon = self._lexicons[node.dataset]
-        return judge(number, self._read(node.dataset, answer), self._tree, lexicon.open_modifiers)
+        numbers = self._numbers(class_name, dataset)
+        return max((self._relation(number, answer) for number in numbers), key=lambda r: r.step)
+
+    def describe(self, class_name: str, dataset: str | None = None) -> tuple[Description, ...]:
+        """What the facts say of a class, once for each dataset that has it (or for the one given).
+
+        Raises:
+            TaxonomyError: the class has no entry.
+        """
+        return tuple(describe(number, self._tree) for number in self._numbers(class_name, dataset))
 
     def names_one(self, dataset: str, answer: str) -> bool:
         """Whether the whole answer is one known name, so that its comma or slash parts nothing."""
@@ -114,7 +117,7 @@ class Taxonomy:
         forms: list[tuple[str, str, int]] = []
         for dataset, names in classes.items():
             self.require(dataset, names)
-            numbers |= {self._class_number(name, dataset): name for name in names}
+            numbers |= {self._classes[dataset, self._key(name)]: name for name in names}
             lexicon = self._lexicons[dataset]
             for form in self.terms(dataset):
                 parts = tokens(form, self._common.words)
@@ -127,16 +130,23 @@ class Taxonomy:
     def _key(self, text: str) -> str:
         return key(tokens(text, self._common.words))
 
-    def _class_number(self, class_name: str, dataset: str | None) -> int:
+    def _numbers(self, class_name: str, dataset: str | None) -> list[int]:
+        names = self.datasets if dataset is None else (dataset,)
         wanted = self._key(class_name)
-        for name in self.datasets if dataset is None else (dataset,):
-            number = self._classes.get((name, wanted))
-            if number is not None:
-                return number
-        places = dataset or "any of " + ", ".join(self.datasets)
-        raise TaxonomyError(
-            f"class {class_name!r} of {places} has no taxonomy entry; "
-            f"add it under `classes` of {dataset or 'DATASET'}.yaml"
+        numbers = [self._classes[n, wanted] for n in names if (n, wanted) in self._classes]
+        if not numbers:
+            raise self._missing(class_name, dataset)
+        return numbers
+
+    def _relation(self, number: int, answer: str) -> Relation:
+        dataset = self._nodes[number].dataset
+        reading = self._read(dataset, answer)
+        return judge(number, reading, self._tree, self._lexicons[dataset].open_modifiers)
+
+    def _missing(self, class_name: str, dataset: str | None) -> TaxonomyError:
+        return TaxonomyError(
+            f"class {class_name!r} of {dataset or ' or '.join(self.datasets)} has no taxonomy "
+            f"entry; add it under `classes` of {dataset or 'DATASET'}.yaml"
         )
 
     def _read_uncached(self, dataset: str, answer: str) -> Reading:

@@ -13,6 +13,8 @@ from speciarl.taxonomy.reading import Cover, Reading
 from speciarl.taxonomy.relating import UNDECIDED, Relation, Tree, relate, wrong
 from speciarl.verdicts import Verdict
 
+_ANCESTRAL = (Verdict.GENERIC, Verdict.LESS_SPECIFIC, Verdict.SPECIFIC)
+
 
 class Judged(NamedTuple):
     """One name of an answer and its relation to the class."""
@@ -105,28 +107,23 @@ def _likened(judged: list[Judged]) -> Relation:
 def _best(number: int, name: Name, tree: Tree) -> Judged:
     """The best sense of a name; under a designation pattern it is a subtype of what it names.
 
-    A sense that is disputed for this class does not count, and makes the name undecided where
-    its other senses are wrong.
+    A name with a sense that is undecided is undecided where its other senses are wrong.
     """
-    disputed = tree.nodes[number].unsure
-    found = []
-    for node in name.numbers:
-        if node in disputed:
-            continue
-        relation = relate(number, node, tree)
-        if name.narrower:
-            if relation.verdict is Verdict.SPECIFIC:
-                relation = relation._replace(verdict=Verdict.MORE_SPECIFIC)
-            elif relation.verdict in (Verdict.GENERIC, Verdict.LESS_SPECIFIC):
-                relation = wrong(number, node, tree)
-        found.append(Judged(node, relation))
+    found = [Judged(n, _sense(number, n, name.narrower, tree)) for n in name.numbers]
     models = tree.nodes[number].near
     best = max(
         found,
         key=lambda j: (j.relation.step, any(m in tree.ancestors[j.node] for m in models)),
-        default=None,
     )
-    if len(found) < len(name.numbers) and (best is None or best.relation.verdict is Verdict.WRONG):
-        return Judged(name.numbers[0], UNDECIDED)
-    assert best is not None  # a name has at least one sense
+    if best.relation.verdict is Verdict.WRONG and any(j.relation.verdict is None for j in found):
+        return Judged(best.node, UNDECIDED)
     return best
+
+
+def _sense(number: int, node: int, narrower: bool, tree: Tree) -> Relation:
+    relation = relate(number, node, tree)
+    if not narrower or relation.verdict not in _ANCESTRAL:
+        return relation
+    if relation.verdict is Verdict.SPECIFIC:
+        return relation._replace(verdict=Verdict.MORE_SPECIFIC)
+    return wrong(number, node, tree)

@@ -77,7 +77,10 @@ def _rank(kin: Kin) -> tuple[bool, int]:
 
 
 def relate(number: int, other: int, tree: Tree) -> Relation:
-    """The relation of node `other`, as an answer, to the class `number`."""
+    """The relation of node `other`, as an answer, to the class `number`; undecided where the facts
+    call it disputed or open."""
+    if other in tree.nodes[number].unsure:
+        return UNDECIDED
     matched = tree.nodes[other].name
     if other == number:
         return Relation(Verdict.SPECIFIC, (matched,), matched)
@@ -88,7 +91,44 @@ def relate(number: int, other: int, tree: Tree) -> Relation:
     below = tree.ancestors[other].get(number)
     if below is not None:
         return Relation(Verdict.MORE_SPECIFIC, _names(below.path[::-1], tree), matched)
+    entry = tree.nodes[other].entry
+    if entry is not None and entry.open:
+        return UNDECIDED
     return wrong(number, other, tree)
+
+
+@dataclass(frozen=True)
+class Description:
+    """A class as the facts have it, all by name; ancestors nearest first."""
+
+    dataset: str
+    name: str
+    synonyms: tuple[str, ...]
+    near: tuple[str, ...]
+    far: tuple[str, ...]
+    narrower: tuple[str, ...]
+    disputed: tuple[str, ...]
+
+
+def describe(number: int, tree: Tree) -> Description:
+    """What the facts say of the class of that number."""
+    node = tree.nodes[number]
+    kin = sorted(tree.ancestors[number].items(), key=lambda item: (len(item[1].path), item[0]))
+
+    def above(near: bool) -> tuple[str, ...]:
+        return tuple(tree.nodes[n].name for n, k in kin if n != number and k.near is near)
+
+    below = (n for n, ancestors in zip(tree.nodes, tree.ancestors, strict=True)
+             if number in ancestors and n.number != number)  # fmt: skip
+    return Description(
+        node.dataset,
+        node.name,
+        synonyms=node.forms[1:],
+        near=above(True),
+        far=above(False),
+        narrower=tuple(sorted(n.name for n in below)),
+        disputed=tuple(sorted(tree.nodes[n].name for n in node.unsure)),
+    )
 
 
 def wrong(number: int, other: int, tree: Tree) -> Relation:

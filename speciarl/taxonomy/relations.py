@@ -11,6 +11,7 @@ import polars as pl
 from speciarl.taxonomy.relating import Tree
 from speciarl.verdicts import LABELS, Verdict
 
+_UNDECIDED = 1  # between twice the steps of wrong and generic: better senses of a form win
 COLUMNS = ("dataset", "class_name", "term", "verdict", "path")
 
 
@@ -25,7 +26,8 @@ def relation_table(
 
     Returns:
         The columns COLUMNS, all strings, sorted. A form that names several nodes has the best
-        verdict of them. `path` joins names with " > " and is empty where the verdict is wrong.
+        verdict of them; an undecided one has no row. `path` joins names with " > " and is empty
+        where the verdict is wrong.
     """
     wanted = pl.DataFrame(
         sorted((tree.nodes[n].dataset, name, n, _year(tree, n)) for n, name in classes.items()),
@@ -39,33 +41,37 @@ def relation_table(
         orient="row",
     ).with_columns(form=pl.struct("dataset", "term").rle_id())
     disputed = pl.DataFrame(
-        [(n, other) for n in classes for other in sorted(tree.nodes[n].unsure)],
-        schema={"class": pl.Int32, "node": pl.Int32},
+        [(n, other, True) for n in classes for other in sorted(tree.nodes[n].unsure)],
+        schema={"class": pl.Int32, "node": pl.Int32, "disputed": pl.Boolean},
         orient="row",
     )
+    open_terms = [n.number for n in tree.nodes if n.entry is not None and n.entry.open]
     yearless = (pl.col("node") == pl.col("class")) & ~pl.col("term").str.contains(
         pl.col("year"), literal=True
     )
-    pairs = wanted.lazy().join(terms.lazy(), on="dataset")
-    settled = (
-        pairs.join(disputed.lazy(), on=["class", "node"], how="anti")
-        .join(_correct(tree, wanted).lazy(), on=["class", "node"], how="left")
-        .with_columns(
-            step=pl.when(yearless)
-            .then(Verdict.LESS_SPECIFIC.step)
-            .otherwise(pl.col("step").fill_null(Verdict.WRONG.step))
-        )
-        .sort("place", "form", "step")  # in the order of dataset, class name and term
-        .unique(subset=["place", "form"], keep="last", maintain_order=True)
-    )
-    # a term that may after all name the class is not wrong but undecided, and has no row
-    doubtful = pairs.join(disputed.lazy(), on=["class", "node"], how="semi").with_columns(
-        step=Verdict.WRONG.step
+    step = (
+        pl.when("disputed")
+        .then(_UNDECIDED)
+        .when(yearless)
+        .then(2 * Verdict.LESS_SPECIFIC.step)
+        .when(pl.col("step").is_null() & pl.col("node").is_in(open_terms))
+        .then(_UNDECIDED)
+        .otherwise(2 * pl.col("step").fill_null(Verdict.WRONG.step))
     )
     return (
-        settled.join(doubtful, on=["place", "form", "step"], how="anti", maintain_order="left")
+        wanted.lazy()
+        .join(terms.lazy(), on="dataset")
+        .join(_correct(tree, wanted).lazy(), on=["class", "node"], how="left")
+        .join(disputed.lazy(), on=["class", "node"], how="left")
+        .with_columns(pl.col("disputed").fill_null(False))
+        .with_columns(step=step)
+        .sort("place", "form", "step")  # in the order of dataset, class name and term
+        .unique(subset=["place", "form"], keep="last", maintain_order=True)
+        .filter(pl.col("step") != _UNDECIDED)
         .with_columns(
-            verdict=pl.col("step").replace_strict(dict(enumerate(LABELS)), return_dtype=pl.String),
+            verdict=pl.col("step").replace_strict(
+                {2 * place: label for place, label in enumerate(LABELS)}, return_dtype=pl.String
+            ),
             path=pl.col("path").fill_null(""),
         )
         .select(COLUMNS)

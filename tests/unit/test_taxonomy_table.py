@@ -1,0 +1,94 @@
+"""The table of classes against terms: the same as asking for each pair, but by joins."""
+
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from speciarl.errors import TaxonomyError
+from speciarl.taxonomy import Taxonomy
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
+CLASSES = {
+    "cub200": ["Western Gull", "Frigatebird", "Yellow breasted Chat"],
+    "fgvc_aircraft": ["737-800", "MD-87", "A380"],
+    "food101": ["gyoza", "steak", "poutine"],
+    "flowers102": ["gaura", "pink primrose"],
+    "stanford_cars": ["Hyundai Sonata Hybrid Sedan 2012", "Jeep Grand Cherokee SUV 2012",
+                      "Ferrari 458 Italia Convertible 2012"],
+}  # fmt: skip
+
+
+@cache
+def taxonomy() -> Taxonomy:
+    return Taxonomy.load(FOLDER, list(CLASSES))
+
+
+@cache
+def table() -> pl.DataFrame:
+    return taxonomy().table(CLASSES)
+
+
+def test_columns_order_and_uniqueness() -> None:
+    frame = table()
+    assert frame.columns == ["dataset", "class_name", "term", "verdict", "path"]
+    assert set(frame.dtypes) == {pl.String}
+    keys = frame.select("dataset", "class_name", "term")
+    assert keys.equals(keys.sort("dataset", "class_name", "term"))
+    assert keys.n_unique() == len(frame)
+    assert frame.null_count().sum_horizontal().item() == 0
+
+
+def test_only_the_classes_asked_for() -> None:
+    found = table().select("dataset", "class_name").unique().rows()
+    assert sorted(found) == sorted((d, name) for d, names in CLASSES.items() for name in names)
+
+
+def test_every_row_is_what_relation_says() -> None:
+    for dataset, class_name, term, verdict, path in table().iter_rows():
+        found = taxonomy().relation(class_name, term, dataset)
+        if verdict == "wrong":
+            # a mere letter or two is a name, but too short to be read out of an answer
+            assert found.verdict is None or found.verdict.value == "wrong", (class_name, term)
+            assert path == ""
+        else:
+            assert found.verdict is not None, (class_name, term)
+            assert found.verdict.value == verdict, (class_name, term, found)
+            assert path.split(" > ")[0] == class_name
+
+
+def test_every_term_has_a_row_unless_it_is_undecided() -> None:
+    for dataset, names in CLASSES.items():
+        for name in names:
+            rows = set(table().filter(pl.col("class_name") == name)["term"])
+            for term in set(taxonomy().terms(dataset)) - rows:
+                assert taxonomy().relation(name, term, dataset).verdict is None, (name, term)
+
+
+def test_disputed_and_open_terms_have_no_row() -> None:
+    def terms_of(name: str) -> set[str]:
+        return set(table().filter(pl.col("class_name") == name)["term"])
+
+    assert "warbler" not in terms_of("Yellow breasted Chat")
+    assert "tropical plant" not in terms_of("gaura")
+    assert "warbler" in terms_of("Western Gull")
+
+
+def test_the_same_rows_every_time() -> None:
+    assert table().equals(Taxonomy.load(FOLDER, list(CLASSES)).table(CLASSES))
+
+
+def test_the_name_is_shown_as_it_was_asked_for() -> None:
+    names = taxonomy().table({"cub200": ["western gull"]})["class_name"].unique().to_list()
+    assert names == ["western gull"]
+
+
+def test_no_classes_give_no_rows() -> None:
+    assert taxonomy().table({}).is_empty()
+    assert taxonomy().table({"cub200": []}).is_empty()
+
+
+def test_an_undescribed_class_is_refused() -> None:
+    with pytest.raises(TaxonomyError, match="'Dodo' of cub200"):
+        taxonomy().table({"cub200": ["Dodo"]})

@@ -7,7 +7,7 @@ import torch
 
 from speciarl.config import Policy
 from speciarl.errors import DataError
-from speciarl.policy.loading import load_model, load_processor
+from speciarl.policy.loading import check_model, load_processor
 
 
 def build_policy(
@@ -54,7 +54,7 @@ def link_model(source: Path, into: Path) -> None:
     """
     if not source.is_dir():
         raise DataError(f"policy.path {source} is not a directory: put a Qwen2.5-VL there")
-    load_model(source)
+    check_model(source)
     load_processor(source)
     for path in sorted(source.iterdir()):
         (into / path.name).symlink_to(path.resolve())

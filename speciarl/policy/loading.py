@@ -43,13 +43,11 @@ def load_processor(directory: Path) -> Qwen2_5_VLProcessor:
     )
 
 
-def load_model(
-    directory: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
-) -> Qwen2_5_VLForConditionalGeneration:
-    """The model of a directory, in evaluation mode.
+def check_model(directory: Path) -> None:
+    """See that a directory holds a Qwen2.5-VL, without loading it.
 
     Raises:
-        DataError: the directory holds no Qwen2.5-VL.
+        DataError: it holds no model, or another kind.
     """
     config = directory / "config.json"
     if not config.is_file():
@@ -59,20 +57,21 @@ def load_model(
     kind = json.loads(config.read_text()).get("model_type")
     if kind != "qwen2_5_vl":
         raise DataError(f"{directory} holds a {kind!r} model, expected 'qwen2_5_vl'")
+
+
+def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
+    """The model of a directory, in evaluation mode: bfloat16 on a GPU, float32 without one."""
+    check_model(directory)
+    on_gpu = torch.cuda.is_available()
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        directory, dtype=dtype, local_files_only=True
+        directory, dtype=torch.bfloat16 if on_gpu else torch.float32, local_files_only=True
     )
-    return model.eval().to(device)  # type: ignore[call-arg, arg-type]  # a wrapped method
+    return model.eval().to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]  # wrapped method
 
 
 def load_policy(base: Path, run: Path):
     """Model and processor of a run: the base, with the adapters of `run` where it has any."""
-    on_gpu = torch.cuda.is_available()
-    model = load_model(
-        base,
-        dtype=torch.bfloat16 if on_gpu else torch.float32,
-        device="cuda" if on_gpu else "cpu",
-    )
+    model = load_model(base)
     if (run / "adapter_config.json").is_file():
         model = PeftModel.from_pretrained(model, run).merge_and_unload().eval()
     return model, load_processor(base)

@@ -9,6 +9,7 @@ from speciarl.config import Lora
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
 from speciarl.evaluation.generate import Decoding, generate
+from speciarl.policy.build import build_policy
 from speciarl.policy.loading import load_model, load_processor
 from speciarl.policy.miniature.architecture import (
     IMAGE,
@@ -134,3 +135,18 @@ def test_a_picture_without_a_marking_teaches_the_group_and_not_one_class():
     certain = dict.fromkeys(PROMPTS, (0.0, 0.0, 1.0, 0.0))
     drawn = draw_lessons([classes], certain, certain, 400, np.random.default_rng(0))
     assert {extract_answer(lesson.completion) for lesson in drawn} == {c.name for c in classes}
+
+
+def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
+    source, into = tmp_path / "mine", tmp_path / "base"
+    policy[0].save_pretrained(source)
+    policy[1].save_pretrained(source)
+    into.mkdir()
+    settings = {"source": "directory", "path": str(source)}
+    build_policy(into, settings, image_size=SIZE, undecidable=0.4, threads=1)
+    assert {path.name for path in into.iterdir()} == {path.name for path in source.iterdir()}
+    assert load_model(into).num_parameters() == policy[0].num_parameters()
+
+    missing = {"source": "directory", "path": str(tmp_path / "nowhere")}
+    with pytest.raises(DataError, match="nowhere"):
+        build_policy(into, missing, image_size=SIZE, undecidable=0.4, threads=1)

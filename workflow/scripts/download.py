@@ -12,4 +12,6 @@ with stage(snakemake.log[0]):
     )
     done = Path(snakemake.output[0])
     files = download(dataset, sources, done.parent, Path(), Path(offline) if offline else None)
+    for path in files:
+        print(f"{path}: verified, {path.stat().st_size} bytes")
     write_json({path.name: content_hash([path]) for path in files}, done)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from speciarl.errors import DataError
 from speciarl.verdicts import COUNTS, LABELS, Verdict
 
 LADDER = pl.Enum(LABELS)
@@ -82,11 +83,17 @@ def score(
         runs: in the order of the report.
         groups: group of each dataset, in the order of the report.
         weights: specificity of each correct verdict.
+
+    Raises:
+        DataError: a run has no rows of a dataset, which would pass for a score of nothing.
     """
     rows = []
     for run in runs:
         for dataset in groups:
-            counts = tally(best_per_sample(judged.filter(run=run, dataset=dataset)))
+            chosen = judged.filter(run=run, dataset=dataset)
+            if chosen.is_empty():
+                raise DataError(f"{run} has no judged rows of {dataset}: judge it before scoring")
+            counts = tally(best_per_sample(chosen))
             right, weight = correctness(counts), specificity(counts, weights)
             rows.append(
                 {

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speciarl.errors import DataError
 from speciarl.evaluation.metrics import (
     best_per_sample,
     correctness,
@@ -83,6 +84,12 @@ def test_a_group_with_an_undefined_member_is_undefined():
     group = scores.row(by_predicate=pl.col("level") == "group", named=True)
     assert group["specificity"] is None and group["hm"] is None
     assert group["correctness"] == 0.5
+
+
+def test_a_dataset_that_was_not_judged_is_named_and_not_scored():
+    rows = judged(["specific"], dataset="a")
+    with pytest.raises(DataError, match="r has no judged rows of b"):
+        score(rows, ["r"], {"a": "g", "b": "g"}, SPECIFICITY_WEIGHTS)
 
 
 @given(st.lists(st.sampled_from([*(v.value for v in Verdict), None, "failed"]), min_size=1))

@@ -66,7 +66,7 @@ class CachedVerifier:
         found, missing = split_found(distinct, self.cache)
         if missing:
             started = time.perf_counter()
-            asked = dict(zip(missing, self.verifier.judge(missing), strict=True))
+            asked = dict(self.verifier.judge(missing))
             counts.judge_seconds = time.perf_counter() - started
             counts.asked = len(missing)
             self.cache.put(asked)

@@ -42,7 +42,7 @@ def precompute(taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache) 
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
         found, missing = split_found(batch, cache)
-        asked = dict(zip(missing, verifier.judge(missing), strict=True))
+        asked = dict(verifier.judge(missing))
         cache.put(asked)
         judged.update(found | asked)
         log.info("%d of %d pairs, %d asked", len(judged), len(pairs), len(missing))

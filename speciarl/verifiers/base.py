@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from speciarl.verdicts import Verdict
@@ -16,17 +17,43 @@ class Pair(NamedTuple):
     answer: str
 
 
+class FailureKind(Enum):
+    """Where a verdict got lost."""
+
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed out"
+    OVERLOADED = "overloaded"
+    """Asked to come back later, or a fault on the judge's side."""
+    REFUSED = "refused"
+    """The judge will not take this request, now or later."""
+    INVALID = "invalid"
+    """An answer that is none of the six labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a pair has no verdict."""
+
+    kind: FailureKind
+    message: str
+    """One line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What became of one pair.
 
-    A `verdict` with what decided it; or a `failure`, one line that says why there is none; or
-    neither, where the verifier leaves the pair to the next one.
+    A `verdict` with what decided it; or a `failure`; or neither, where the verifier leaves the
+    pair to the next one.
     """
 
     verdict: Verdict | None
     decided_by: str | None = None
-    failure: str | None = None
+    failure: Failure | None = None
+    raw_answer: str | None = None
+    """What a judge that speaks said, as it said it."""
+    milliseconds: float | None = None
+    """How long the pair took to judge, where that is worth noting."""
 
     @property
     def undecided(self) -> bool:
@@ -44,8 +71,12 @@ class Verifier(Protocol):
         """Everything that can change a verdict, as plain JSON values."""
         ...
 
-    def judge(self, pairs: Sequence[Pair]) -> list[Judgement]:
-        """One judgement per pair, in order; never raises for a single bad pair."""
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+        """Each of some distinct pairs with its judgement, in any order, as soon as it is known.
+
+        Never raises for a single bad pair. Whoever asks can thus keep what was paid for, whatever
+        happens to the rest.
+        """
         ...
 
 

@@ -1,9 +1,9 @@
 """Asks verifiers in order; each gets only the pairs that those before it left undecided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import UNDECIDED, Judgement, Pair, Verifier, fingerprint
+from speciarl.verifiers.base import Judgement, Pair, Verifier, fingerprint
 
 
 class Cascade:
@@ -20,14 +20,14 @@ class Cascade:
     def fingerprint(self) -> str:
         return fingerprint(self.identity)
 
-    def judge(self, pairs: Sequence[Pair]) -> list[Judgement]:
-        judgements = [UNDECIDED] * len(pairs)
-        open_places = list(range(len(pairs)))
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
         for verifier in self.verifiers:
-            found = verifier.judge([pairs[i] for i in open_places])
-            for place, judgement in zip(open_places, found, strict=True):
-                judgements[place] = judgement
-            open_places = [i for i in open_places if judgements[i].undecided]
-        for place in open_places:
-            judgements[place] = Judgement(Verdict.WRONG, "undecided")
-        return judgements
+            left_open = []
+            for pair, judgement in verifier.judge(pairs):
+                if judgement.undecided:
+                    left_open.append(pair)
+                else:
+                    yield pair, judgement
+            pairs = left_open
+        for pair in pairs:
+            yield pair, Judgement(Verdict.WRONG, "undecided")

@@ -1,6 +1,6 @@
 """What the form of an answer alone decides: refusals, several answers, texts instead of labels."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from speciarl.text import MAX_ANSWER, NORMALISER_VERSION, is_refusal, several_answers
 from speciarl.verdicts import LABELS, Verdict
@@ -30,8 +30,8 @@ class Rules:
             "labels": list(LABELS),
         }
 
-    def judge(self, pairs: Sequence[Pair]) -> list[Judgement]:
-        return [self._judge(pair.answer) for pair in pairs]
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+        return ((pair, self._judge(pair.answer)) for pair in pairs)
 
     def _judge(self, answer: str) -> Judgement:
         if not any(c.isalnum() for c in answer) or len(answer) > MAX_ANSWER:

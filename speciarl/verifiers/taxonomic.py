@@ -1,6 +1,6 @@
 """Judges by the taxonomy: synonyms, ancestors near and far, descendants, other known things."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from speciarl.taxonomy import Taxonomy
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
@@ -16,8 +16,8 @@ class Taxonomic:
     def identity(self) -> Mapping[str, object]:
         return {"verifier": "taxonomic", "taxonomy": self.taxonomy.fingerprint}
 
-    def judge(self, pairs: Sequence[Pair]) -> list[Judgement]:
-        return [self._judge(pair) for pair in pairs]
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+        return ((pair, self._judge(pair)) for pair in pairs)
 
     def _judge(self, pair: Pair) -> Judgement:
         verdict = self.taxonomy.relation(pair.class_name, pair.answer).verdict

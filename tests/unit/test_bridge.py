@@ -10,8 +10,9 @@ from speciarl.judging import CachedVerifier
 from speciarl.rewards import REWARDS
 from speciarl.training.bridge import RewardBridge, group_rewards
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
+DOWN = Failure(FailureKind.TIMED_OUT, "no answer in 1 s")
 ANSWERS = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC, "none": Verdict.ABSTAIN}
 
 
@@ -25,12 +26,9 @@ class Counting:
 
     def judge(self, pairs):
         self.asked += pairs
-        return [
-            Judgement(None, failure="timed out")
-            if pair.answer == "down"
-            else Judgement(ANSWERS.get(pair.answer, Verdict.WRONG), "table")
-            for pair in pairs
-        ]
+        for pair in pairs:
+            verdict = Judgement(ANSWERS.get(pair.answer, Verdict.WRONG), "table")
+            yield pair, Judgement(None, failure=DOWN) if pair.answer == "down" else verdict
 
 
 def completions(*answers):

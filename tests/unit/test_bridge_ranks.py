@@ -30,7 +30,7 @@ class Verifier:
         if any(pair.answer == "poison" for pair in pairs):
             raise VerifierError("the judge is gone")
         levels = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC}
-        return [Judgement(levels.get(pair.answer, Verdict.WRONG), "t") for pair in pairs]
+        return ((p, Judgement(levels.get(p.answer, Verdict.WRONG), "t")) for p in pairs)
 
 
 state = PartialState(cpu=True)

@@ -6,10 +6,11 @@ import pytest
 from speciarl.cache import VerdictCache, connected, locked, pair_key
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
 IDENTITY = {"verifier": "test", "version": 1}
 GULL = Judgement(Verdict.SPECIFIC, "taxonomy")
+DOWN = Failure(FailureKind.TIMED_OUT, "no answer in 1 s")
 
 
 def pairs(count, start=0):
@@ -48,7 +49,7 @@ def test_a_pair_is_stored_once_and_keeps_its_first_verdict(path):
 def test_a_failure_is_never_stored(path):
     cache = VerdictCache(path, IDENTITY, "run")
     good, bad = pairs(2)
-    assert cache.put({good: GULL, bad: Judgement(None, failure="timed out")}) == 1
+    assert cache.put({good: GULL, bad: Judgement(None, failure=DOWN)}) == 1
     assert cache.get([good, bad]) == [GULL, None]
 
 

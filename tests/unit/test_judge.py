@@ -7,7 +7,9 @@ from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.judging import CachedVerifier, verdict_table
 from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+
+DOWN = Failure(FailureKind.UNREACHABLE, "connection refused")
 
 
 class Table:
@@ -20,14 +22,10 @@ class Table:
 
     def judge(self, pairs):
         self.asked += len(pairs)
-        return [
-            Judgement(None, failure="unreachable")
-            if pair.answer == "down"
-            else Judgement(
-                Verdict.SPECIFIC if pair.answer == pair.class_name.lower() else Verdict.WRONG, "t"
-            )
-            for pair in pairs
-        ]
+        for pair in pairs:
+            right = pair.answer == pair.class_name.lower()
+            verdict = Judgement(Verdict.SPECIFIC if right else Verdict.WRONG, "t")
+            yield pair, Judgement(None, failure=DOWN) if pair.answer == "down" else verdict
 
 
 @pytest.fixture
@@ -84,6 +82,6 @@ def test_a_table_of_verdicts_leaves_out_failures():
     judged = {
         Pair("b", "x"): Judgement(Verdict.WRONG, "t"),
         Pair("a", "y"): Judgement(Verdict.GENERIC, "t"),
-        Pair("a", "z"): Judgement(None, failure="no"),
+        Pair("a", "z"): Judgement(None, failure=DOWN),
     }
     assert verdict_table(judged).rows() == [("a", "y", "generic", "t"), ("b", "x", "wrong", "t")]

@@ -14,6 +14,12 @@ FACTS = Path(__file__).parents[2] / "data/taxonomies"
 CLASSES = {name: [one.name for one in classes] for name, classes in catalogue().items()}
 
 
+def only(verifier, class_name, answer):
+    """The judgement of one pair."""
+    ((_, judged),) = verifier.judge([Pair(class_name, answer)])
+    return judged
+
+
 @pytest.fixture(scope="module")
 def verifier():
     return build_verifier(FACTS, CLASSES)
@@ -23,11 +29,12 @@ def verifier():
 def test_the_miniature_is_judged_at_every_level(verifier, dataset):
     for one in catalogue()[dataset]:
         answers = (one.name, one.group, one.generic, "None")
-        judged = verifier.judge([Pair(one.name, normalise(answer)) for answer in answers])
+        pairs = [Pair(one.name, normalise(answer)) for answer in answers]
+        judged = dict(verifier.judge(pairs))
         expected = [Verdict.SPECIFIC, Verdict.LESS_SPECIFIC, Verdict.GENERIC, Verdict.ABSTAIN]
-        assert [j.verdict for j in judged] == expected, one.name
+        assert [judged[pair].verdict for pair in pairs] == expected, one.name
         sibling = next(c for c in catalogue()[dataset] if c.group == one.group and c != one)
-        (wrong,) = verifier.judge([Pair(one.name, normalise(sibling.name))])
+        wrong = only(verifier, one.name, normalise(sibling.name))
         assert (wrong.verdict, wrong.decided_by) == (Verdict.WRONG, "taxonomy")
 
 
@@ -44,14 +51,14 @@ def test_the_miniature_is_judged_at_every_level(verifier, dataset):
     ],
 )
 def test_what_decides(verifier, answer, verdict, decided_by):
-    (judged,) = verifier.judge([Pair("Herring Gull", answer)])
+    judged = only(verifier, "Herring Gull", answer)
     assert (judged.verdict, judged.decided_by) == (verdict, decided_by)
 
 
 def test_a_name_with_a_separator_of_its_own_is_one_answer():
     name = "ram c/v cargo van or minivan"
-    assert Rules().judge([Pair("x", name)])[0].verdict is Verdict.WRONG
-    assert Rules([name]).judge([Pair("x", name)])[0].undecided
+    assert only(Rules(), "x", name).verdict is Verdict.WRONG
+    assert only(Rules([name]), "x", name).undecided
 
 
 def test_later_verifiers_see_only_what_is_left_open():
@@ -64,8 +71,9 @@ def test_later_verifiers_see_only_what_is_left_open():
             return Rules().judge(pairs)
 
     second = Second()
-    Cascade([Rules(), second]).judge([Pair("x", "none"), Pair("x", "gull")])
+    judged = dict(Cascade([Rules(), second]).judge([Pair("x", "none"), Pair("x", "gull")]))
     assert second.seen == [Pair("x", "gull")]
+    assert [j.decided_by for j in judged.values()] == ["rules", "undecided"]
 
 
 def test_the_fingerprint_follows_the_content():

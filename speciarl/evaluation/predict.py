@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -11,15 +12,14 @@ from tqdm import tqdm
 
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
-from speciarl.evaluation.generate import Decoding, generate
+from speciarl.evaluation.generate import Decoding, Generate, generate
 from speciarl.files import content_hash, whole_folder, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.text import extract_answer
 
 
 def predict(
-    model,
-    processor,
+    policy: Generate,
     samples: pl.DataFrame,
     open_image: Callable[[str], Image.Image],
     prompt: str,
@@ -28,6 +28,7 @@ def predict(
     """One row per sample and rollout; an output without a parsable answer keeps its row.
 
     Args:
+        policy: loaded into an engine.
         samples: rows of a manifest.
         open_image: opens the picture that a manifest's `image` refers to.
 
@@ -37,7 +38,7 @@ def predict(
     """
     samples = samples.sort("sample_id")
     pictures = [lambda r=reference: open_image(r) for reference in samples["image"]]
-    completions = generate(model, processor, pictures, prompt, decoding)
+    completions = policy(pictures, prompt, decoding)
     rows = [
         (*sample, rollout, text, extract_answer(text))
         for sample, texts in tqdm(
@@ -75,6 +76,25 @@ def decoding_of(run: Run, settings: Evaluation) -> Decoding:
     )
 
 
+def open_policy(engine: str, base: Path, run: Path, work: Path) -> Generate:
+    """The policy of a run, loaded into an engine.
+
+    Args:
+        engine: `evaluation.engine`.
+        base: directory of the base policy.
+        run: directory of the run, with or without adapters.
+        work: where a copy with the adapters merged in goes, if the engine needs one.
+
+    Raises:
+        ConfigError: the engine is not installed.
+    """
+    if engine == "transformers":
+        return partial(generate, *load_policy(base, run))
+    from speciarl.evaluation.vllm_engine import open_vllm
+
+    return open_vllm(base, run, work)
+
+
 def predict_datasets(
     base: Path,
     adapter: Path,
@@ -95,8 +115,8 @@ def predict_datasets(
     an interrupted start is repeated.
     """
     torch.set_num_threads(threads)
-    model, processor = load_policy(base, adapter)
     settled = content_hash([base, adapter], run.model_dump(), settings.model_dump())
+    policy = open_policy(settings.engine, base, adapter, work / f"model-{settled}")
     finished = []
     for path in manifests:
         kept = work / f"{path.stem}-{settled}-{content_hash([path])}.parquet"
@@ -105,7 +125,7 @@ def predict_datasets(
             continue
         samples = pl.read_parquet(path).filter(split="test")
         answers = predict(
-            model, processor, samples, lambda reference: open_image(reference, images),
+            policy, samples, lambda reference: open_image(reference, images),
             run.prompt, decoding_of(run, settings),
         )  # fmt: skip
         write_parquet(answers, kept)

@@ -31,9 +31,21 @@ class ImageOnlyProcessor(Qwen2_5_VLProcessor):
         super().__init__(image_processor, tokenizer, chat_template=chat_template, **kwargs)
 
 
+def image_only(directory: Path) -> bool:
+    """Whether a model directory was saved with an `ImageOnlyProcessor`, like the miniature."""
+    config = directory / "processor_config.json"
+    return (
+        config.is_file()
+        and json.loads(config.read_text()).get("processor_class") == ImageOnlyProcessor.__name__
+    )
+
+
 def load_processor(directory: Path) -> Qwen2_5_VLProcessor:
-    """The processor of a model directory: the stock one where torchvision is installed."""
-    if importlib.util.find_spec("torchvision"):
+    """The processor of a model directory.
+
+    The stock one where torchvision is installed and the directory holds all its parts.
+    """
+    if importlib.util.find_spec("torchvision") and not image_only(directory):
         return AutoProcessor.from_pretrained(directory, local_files_only=True)
     template = directory / "chat_template.jinja"
     return ImageOnlyProcessor(
@@ -69,9 +81,18 @@ def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
     return model.eval().to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]  # wrapped method
 
 
-def load_policy(base: Path, run: Path):
-    """Model and processor of a run: the base, with the adapters of `run` where it has any."""
+def has_adapters(run: Path) -> bool:
+    return (run / "adapter_config.json").is_file()
+
+
+def load_merged(base: Path, run: Path):
+    """The model of a run: the base, with the adapters of `run` merged in where it has any."""
     model = load_model(base)
-    if (run / "adapter_config.json").is_file():
+    if has_adapters(run):
         model = PeftModel.from_pretrained(model, run).merge_and_unload().eval()
-    return model, load_processor(base)
+    return model
+
+
+def load_policy(base: Path, run: Path):
+    """Model and processor of a run."""
+    return load_merged(base, run), load_processor(base)

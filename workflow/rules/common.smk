@@ -21,7 +21,7 @@ PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 
 # No stage but `download` may reach for the network, and libraries are told so.
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 
 wildcard_constraints:

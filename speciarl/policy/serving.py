@@ -1,0 +1,49 @@
+"""Model directories that vLLM can load: adapters merged, with the stock processor."""
+
+from pathlib import Path
+
+from transformers import Qwen2_5_VLProcessor
+
+from speciarl.files import whole_folder
+from speciarl.policy.loading import has_adapters, image_only, load_merged, load_processor
+
+
+def servable(base: Path, run: Path, into: Path) -> Path:
+    """A directory with the policy of a run for vLLM, which needs torchvision.
+
+    Args:
+        base: directory of the base policy.
+        run: directory of the run, with or without adapters.
+        into: where a copy goes, if one is needed; taken as it is where it exists.
+
+    Returns:
+        `base` itself where there is nothing to merge and vLLM can take its processor, else `into`.
+    """
+    if not has_adapters(run) and not image_only(base):
+        return base
+    if not into.exists():
+        with whole_folder(into) as folder:
+            load_merged(base, run).save_pretrained(folder)
+            stock_processor(base).save_pretrained(folder)
+    return into
+
+
+def stock_processor(directory: Path) -> Qwen2_5_VLProcessor:
+    """The processor of a model directory with its video part, made up where it was left out.
+
+    vLLM constructs the stock processor, video part and all, also where no video is ever shown.
+    """
+    if not image_only(directory):
+        return load_processor(directory)
+    # Exists only where torchvision does.
+    from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+
+    saved = load_processor(directory)
+    pictures = saved.image_processor
+    videos = Qwen2VLVideoProcessor(
+        patch_size=pictures.patch_size,
+        merge_size=pictures.merge_size,
+        temporal_patch_size=pictures.temporal_patch_size,
+        size=dict(pictures.size),
+    )
+    return Qwen2_5_VLProcessor(pictures, saved.tokenizer, videos, chat_template=saved.chat_template)

@@ -1,0 +1,155 @@
+"""The miniature policy answers pictures through vLLM's offline engine."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from speciarl.config import Evaluation, Run
+from speciarl.datasets.miniature.catalogue import catalogue
+from speciarl.datasets.miniature.render import render
+from speciarl.evaluation.generate import Decoding
+from speciarl.evaluation.predict import open_policy, predict_datasets
+from speciarl.policy.loading import load_model
+from speciarl.policy.miniature.curriculum import all_classes
+from speciarl.text import extract_answer, normalise
+from speciarl.training.grpo import save_adapters
+from speciarl.verifiers.base import Pair
+from speciarl.verifiers.build import build_verifier
+from tests.vllm.conftest import IMAGE_SIZE
+
+FACTS = Path(__file__).parents[2] / "data/taxonomies"
+CLASSES = {name: [one.name for one in classes] for name, classes in catalogue().items()}
+TOKENS = 24
+GREEDY = Decoding(max_new_tokens=TOKENS, batch_size=32)
+# Measured: all answers are equal. A tie between two tokens may fall differently elsewhere.
+ALIKE = 0.95
+
+
+def release():
+    """Free what vLLM keeps for the process, so that another engine can be opened in it."""
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    cleanup_dist_env_and_memory()
+
+
+@pytest.fixture(scope="module")
+def engine(policy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    yield open_policy("vllm", policy, folder, folder / "model")
+    release()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """One picture of every class."""
+    rng = np.random.default_rng(0)
+    return [render(one, rng, undecidable=False, size=IMAGE_SIZE) for one in all_classes()]
+
+
+@pytest.fixture(scope="module")
+def greedy(engine, pictures):
+    openers = [lambda p=picture: p for picture in pictures]
+    return [text for (text,) in engine(openers, "plain", GREEDY)]
+
+
+def share_alike(first, second):
+    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
+
+
+def test_greedy_answers_are_those_of_transformers(greedy, policy, pictures, tmp_path):
+    reference = open_policy("transformers", policy, tmp_path, tmp_path)
+    openers = [lambda p=picture: p for picture in pictures]
+    expected = [text for (text,) in reference(openers, "plain", GREEDY)]
+    assert len(set(expected)) > 5
+    assert share_alike(greedy, expected) >= ALIKE
+
+
+def test_answers_parse_and_are_judged(greedy):
+    answers = [extract_answer(text) for text in greedy]
+    assert None not in answers
+    names = [one.name for one in all_classes()]
+    pairs = [Pair(name, normalise(a)) for name, a in zip(names, answers, strict=True)]
+    judged = dict(build_verifier(FACTS, CLASSES).judge(list(dict.fromkeys(pairs))))
+    assert all(judged[pair].decided_by in ("rules", "taxonomy") for pair in pairs)
+    correct = sum(judged[pair].verdict.correct for pair in pairs)
+    assert correct > len(pairs) / 2
+
+
+def test_samples_come_by_picture_and_seed(engine, pictures):
+    same = [lambda: pictures[0]] * 8
+
+    def draw(seed, batch_size):
+        sampled = Decoding(4, 1.5, 0.95, TOKENS, batch_size, seed)
+        return list(engine(same, "be_specific", sampled))
+
+    first = draw(0, 32)
+    assert [len(texts) for texts in first] == [4] * 8
+    assert len({text for texts in first for text in texts}) > 4
+    assert len({tuple(texts) for texts in first}) > 4
+    assert share_alike(first, draw(0, 8)) >= ALIKE
+    assert first != draw(100, 32)
+
+
+def test_pictures_are_opened_batch_by_batch(engine, pictures):
+    opened = []
+
+    def opener(number):
+        return lambda: opened.append(number) or pictures[number]
+
+    answers = engine([opener(i) for i in range(10)], "plain", Decoding(2, 1.0, 1.0, TOKENS, 8))
+    assert opened == []
+    next(answers)
+    assert opened == [0, 1, 2, 3]
+    assert len(list(answers)) == 9
+    assert opened == list(range(10))
+
+
+@pytest.fixture(scope="module")
+def adapters(policy, tmp_path_factory):
+    """A run's directory with adapters that change what the policy says."""
+    folder = tmp_path_factory.mktemp("adapters")
+    torch.manual_seed(0)
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", exclude_modules=".*visual.*",
+        init_lora_weights=False,
+    )  # fmt: skip
+    save_adapters(get_peft_model(load_model(policy), config), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for number, (one, picture) in enumerate(zip(all_classes(), pictures, strict=True)):
+        picture.save(folder / f"{number:03}.png")
+        rows.append((f"{number:03}", "mixed", "test", f"{number:03}.png", one.name))
+    names = ["sample_id", "dataset", "split", "image", "class_name"]
+    path = folder / "mixed.parquet"
+    pl.DataFrame(rows, orient="row", schema=names).write_parquet(path)
+    return path
+
+
+def test_a_run_is_predicted_with_its_adapters(greedy, policy, adapters, manifest, tmp_path):
+    tables = {}
+    for name in ("transformers", "vllm"):
+        predict_datasets(
+            policy, adapters, [manifest], tmp_path / name,
+            run=Run(), settings=Evaluation(engine=name), images=manifest.parent,
+            work=tmp_path / "work", threads=1,
+        )  # fmt: skip
+        tables[name] = pl.read_parquet(tmp_path / name / "mixed.parquet")
+    release()
+    assert not (tmp_path / "work").exists()
+    said = {name: table["completion"].to_list() for name, table in tables.items()}
+    assert (
+        tables["vllm"]
+        .drop("completion", "answer")
+        .equals(tables["transformers"].drop("completion", "answer"))
+    )
+    assert share_alike(said["vllm"], said["transformers"]) >= ALIKE
+    assert share_alike(said["vllm"], greedy) < 0.5

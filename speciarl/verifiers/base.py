@@ -28,6 +28,8 @@ class FailureKind(Enum):
     """The judge will not take this request, now or later."""
     INVALID = "invalid"
     """An answer that is none of the six labels."""
+    NOT_ASKED = "not asked"
+    """The judge has failed so often in a row that it is left alone for a while."""
 
 
 @dataclass(frozen=True, slots=True)

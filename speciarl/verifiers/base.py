@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -63,6 +63,13 @@ class Judgement:
 
 
 UNDECIDED = Judgement(None)
+
+
+def reason(judgements: Iterable[Judgement]) -> str:
+    """What the first failure among them says; those that were not asked say the least."""
+    failures = [judgement.failure for judgement in judgements if judgement.failure]
+    failures.sort(key=lambda failure: failure.kind is FailureKind.NOT_ASKED)
+    return failures[0].message if failures else "no failure"
 
 
 class Verifier(Protocol):

@@ -20,7 +20,7 @@ from speciarl.verifiers.base import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not asked again for this pair
-BACKOFF = wait_exponential_jitter(initial=0.5, max=30.0, jitter=0.5)
+BACKOFF = wait_exponential_jitter(multiplier=0.5, max=30.0, jitter=0.5)
 # The fault of one request and not of the judge: bad request, too large, unprocessable.
 ONE_REQUEST = frozenset({400, 413, 422})
 

@@ -246,6 +246,7 @@ def _one_line(fault: ErrorDetails) -> str:
     if fault["type"] == "missing":
         return f"params: {key} is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    if not isinstance(fault["input"], str | int | float | None):
+    secret = parts[-1:] in (["base_url"], ["api_key_env"])  # a key may stand there by mistake
+    if secret or not isinstance(fault["input"], str | int | float | None):
         return f"params: {key}: {message}" if key else f"params: {message}"
     return f"params: {key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"

@@ -40,7 +40,10 @@ class Settings:
         return cls(Run(**row), Grpo(**grpo), Sft(**sft), Lora(**lora), Verifier(**verifier))
 
     def plain(self) -> dict:
-        return {name: part.model_dump() for name, part in vars(self).items()}
+        """What decides the outcome: everything but how the verifier's server is reached."""
+        values = {name: part.model_dump() for name, part in vars(self).items()}
+        del values["verifier"]["server"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ def _by_method(
     state = PartialState()
     source = None
     if state.is_main_process:
-        source = open_cached(inputs.verdicts, inputs.taxonomy, inputs.facts, run=name)
+        source = open_cached(
+            settings.verifier, inputs.verdicts, inputs.taxonomy, inputs.facts, run=name
+        )
     bridge = RewardBridge(
         source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
     )

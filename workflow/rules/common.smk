@@ -47,6 +47,23 @@ def reads(*keys):
     return {key: later(key) if "{" in key else value(key) for key in keys}
 
 
+def reads_judge(section, *watched):
+    """The section of a verifier, key by key; only the watched keys make the stage run again.
+
+    How a server is reached is no reason to train again. Snakemake does not watch what follows
+    from the threads of a job, and so leaves alone a value that is asked for with them.
+    """
+
+    def unwatched(value):
+        return lambda wildcards, threads: value
+
+    values = reads(*(f"{section}.{key}" for key in PARAMS.model_dump()[section]))
+    return {
+        key: value if key.removeprefix(f"{section}.") in watched else unwatched(value)
+        for key, value in values.items()
+    }
+
+
 def mirror_of(dataset):
     """What `download` waits for: the rendered archives, in the miniature only."""
     return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []

@@ -4,22 +4,16 @@ Unknown keys and impossible values are refused with one line that names the key.
 reads the file: rules pass values on to plain functions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from speciarl.config.base import Count, Positive, Section, Seed, Share, one_of
+from speciarl.config.judges import Verifier
 from speciarl.errors import ConfigError
 from speciarl.policy.prompts import prompt_names
 from speciarl.rewards import REWARDS
@@ -29,32 +23,11 @@ DATASETS = (
     "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
 )  # fmt: skip
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-def _one_of(names: Iterable[str]) -> AfterValidator:
-    known = tuple(names)
-
-    def check(value: str) -> str:
-        if value not in known:
-            raise ValueError(f"expected one of {', '.join(known)}")
-        return value
-
-    return AfterValidator(check)
-
-
-DatasetName = Annotated[str, _one_of(DATASETS)]
-RewardName = Annotated[str, _one_of(REWARDS)]
-PromptName = Annotated[str, _one_of(prompt_names())]
+DatasetName = Annotated[str, one_of(DATASETS)]
+RewardName = Annotated[str, one_of(REWARDS)]
+PromptName = Annotated[str, one_of(prompt_names())]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """Of a run or training set: it becomes part of file names."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Datasets(Section):
@@ -85,12 +58,6 @@ class TrainingSet(Section):
     balanced: bool = False
     """Equal shares of the classes, too."""
     seed: Seed = 0
-
-
-class Verifier(Section):
-    backend: Literal["taxonomy"] = "taxonomy"
-    max_failures: Share = 0.01
-    """A training run stops when a larger share of its lookups has no verdict."""
 
 
 class Policy(Section):
@@ -272,12 +239,16 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_line(fault: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    loc = fault["loc"]
+    # pydantic puts the kind of a model between it and its keys
+    parts = [p for before, p in zip(("", *loc), loc, strict=False) if before != "model"]
+    key = ".".join(str(part) for part in parts if part != "[key]")
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"
     if fault["type"] == "missing":
         return f"params: {key} is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    if not isinstance(fault["input"], str | int | float | None):
+    secret = parts[-1:] in (["base_url"], ["api_key_env"])  # a key may stand there by mistake
+    if secret or not isinstance(fault["input"], str | int | float | None):
         return f"params: {key}: {message}" if key else f"params: {message}"
     return f"params: {key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"

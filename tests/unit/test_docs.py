@@ -13,14 +13,15 @@ from speciarl.cli import app
 from speciarl.config.judges import DirectoryModel, Server, ServerModel
 
 ROOT = Path(__file__).parents[2]
-JUDGES = (ROOT / "docs/judges.md").read_text()
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+JUDGES = PAGES["judges.md"]
 
 
 def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-@pytest.mark.parametrize("block", blocks(JUDGES, "yaml"))
+@pytest.mark.parametrize("block", [b for page in PAGES.values() for b in blocks(page, "yaml")])
 def test_parameters_are_valid(block, tmp_path):
     (tmp_path / "over.yaml").write_text(block)
     config.load([ROOT / "params.yaml", tmp_path / "over.yaml"])
@@ -39,9 +40,13 @@ def test_all_values_are_shown_with_their_defaults():
             assert field.default in (PydanticUndefined, values[name]), name
 
 
-def test_files_and_prompts_that_are_named_exist():
-    for path in re.findall(r"\b(?:workflow|speciarl)/[\w./-]+\b", JUDGES):
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    for path in re.findall(r"\b(?:workflow|speciarl|tests)/[\w./-]+\b", PAGES[page]):
         assert (ROOT / path).exists(), path
+
+
+def test_prompts_are_named():
     for path in (ROOT / "speciarl/verifiers/prompts").glob("*.txt"):
         assert path.stem in JUDGES
 

@@ -5,15 +5,23 @@ They need the environment that `make test-vllm` makes, and are skipped in any ot
 
 import importlib.util
 import os
+from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+from speciarl.datasets.miniature.catalogue import catalogue
+from speciarl.datasets.miniature.render import render
+from speciarl.policy.miniature.curriculum import all_classes
 from tests.vllm.judge import write_judge
 from tests.vllm.server import Server
 
 # Read by vLLM when it is imported, here or by a server: little memory, nothing sent home.
 os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="ERROR")
 
+FACTS = Path(__file__).parents[2] / "data/taxonomies"
+CLASSES = {name: [one.name for one in classes] for name, classes in catalogue().items()}
 IMAGE_SIZE = 56
 
 
@@ -47,6 +55,28 @@ def policy(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def pictures():
+    """One picture of every class, in the order of `all_classes`."""
+    rng = np.random.default_rng(0)
+    return [render(one, rng, undecidable=False, size=IMAGE_SIZE) for one in all_classes()]
+
+
+@pytest.fixture(scope="session")
+def manifest(pictures, tmp_path_factory):
+    """A manifest of these pictures, which lie beside it."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rows = []
+    for number, (one, picture) in enumerate(zip(all_classes(), pictures, strict=True)):
+        name = f"{number:03}.png"
+        picture.save(folder / name)
+        rows.append((name, one.dataset, "test", name, one.name))
+    names = ["sample_id", "dataset", "split", "image", "class_name"]
+    path = folder / "mixed.parquet"
+    pl.DataFrame(rows, orient="row", schema=names).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def judge(tmp_path_factory):
     """Directory of a randomly initialised chat model."""
     folder = tmp_path_factory.mktemp("judge")
@@ -55,9 +85,15 @@ def judge(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(judge, tmp_path_factory):
-    """A server of the judge, up; a test that kills it starts it again."""
+def _server(judge, tmp_path_factory):
     server = Server(judge, tmp_path_factory.mktemp("server"))
-    server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def server(_server):
+    """A server of the judge, up; a test may kill it."""
+    if not _server.healthy():
+        _server.start()
+    return _server

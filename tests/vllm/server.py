@@ -1,13 +1,14 @@
 """A real vLLM server on a free loopback port, to start, kill and start again."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 
 MODEL = "judge"
@@ -36,7 +37,8 @@ class Server:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
-        """Start and wait until it answers."""
+        """Start, or start again, and wait until it answers."""
+        self.kill()
         command = (
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",
             "--model", str(self.model), "--served-model-name", MODEL,
@@ -60,14 +62,21 @@ class Server:
             time.sleep(0.5)
 
     def healthy(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
+            return self._get("/health").status == 200
         except (OSError, HTTPException):
             return False
-        finally:
-            connection.close()
+
+    def answered(self) -> int:
+        """How many requests it has answered since it started, by its own count."""
+        text = self._get("/metrics").read().decode()
+        counts = re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", text, re.MULTILINE)
+        return round(sum(map(float, counts)))
+
+    def _get(self, path: str) -> HTTPResponse:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse()
 
     def kill(self) -> None:
         """kill -9 of the server and the processes that it started; nothing where none runs."""

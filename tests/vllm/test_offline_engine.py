@@ -1,16 +1,11 @@
 """The miniature policy answers pictures through vLLM's offline engine."""
 
-from pathlib import Path
-
-import numpy as np
 import polars as pl
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from speciarl.config import Evaluation, Run
-from speciarl.datasets.miniature.catalogue import catalogue
-from speciarl.datasets.miniature.render import render
+from speciarl.config import Evaluation, Run, Verifier
 from speciarl.evaluation.generate import Decoding
 from speciarl.evaluation.predict import open_policy, predict_datasets
 from speciarl.policy.loading import load_model
@@ -19,10 +14,8 @@ from speciarl.text import extract_answer, normalise
 from speciarl.training.grpo import save_adapters
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import build_verifier
-from tests.vllm.conftest import IMAGE_SIZE
+from tests.vllm.conftest import CLASSES, FACTS
 
-FACTS = Path(__file__).parents[2] / "data/taxonomies"
-CLASSES = {name: [one.name for one in classes] for name, classes in catalogue().items()}
 TOKENS = 24
 GREEDY = Decoding(max_new_tokens=TOKENS, batch_size=32)
 # Measured: all answers are equal. A tie between two tokens may fall differently elsewhere.
@@ -41,13 +34,6 @@ def engine(policy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     yield open_policy("vllm", policy, folder, folder / "model")
     release()
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """One picture of every class."""
-    rng = np.random.default_rng(0)
-    return [render(one, rng, undecidable=False, size=IMAGE_SIZE) for one in all_classes()]
 
 
 @pytest.fixture(scope="module")
@@ -73,25 +59,25 @@ def test_answers_parse_and_are_judged(greedy):
     assert None not in answers
     names = [one.name for one in all_classes()]
     pairs = [Pair(name, normalise(a)) for name, a in zip(names, answers, strict=True)]
-    judged = dict(build_verifier(FACTS, CLASSES).judge(list(dict.fromkeys(pairs))))
+    judged = dict(build_verifier(Verifier(), FACTS, CLASSES).judge(list(dict.fromkeys(pairs))))
     assert all(judged[pair].decided_by in ("rules", "taxonomy") for pair in pairs)
     correct = sum(judged[pair].verdict.correct for pair in pairs)
     assert correct > len(pairs) / 2
 
 
 def test_samples_come_by_picture_and_seed(engine, pictures):
-    same = [lambda: pictures[0]] * 8
+    same = [lambda: pictures[0]] * 40
 
     def draw(seed, batch_size):
         sampled = Decoding(4, 1.5, 0.95, TOKENS, batch_size, seed)
         return list(engine(same, "be_specific", sampled))
 
-    first = draw(0, 32)
-    assert [len(texts) for texts in first] == [4] * 8
-    assert len({text for texts in first for text in texts}) > 4
-    assert len({tuple(texts) for texts in first}) > 4
-    assert share_alike(first, draw(0, 8)) >= ALIKE
-    assert first != draw(100, 32)
+    first = draw(0, 160)  # more tokens at once than vLLM takes in one step
+    assert [len(texts) for texts in first] == [4] * 40
+    assert len({text for texts in first for text in texts}) > 20
+    assert len({tuple(texts) for texts in first}) > 20
+    assert share_alike(first, draw(0, 32)) >= ALIKE
+    assert share_alike(first, draw(1000, 160)) < 0.5
 
 
 def test_pictures_are_opened_batch_by_batch(engine, pictures):
@@ -119,19 +105,6 @@ def adapters(policy, tmp_path_factory):
     )  # fmt: skip
     save_adapters(get_peft_model(load_model(policy), config), folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def manifest(pictures, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    rows = []
-    for number, (one, picture) in enumerate(zip(all_classes(), pictures, strict=True)):
-        picture.save(folder / f"{number:03}.png")
-        rows.append((f"{number:03}", "mixed", "test", f"{number:03}.png", one.name))
-    names = ["sample_id", "dataset", "split", "image", "class_name"]
-    path = folder / "mixed.parquet"
-    pl.DataFrame(rows, orient="row", schema=names).write_parquet(path)
-    return path
 
 
 def test_a_run_is_predicted_with_its_adapters(greedy, policy, adapters, manifest, tmp_path):

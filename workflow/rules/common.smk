@@ -19,6 +19,7 @@ TAXONOMIES = expand("data/taxonomies/{dataset}.yaml", dataset=["common", *DATASE
 # raises the limit.
 PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
+workflow.global_resources.setdefault("gpu", 1)
 
 # No stage but `download` may reach for the network, and libraries are told so.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")

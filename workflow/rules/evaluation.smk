@@ -12,6 +12,7 @@ rule predict:
         "benchmarks/predict/{run}.tsv"
     resources:
         cpu=1,
+        gpu=int(PARAMS.evaluation.engine == "vllm"),  # of which it takes nearly all memory
     params:
         **reads("runs.{run}", "evaluation", "datasets.splits"),
     script:

@@ -13,6 +13,7 @@ from speciarl.config import Verifier
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import CachedVerifier, open_cached
+from speciarl.precompute import precompute
 from speciarl.rewards import REWARDS
 from speciarl.training.bridge import RewardBridge
 from speciarl.verdicts import Verdict
@@ -137,6 +138,23 @@ def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_
     assert judged["verdict"].to_list() == ["generic", "wrong"]
 
 
+def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path):
+    taxonomy = pl.DataFrame(
+        {
+            "dataset": "cub200",
+            "class_name": "Herring Gull",
+            "term": ["zyzzyva good", "zyzzyva bad"],
+            "verdict": "generic",
+        }
+    )
+    with serving(fails_on_bad) as server:
+        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
+        cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "precompute")
+        with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
+            precompute(taxonomy, verifier, cache, max_failures=0.2)
+    assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
+
+
 def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
     taxonomy = pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]})
     taxonomy.write_parquet(tmp_path / "taxonomy.parquet")
@@ -158,4 +176,5 @@ def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
     pairs = [Pair("Herring Gull", "zyzzyva a"), Pair("Herring Gull", "zyzzyva b")]
     first, second = opened.cache.get(pairs)
     assert first.verdict is Verdict.GENERIC and second is None
-    assert opened.known == {pairs[0]}
+    _, counts = opened.judge(pairs[:1])
+    assert (counts.hits, counts.misses) == (1, 0)

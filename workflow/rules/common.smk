@@ -20,7 +20,8 @@ TAXONOMIES = expand("data/taxonomies/{dataset}.yaml", dataset=["common", *DATASE
 PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 
-# No stage but `download` may reach for the network, and libraries are told so.
+# No stage but `download` may reach for the network, and libraries are told so; a judge's server is
+# asked where the parameters name one.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 

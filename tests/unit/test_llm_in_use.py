@@ -26,11 +26,6 @@ CLASSES = {"cub200": ["Herring Gull"]}
 MODEL = {"kind": "server", "name": "judge", "revision": "1"}
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "*")
-
-
 def settings(url, backend="cascade", **server):
     return Verifier.model_validate(
         {"backend": backend, "model": MODEL, "server": {"base_url": url, "retries": 0, **server}}

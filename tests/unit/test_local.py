@@ -1,6 +1,8 @@
 """The judge in this process, with a tiny model of random weights and a real tokenizer."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -124,6 +126,12 @@ def test_nothing_is_loaded_before_the_first_pair(directory):
     assert fingerprint(judge.identity)
     assert list(judge.judge([])) == []
     assert "_loaded" not in vars(judge)
+
+
+def test_who_asks_no_model_imports_neither_torch_nor_an_http_client():
+    code = "import sys, speciarl.verifiers.build as b; print({'torch', 'httpx'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_directory_without_a_model_is_named(tmp_path):

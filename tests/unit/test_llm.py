@@ -123,6 +123,17 @@ def test_requests_go_on_while_the_caller_is_busy():
         assert len(list(judging)) == 4
 
 
+def test_a_fault_of_ours_reaches_the_caller(monkeypatch):
+    async def broken(*_):
+        raise RuntimeError("broken")
+
+    judge = judge_at("http://127.0.0.1/v1")
+    monkeypatch.setattr(judge.server, "complete", broken)
+    with pytest.raises(ExceptionGroup) as fault:
+        list(judge.judge([Pair("c", "a"), Pair("c", "b")]))
+    assert fault.group_contains(RuntimeError, match="broken")
+
+
 def test_closing_early_cancels_what_is_under_way():
     begun, held = threading.Semaphore(0), threading.Event()
 

@@ -24,6 +24,8 @@ Tell = Callable[[tuple[Pair, Judgement]], None]
 class LlmJudge:
     """Never leaves a pair undecided: each gets a verdict or a failure.
 
+    The length of an answer is bounded by the rules, which go before.
+
     Args:
         model: which model, and how it is asked.
         server: where it is asked; no part of the identity.

@@ -16,6 +16,7 @@ from speciarl.judging import CachedVerifier, open_cached
 from speciarl.precompute import precompute
 from speciarl.rewards import REWARDS
 from speciarl.training.bridge import RewardBridge
+from speciarl.training.run import Settings
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import build_verifier
@@ -148,6 +149,19 @@ def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path)
         with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
             precompute(taxonomy, verifier, cache, max_failures=0.2)
     assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
+
+
+def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
+    def of(verifier):
+        row = {"method": "grpo"}
+        sections = {"grpo": {}, "sft": {}, "lora": {}}
+        return Settings.parse(row, **sections, verifier=verifier.model_dump()).plain()
+
+    one = settings("http://one/v1")
+    assert of(one) == of(settings("http://two/v1", concurrency=3))
+    assert of(one) == of(one.model_copy(update={"max_failures": 0.5}))
+    other = one.model.model_copy(update={"prompt": "checklist"})
+    assert of(one) != of(one.model_copy(update={"model": other}))
 
 
 def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):

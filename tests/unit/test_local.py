@@ -13,7 +13,7 @@ from speciarl.config.judges import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.asking import PROMPTS, messages
-from speciarl.verifiers.base import Pair, fingerprint
+from speciarl.verifiers.base import FailureKind, Pair, fingerprint
 from speciarl.verifiers.build import build_model
 from speciarl.verifiers.local import LocalJudge, shared_prefix
 
@@ -101,6 +101,15 @@ def test_scores_are_those_of_the_whole_text_however_they_are_split(directory):
     apart = judge.scores([chat[100:] for chat in chats], judge._read(shared))
     torch.testing.assert_close(apart, expected, atol=1e-3, rtol=1e-4)
     torch.testing.assert_close(judge.scores(chats, None), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_scores_that_are_no_numbers_are_a_failure_and_no_verdict(directory):
+    judge = judge_in(directory)
+    model, _ = judge._loaded
+    torch.nn.init.constant_(model.lm_head.weight, float("nan"))
+    judged = dict(judge.judge(PAIRS))
+    assert all(one.verdict is None for one in judged.values())
+    assert {one.failure.kind for one in judged.values()} == {FailureKind.INVALID}
 
 
 def test_an_answer_cannot_spell_the_end_of_its_turn(directory):

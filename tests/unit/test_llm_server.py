@@ -42,7 +42,7 @@ def test_a_timeout_is_tried_again():
         return says("wrong")
 
     with serving(answer) as server:
-        judged = only(judge_at(server.url, read_timeout=0.2))
+        judged = only(judge_at(server.url, read_timeout=1.0))
         late.set()
     assert judged.verdict is Verdict.WRONG
     assert len(server.requests) == 2

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that answers as a test tells it to."""
+"""An OpenAI-compatible server on loopback that answers as a test tells it to, and its judge."""
 
 import json
 import threading
@@ -6,6 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from speciarl.config.judges import Server, ServerModel
+from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.llm import LlmJudge
+from speciarl.verifiers.server import ChatServer
+
+MODEL = ServerModel(kind="server", name="judge", revision="1")
+PAIR = Pair("Herring Gull", "gull")
 
 
 @dataclass
@@ -98,3 +106,37 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeJudge]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class Time:
+    """A clock that moves only when something sleeps or a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.slept = []
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def clock(self):
+        return self.now
+
+
+def judge_at(url, key=None, time=None, model=MODEL, **settings) -> LlmJudge:
+    """The judge under test; its waits end at once. `settings` are those of its `server`."""
+    time = time or Time()
+    server = Server(base_url=url, **{"retries": 2, "give_up_after": 1000, **settings})
+    return LlmJudge(model, ChatServer(server, key, sleep=time.sleep, clock=time.clock))
+
+
+def only(judge, pair=PAIR) -> Judgement:
+    """The judgement of one pair."""
+    ((_, judgement),) = judge.judge([pair])
+    return judgement
+
+
+def in_turn(*replies):
+    """Each request gets the next reply, and the last one for ever."""
+    left = list(replies)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]

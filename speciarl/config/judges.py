@@ -53,7 +53,7 @@ class DirectoryModel(Section):
 
 
 class Server(Section):
-    """How a judge's server is reached: changes no verdict, and makes no stage run again."""
+    """How a judge's server is reached: changes no verdict, and reruns no stage but the report."""
 
     base_url: Annotated[str, AfterValidator(_plain_url)]
     """Up to and with the version: http://localhost:8000/v1."""
@@ -62,7 +62,7 @@ class Server(Section):
     )
     """Name of the environment variable that holds the API key; the key itself stands nowhere."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Requests under way at once."""
+    """Requests under way at once, per job."""
     connect_timeout: Positive = 5.0
     """Seconds."""
     read_timeout: Positive = 60.0

@@ -40,9 +40,13 @@ class Settings:
         return cls(Run(**row), Grpo(**grpo), Sft(**sft), Lora(**lora), Verifier(**verifier))
 
     def plain(self) -> dict:
-        """What decides the outcome: everything but how the verifier's server is reached."""
+        """What decides the outcome, and thus which checkpoints are of this run.
+
+        How the verifier's server is reached does not, nor what may fail: both may be changed to
+        go on with an interrupted run.
+        """
         values = {name: part.model_dump() for name, part in vars(self).items()}
-        del values["verifier"]["server"]
+        values["verifier"] = self.verifier.model_dump(exclude={"server", "max_failures"})
         return values
 
 

@@ -24,6 +24,8 @@ Tell = Callable[[tuple[Pair, Judgement]], None]
 class LlmJudge:
     """Never leaves a pair undecided: each gets a verdict or a failure.
 
+    The length of an answer is bounded by the rules, which go before.
+
     Args:
         model: which model, and how it is asked.
         server: where it is asked; no part of the identity.
@@ -48,18 +50,15 @@ class LlmJudge:
         """Judgements as they come. Closing the iterator cancels what is under way.
 
         The requests run in an event loop on a thread of their own, so that they go on while the
-        caller deals with what it got.
+        caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
         """
         told: SimpleQueue[tuple[Pair, Judgement] | None] = SimpleQueue()
         with start_blocking_portal() as portal:
             work = portal.start_task_soon(self._judge_all, pairs, told.put)
             work.add_done_callback(lambda _: told.put(None))
-            try:
-                while (one := told.get()) is not None:
-                    yield one
-                work.result()  # a fault of ours, had there been one
-            finally:
-                work.cancel()
+            while (one := told.get()) is not None:
+                yield one
+            work.result()  # a fault of ours, had there been one
 
     async def _judge_all(self, pairs: Sequence[Pair], tell: Tell) -> None:
         waiting = iter(pairs)  # shared: each worker takes the next pair when it is free

@@ -7,6 +7,7 @@ labels whose later tokens follow from their first.
 """
 
 import copy
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,7 +20,7 @@ from speciarl.errors import VerifierError
 from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.asking import identity_of_question, load_prompt, messages
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
 if TYPE_CHECKING:
     import torch
@@ -68,8 +69,8 @@ class LocalJudge:
             started = time.perf_counter()
             scores = self.scores([tokens[len(shared) :] for tokens, _ in batch], past)
             milliseconds = 1000 * (time.perf_counter() - started) / len(batch)
-            for (_, pair), best in zip(batch, scores.argmax(1).tolist(), strict=True):
-                yield pair, Judgement(Verdict(LABELS[best]), "local", milliseconds=milliseconds)
+            for (_, pair), of_labels in zip(batch, scores.tolist(), strict=True):
+                yield pair, _judgement(of_labels, milliseconds)
 
     def scores(self, chats: Sequence[Sequence[int]], past) -> "torch.Tensor":
         """Log-likelihood of each label after each chat.
@@ -147,6 +148,14 @@ class LocalJudge:
                 "expected an instruction-tuned model"
             )
         return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def _judgement(scores: Sequence[float], milliseconds: float) -> Judgement:
+    if not all(map(math.isfinite, scores)):
+        failure = Failure(FailureKind.INVALID, f"the model's scores are no numbers: {scores}")
+        return Judgement(None, failure=failure, milliseconds=milliseconds)
+    likeliest = LABELS[scores.index(max(scores))]
+    return Judgement(Verdict(likeliest), "local", milliseconds=milliseconds)
 
 
 def shared_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:

@@ -55,7 +55,7 @@ class ChatServer:
             base_url=settings.base_url,
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
-            limits=httpx.Limits(max_connections=settings.concurrency),
+            limits=httpx.Limits(),  # none: whoever asks bounds what is under way
         )
 
     async def complete(

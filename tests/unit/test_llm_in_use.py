@@ -13,8 +13,10 @@ from speciarl.config import Verifier
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import CachedVerifier, open_cached
+from speciarl.precompute import precompute
 from speciarl.rewards import REWARDS
 from speciarl.training.bridge import RewardBridge
+from speciarl.training.run import Settings
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import build_verifier
@@ -23,11 +25,6 @@ from tests.fake_judge import Reply, says, serving
 FACTS = Path(__file__).parents[2] / "data/taxonomies"
 CLASSES = {"cub200": ["Herring Gull"]}
 MODEL = {"kind": "server", "name": "judge", "revision": "1"}
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "*")
 
 
 def settings(url, backend="cascade", **server):
@@ -137,6 +134,36 @@ def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_
     assert judged["verdict"].to_list() == ["generic", "wrong"]
 
 
+def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path):
+    taxonomy = pl.DataFrame(
+        {
+            "dataset": "cub200",
+            "class_name": "Herring Gull",
+            "term": ["zyzzyva good", "zyzzyva bad"],
+            "verdict": "generic",
+        }
+    )
+    with serving(fails_on_bad) as server:
+        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
+        cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "precompute")
+        with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
+            precompute(taxonomy, verifier, cache, max_failures=0.2)
+    assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
+
+
+def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
+    def of(verifier):
+        row = {"method": "grpo"}
+        sections = {"grpo": {}, "sft": {}, "lora": {}}
+        return Settings.parse(row, **sections, verifier=verifier.model_dump()).plain()
+
+    one = settings("http://one/v1")
+    assert of(one) == of(settings("http://two/v1", concurrency=3))
+    assert of(one) == of(one.model_copy(update={"max_failures": 0.5}))
+    other = one.model.model_copy(update={"prompt": "checklist"})
+    assert of(one) != of(one.model_copy(update={"model": other}))
+
+
 def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
     taxonomy = pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]})
     taxonomy.write_parquet(tmp_path / "taxonomy.parquet")
@@ -158,4 +185,5 @@ def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
     pairs = [Pair("Herring Gull", "zyzzyva a"), Pair("Herring Gull", "zyzzyva b")]
     first, second = opened.cache.get(pairs)
     assert first.verdict is Verdict.GENERIC and second is None
-    assert opened.known == {pairs[0]}
+    _, counts = opened.judge(pairs[:1])
+    assert (counts.hits, counts.misses) == (1, 0)

@@ -1,6 +1,8 @@
 """The judge in this process, with a tiny model of random weights and a real tokenizer."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from speciarl.config.judges import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.asking import PROMPTS, messages
-from speciarl.verifiers.base import Pair, fingerprint
+from speciarl.verifiers.base import FailureKind, Pair, fingerprint
 from speciarl.verifiers.build import build_model
 from speciarl.verifiers.local import LocalJudge, shared_prefix
 
@@ -101,6 +103,15 @@ def test_scores_are_those_of_the_whole_text_however_they_are_split(directory):
     torch.testing.assert_close(judge.scores(chats, None), expected, atol=1e-3, rtol=1e-4)
 
 
+def test_scores_that_are_no_numbers_are_a_failure_and_no_verdict(directory):
+    judge = judge_in(directory)
+    model, _ = judge._loaded
+    torch.nn.init.constant_(model.lm_head.weight, float("nan"))
+    judged = dict(judge.judge(PAIRS))
+    assert all(one.verdict is None for one in judged.values())
+    assert {one.failure.kind for one in judged.values()} == {FailureKind.INVALID}
+
+
 def test_an_answer_cannot_spell_the_end_of_its_turn(directory):
     judge = judge_in(directory)
     _, tokenizer = judge._loaded
@@ -124,6 +135,12 @@ def test_nothing_is_loaded_before_the_first_pair(directory):
     assert fingerprint(judge.identity)
     assert list(judge.judge([])) == []
     assert "_loaded" not in vars(judge)
+
+
+def test_who_asks_no_model_imports_neither_torch_nor_an_http_client():
+    code = "import sys, speciarl.verifiers.build as b; print({'torch', 'httpx'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_directory_without_a_model_is_named(tmp_path):

@@ -1,11 +1,25 @@
-"""A model as judge in the workflow: what makes a stage run again, and what does not."""
+"""A model as judge in the workflow: when it is down, and what makes a stage run again."""
 
+import duckdb
 import yaml
 
 SNAPSHOT = "data/verdicts/precomputed.parquet"
 MODEL = {"kind": "server", "name": "judge", "revision": "1", "prompt": "base"}
 SERVER = {"base_url": "http://127.0.0.1:9/v1"}
 IDLE = "Nothing to be done"
+
+
+def test_a_judge_that_is_down_is_named_in_one_line(project):
+    down = {**SERVER, "retries": 0}
+    project.change(verifier={"backend": "llm", "model": MODEL, "server": down})
+    output = project.snakemake(SNAPSHOT, code=1)
+    (line,) = [one for one in output.splitlines() if one.startswith("error:")]
+    assert "have no verdict" in line and down["base_url"] in line
+    assert "Traceback" not in output
+    assert not (project.folder / SNAPSHOT).exists()
+    with duckdb.connect(str(project.folder / "data/verdicts/cache.duckdb"), read_only=True) as db:
+        kept = db.execute("SELECT decided_by, min(verdict) FROM verdicts GROUP BY 1").fetchall()
+    assert kept == [("rules", "abstain")]
 
 
 def test_another_address_makes_nothing_run_again_but_another_prompt_does(project):

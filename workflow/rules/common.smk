@@ -21,7 +21,8 @@ PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 workflow.global_resources.setdefault("gpu", 1)
 
-# No stage but `download` may reach for the network, and libraries are told so.
+# No stage but `download` may reach for the network, and libraries are told so; a judge's server is
+# asked where the parameters name one.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 

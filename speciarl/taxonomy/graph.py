@@ -60,6 +60,22 @@ class Taxonomy:
         return Taxonomy([*self._files, plain])
 
     @classmethod
+    def of_classes(cls, folder: Path, classes: Mapping[str, Sequence[str]]) -> "Taxonomy":
+        """Facts about some classes (dataset to class names); of a dataset without a file in the
+        folder only the names are known.
+
+        Raises:
+            TaxonomyError: a file lacks one of the classes.
+        """
+        described = [name for name in classes if (folder / f"{name}.yaml").is_file()]
+        taxonomy = cls.load(folder, described)
+        for name, class_names in classes.items():
+            if name not in described:
+                taxonomy = taxonomy.with_plain(name, class_names)
+            taxonomy.require(name, class_names)
+        return taxonomy
+
+    @classmethod
     def load_all(cls, folder: Path) -> "Taxonomy":
         """Facts of every dataset that has a file in the folder."""
         names = sorted(path.stem for path in folder.glob("*.yaml"))

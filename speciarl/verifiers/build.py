@@ -17,11 +17,9 @@ def build_verifier(taxonomies: Path, classes: Mapping[str, Sequence[str]]) -> Ca
 
     Args:
         taxonomies: folder of the YAML facts.
-        classes: class names by dataset; each must have its facts.
+        classes: class names by dataset.
     """
-    taxonomy = Taxonomy.load(taxonomies, list(classes))
-    for dataset, chosen in classes.items():
-        taxonomy.require(dataset, chosen)
+    taxonomy = Taxonomy.of_classes(taxonomies, classes)
     return Cascade([rules_for(taxonomy, classes), Taxonomic(taxonomy)])
 
 

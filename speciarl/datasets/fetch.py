@@ -13,7 +13,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_file
+from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
 from speciarl.datasets.unpack import is_archive, unpack
 from speciarl.errors import DataError
 
@@ -89,9 +89,7 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
 
 
 def _places(source: Source, offline_dir: Path | None) -> Iterator[str | Path]:
-    found = offline_file(source, offline_dir)
-    if found is not None:
-        yield found
+    yield from offline_files(source, offline_dir)
     yield from source.urls
 
 

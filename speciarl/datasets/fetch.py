@@ -108,7 +108,7 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
             after = part.stat().st_size if part.exists() else 0
             if after == 0:
                 part.unlink(missing_ok=True)
-            fault = " ".join(str(error).split())
+            fault = _reason(error)
             if after > before:
                 continue
             return fault
@@ -119,6 +119,13 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
         if before == 0 or isinstance(place, Path) or place.startswith("file://"):
             return fault
     return fault
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause in one line: what came of it on the way up repeats the address."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split())
 
 
 def _get(place: str | Path, part: Path, root: Path) -> None:

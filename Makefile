@@ -31,6 +31,8 @@ format: $(VENV)/.installed
 	snakefmt Snakefile workflow/rules
 
 bench: $(VENV)/.installed
+	python bench/taxonomy.py
+	python bench/manifest.py
 	python bench/pipeline.py
 
 # torch is named with its exact version first: pip then takes a CPU build where one is offered.

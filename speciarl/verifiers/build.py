@@ -1,7 +1,7 @@
 """The verifier that the parameters ask for."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -26,14 +26,10 @@ def build_verifier(
     Args:
         settings: the `verifier` or `judge` section.
         taxonomies: folder of the YAML facts.
-        classes: class names by dataset; each must have its facts.
+        classes: class names by dataset.
     """
-    taxonomy = Taxonomy.load(taxonomies, list(classes))
-    for dataset, chosen in classes.items():
-        taxonomy.require(dataset, chosen)
-    names = {normalise(term) for dataset in classes for term in taxonomy.terms(dataset)}
-    names |= {normalise(name) for chosen in classes.values() for name in chosen}
-    order: list[base.Verifier] = [Rules(names)]
+    taxonomy = Taxonomy.of_classes(taxonomies, classes)
+    order: list[base.Verifier] = [rules_for(taxonomy, classes)]
     if settings.backend != "llm":
         order.append(Taxonomic(taxonomy))
     if settings.model is not None:
@@ -57,6 +53,11 @@ def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> b
 
     assert server is not None  # the section sees to it
     return LlmJudge(model, ChatServer(server, os.environ.get(server.api_key_env)))
+
+
+def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:
+    """The rules, told which known names only look like several answers."""
+    return Rules({normalise(term) for name in datasets for term in taxonomy.terms(name)})
 
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:

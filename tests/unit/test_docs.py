@@ -1,57 +1,55 @@
-"""What the pages under docs say holds: their parameters are valid, what they name exists."""
+"""The pages under docs: their parameters are valid, and their commands do what they say."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from pydantic_core import PydanticUndefined
-from typer.testing import CliRunner
 
-from speciarl import config
-from speciarl.cli import app
-from speciarl.config.judges import DirectoryModel, Server, ServerModel
+from speciarl.config import load
+from speciarl.taxonomy import Taxonomy
 
-ROOT = Path(__file__).parents[2]
-PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
-JUDGES = PAGES["judges.md"]
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", [b for page in PAGES.values() for b in blocks(page, "yaml")])
-def test_parameters_are_valid(block, tmp_path):
-    (tmp_path / "over.yaml").write_text(block)
-    config.load([ROOT / "params.yaml", tmp_path / "over.yaml"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_parameters_on_a_page_go_with_the_defaults(page: Path, tmp_path: Path) -> None:
+    files = [ROOT / "params.yaml"]
+    for number, block in enumerate(blocks(page, "yaml")):
+        if "dataset" in yaml.safe_load(block):  # a file of facts
+            continue
+        files.append(tmp_path / f"{number}.yaml")
+        files[-1].write_text(block)
+    load(files)
 
 
-def test_all_values_are_shown_with_their_defaults():
-    server, directory = (yaml.safe_load(block) for block in blocks(JUDGES, "yaml"))
-    shown = [
-        (ServerModel, server["verifier"]["model"]),
-        (Server, server["verifier"]["server"]),
-        (DirectoryModel, directory["judge"]["model"]),
-    ]
-    for section, values in shown:
-        assert set(values) == set(section.model_fields)
-        for name, field in section.model_fields.items():
-            assert field.default in (PydanticUndefined, values[name]), name
+def test_the_facts_on_the_page_of_data_are_a_taxonomy(tmp_path: Path) -> None:
+    (facts,) = [b for b in blocks(ROOT / "docs/data.md", "yaml") if b.startswith("dataset:")]
+    (tmp_path / "garden.yaml").write_text(facts)
+    taxonomy = Taxonomy.load(ROOT / "data/taxonomies", [], {"garden": tmp_path / "garden.yaml"})
+    assert taxonomy.relation("red rose", "rosa").verdict.value == "less specific"
+    assert taxonomy.relation("tulip", "flower").verdict.value == "generic"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_files_that_are_named_exist(page):
-    for path in re.findall(r"\b(?:workflow|speciarl|tests)/[\w./-]+\b", PAGES[page]):
-        assert (ROOT / path).exists(), path
+COMMANDS = [line for block in blocks(ROOT / "docs/data.md", "sh") for line in block.splitlines()]
 
 
-def test_prompts_are_named():
-    for path in (ROOT / "speciarl/verifiers/prompts").glob("*.txt"):
-        assert path.stem in JUDGES
-
-
-def test_the_check_that_is_shown_succeeds():
-    (line,) = re.findall(r"^speciarl (check .*)$", JUDGES, re.MULTILINE)
-    arguments = [str(ROOT / word) if "/" in word or "." in word else word for word in line.split()]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_on_the_page_of_data_runs(command: str) -> None:
+    binaries = Path(sys.executable).parent
+    done = subprocess.run(
+        shlex.split(command), cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

@@ -54,6 +54,7 @@ def open_vllm(base: Path, run: Path, work: Path) -> Generate:
     llm = LLM(
         model=str(model),
         dtype="bfloat16" if on_gpu else "float32",
+        max_model_len=-1,  # the model's own, or what memory allows
         enforce_eager=not on_gpu,
         # Without a GPU vLLM 0.31 breaks off where it cuts the prompt of a seeded request in two.
         enable_chunked_prefill=on_gpu,

@@ -31,6 +31,12 @@ def _vllm_is_installed():
         pytest.skip("needs vLLM: run `make test-vllm`")
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """Requests to loopback go there, whatever proxy the environment names."""
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture(scope="session")
 def policy(tmp_path_factory):
     """Directory of a miniature policy that knows domains and groups but hardly any class."""

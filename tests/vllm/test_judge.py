@@ -25,11 +25,6 @@ ROLLOUTS = 4
 UNHEARD_OF = [Pair("Herring Gull", f"zyzzyva {number}") for number in range(120)]
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "*")
-
-
 def settings(server, backend, **reached):
     return Verifier.model_validate(
         {

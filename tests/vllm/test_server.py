@@ -10,7 +10,7 @@ QUESTION = {"role": "user", "content": "Herring Gull, gull: which label?"}
 
 def ask(server, **extra):
     body = {"model": MODEL, "messages": [QUESTION], "temperature": 0, "max_tokens": 16, **extra}
-    answered = httpx.post(f"{server.url}/chat/completions", json=body, timeout=60, trust_env=False)
+    answered = httpx.post(f"{server.url}/chat/completions", json=body, timeout=60)
     return answered.raise_for_status().json()["choices"][0]["message"]["content"]
 
 

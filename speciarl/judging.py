@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
@@ -84,21 +85,26 @@ class CachedVerifier:
         self.known.update(found)
 
 
-def open_cached(snapshot: Path, taxonomy: Path, facts: Path, run: str) -> CachedVerifier:
+def open_cached(
+    settings: config.Verifier, snapshot: Path, taxonomy: Path, facts: Path, run: str
+) -> CachedVerifier:
     """The verifier of a run behind the store that lies beside the snapshot.
 
     Args:
-        snapshot: precomputed verdicts (class, prediction, verdict, decided_by); what the store
-            lacks of them is put back, so that it is safe to delete.
+        settings: the `verifier` or `judge` section.
+        snapshot: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
+            store lacks of them is put back, so that it is safe to delete. Those of another
+            verifier than this one are left alone.
         taxonomy: the relations built for the classes in use.
         facts: folder of the taxonomies' YAML files.
         run: noted beside every verdict and lookup that the run adds.
     """
-    verifier = build_verifier(facts, classes_of(pl.read_parquet(taxonomy)))
+    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
     cache = VerdictCache(snapshot.with_name("cache.duckdb"), verifier.identity, run)
     stored = {
         Pair(name, answer): Judgement(Verdict(verdict), decided_by)
         for name, answer, verdict, decided_by in pl.read_parquet(snapshot)
+        .filter(verifier=cache.verifier)
         .select("class", "prediction", "verdict", "decided_by")
         .iter_rows()
     }

@@ -5,10 +5,11 @@ import logging
 import polars as pl
 
 from speciarl.cache import VerdictCache
+from speciarl.errors import VerifierError
 from speciarl.judging import split_found, verdict_table
 from speciarl.text import normalise
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, Verifier
+from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,17 @@ def pairs_to_expect(taxonomy: pl.DataFrame) -> list[Pair]:
     return sorted(pair for pair in pairs if pair.answer)
 
 
-def precompute(taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache) -> pl.DataFrame:
+def precompute(
+    taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache, max_failures: float = 0.0
+) -> pl.DataFrame:
     """Put the verdicts of all expected pairs into the store; those it has are not asked again.
 
     Returns:
         class, prediction, verdict, decided_by: the snapshot, sorted.
+
+    Raises:
+        VerifierError: a larger share than `max_failures` of the pairs so far has no verdict; what
+            was decided stays in the store.
     """
     pairs = pairs_to_expect(taxonomy)
     judged: dict[Pair, Judgement] = {}
@@ -46,4 +53,11 @@ def precompute(taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache) 
         cache.put(asked)
         judged.update(found | asked)
         log.info("%d of %d pairs, %d asked", len(judged), len(pairs), len(missing))
+        failed = sum(judgement.verdict is None for judgement in judged.values())
+        if failed > max_failures * len(judged):
+            raise VerifierError(
+                f"{failed} of {len(judged)} pairs to expect have no verdict, more than "
+                f"max_failures {max_failures} ({reason(judged.values())}): see that the verifier "
+                "can be reached, then start again, what was decided is kept"
+            )
     return verdict_table(judged)

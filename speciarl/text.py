@@ -33,6 +33,7 @@ _REFUSAL = re.compile(
         (?:identified|determined|recogni[sz]ed|seen|told|known)\b.*
       | .*\b(?:not\s+(?:\w+\s+)?enough|insufficient)\s+(?:visual\s+)?
         (?:detail|information|evidence)s?\b.*
+      | .*\bnot\s+\w+\s+enough\s+to\s+(?:say|tell|see|determine|identify|recogni[sz]e)\b.*
       | .*\btoo\s+(?:blurry|blurred|dark|small|unclear|far)\b.*
     )$""",
     re.VERBOSE,
@@ -54,11 +55,11 @@ _INSTRUCTION = re.compile(
       | \b(?:mark|grade|score|rate|treat|count|accept|consider|judge|label|reply|answer|output
             |respond|say|return|print|classify|assign|give)\b.*\b(?:specific|generic|abstain|wrong
             |correct|correctly|exact(?:ly)?|match)\b
-      | \b(?:ground\s+truth|reference|(?:correct|right|true)\s+(?:answer|label|class))\b
-            (?!\s+(?:is|would\s+be)\s)
+      | \b(?:ground\s+truth|reference|(?:correct|right|true)\s+(?:answer|label|class
+            |breed|species|model))\b(?!\s+(?:is|would\s+be)\s)
       | \bis\s+(?:more\s+|less\s+)?(?:specific|generic)$
-      | \bsame\s+as\b.*\blabel\b
-      | ^(?:(?:to\s+the\s+)?(?:system|grader|judge|verifier|evaluator|assistant|user)
+      | \b(?:same\s+as|match(?:es)?)\b.*\b(?:label|class)\b
+      | ^(?:(?:to\s+)?(?:the\s+)?(?:system|grader|judge|verifier|evaluator|assistant|user)
             (?:\s+(?:note|message|prompt|override))?|(?:final\s+)?verdict)\b
       | ^(?:(?:more\s+|less\s+)?specific|generic|wrong|correct
             |(?:final\s+)?(?:answer|label|prediction|output))$

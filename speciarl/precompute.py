@@ -5,7 +5,7 @@ import logging
 import polars as pl
 
 from speciarl.cache import VerdictCache
-from speciarl.judging import split_found, verdict_table
+from speciarl.judging import CachedVerifier, verdict_table
 from speciarl.text import normalise
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
@@ -38,12 +38,11 @@ def precompute(taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache) 
         class, prediction, verdict, decided_by: the snapshot, sorted.
     """
     pairs = pairs_to_expect(taxonomy)
+    source = CachedVerifier(verifier, cache)
     judged: dict[Pair, Judgement] = {}
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
-        found, missing = split_found(batch, cache)
-        asked = dict(verifier.judge(missing))
-        cache.put(asked)
-        judged.update(found | asked)
-        log.info("%d of %d pairs, %d asked", len(judged), len(pairs), len(missing))
+        judgements, counts = source.judge(batch)
+        judged.update(zip(batch, judgements, strict=True))
+        log.info("%d of %d pairs, %d asked", len(judged), len(pairs), counts.asked)
     return verdict_table(judged)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from speciarl.cache import VerdictCache
+from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import TrainingError
 from speciarl.judging import CachedVerifier
 from speciarl.rewards import REWARDS
@@ -85,8 +85,8 @@ def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
 
 def test_every_lookup_is_noted_in_the_store(bridge):
     call(bridge, [1, 1], "gull", "tern")
-    with bridge.source.cache._connected() as db:
-        noted = db.execute("SELECT run, step, hits, misses, asked FROM lookups").fetchall()
+    query = "SELECT run, step, hits, misses, asked FROM lookups"
+    noted = query_store(bridge.source.cache.path, query).rows()
     assert noted == [("run", 0, 1, 1, 2)]
 
 

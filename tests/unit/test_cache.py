@@ -1,9 +1,13 @@
 import multiprocessing
 
 import duckdb
+import numpy as np
 import pytest
 
-from speciarl.cache import VerdictCache, connected, locked, pair_key
+from speciarl.cache import VerdictCache
+from speciarl.cache.keys import PairKeys
+from speciarl.cache.lock import locked
+from speciarl.cache.store import opened
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
@@ -60,7 +64,8 @@ def test_verifiers_do_not_share_verdicts(path):
 
 
 def test_key_parts_do_not_run_together():
-    assert pair_key("v", Pair("ab", "c")) != pair_key("v", Pair("a", "bc"))
+    first, second = PairKeys("v")([Pair("ab", "c"), Pair("a", "bc")]).tolist()
+    assert first != second
 
 
 def test_a_plain_client_reads_the_ladder_in_its_order(path):
@@ -74,7 +79,11 @@ def test_a_plain_client_reads_the_ladder_in_its_order(path):
 
 def test_equal_high_halves_are_told_apart_by_the_low(path, monkeypatch):
     keys = {"a": (7, 3), "b": (7, 1), "c": (7, 2), "d": (7, 9), "e": (8, 1)}
-    monkeypatch.setattr("speciarl.cache.pair_key", lambda _, pair: keys[pair.answer])
+
+    def chosen(_, pairs):
+        return np.array([keys[answer] for _, answer in pairs], np.uint64).reshape(-1, 2)
+
+    monkeypatch.setattr(PairKeys, "__call__", chosen)
     VerdictCache(path, IDENTITY, "run").put({Pair("x", a): GULL for a in "abe"})
     again = VerdictCache(path, IDENTITY, "run")
     found = again.get([Pair("x", a) for a in "abcde"])
@@ -96,7 +105,7 @@ def test_a_file_that_is_no_database_is_named(path):
 
 def test_an_unfinished_transaction_leaves_nothing(path):
     VerdictCache(path, IDENTITY, "run")
-    with pytest.raises(RuntimeError), locked(path), connected(path) as db:
+    with pytest.raises(RuntimeError), opened(path) as db:
         db.execute("INSERT INTO verifiers VALUES ('half', '{}')")
         raise RuntimeError("interrupted")
     assert rows(path, "SELECT count(*) FROM verifiers WHERE verifier = 'half'") == [(0,)]

@@ -3,7 +3,8 @@
 DuckDB locks its file for the process. Two things lose committed rows behind its back: a second
 handle on the file in the same process, since closing that gives the lock away; and a fork while
 the file is open, since parent and child then both write. So a process has one gate, whatever
-store is opened, and a fork waits at the gate until the file is closed.
+store is opened. A fork waits at the gate until the file is closed, and the gate stays shut in a
+child whose parent has passed it: neither DuckDB nor polars survives a fork.
 """
 
 import fcntl
@@ -26,18 +27,26 @@ class _Gate:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a fork by the thread inside must not wait for itself
         self._inside: int | None = None
+        self._passed = False
+        self._shut = False
         os.register_at_fork(
             before=lambda: self._lock.acquire(),
             after_in_parent=lambda: self._lock.release(),
-            after_in_child=self._renew,
+            after_in_child=self._forked,
         )
 
-    def _renew(self) -> None:
+    def _forked(self) -> None:
         self._lock = threading.RLock()
         self._inside = None
+        self._shut = self._passed
 
     @contextmanager
     def passed(self, path: Path, seconds: float) -> Iterator[None]:
+        if self._shut:
+            raise CacheError(
+                f"{path} cannot be opened in process {os.getpid()}, forked from one that has used "
+                "a store: start it with spawn instead"
+            )
         here = threading.get_ident()
         if self._inside == here:
             raise CacheError(
@@ -46,7 +55,7 @@ class _Gate:
             )
         if not self._lock.acquire(timeout=seconds):
             raise CacheError(_held(path, f"another thread of process {os.getpid()}", seconds))
-        self._inside = here
+        self._inside, self._passed = here, True
         try:
             yield
         finally:
@@ -62,8 +71,8 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the lock file beside the store; it frees itself when its owner dies.
 
     Raises:
-        CacheError: this thread holds one already, or another holds it longer than `seconds`;
-            the line names the process.
+        CacheError: this thread holds one already, this process is a fork, or another holds it
+            longer than `seconds`; the line names the process.
     """
     deadline = time.monotonic() + seconds
     with _GATE.passed(path, seconds):

@@ -6,9 +6,9 @@ lock. Starting DuckDB takes longer than a transaction, so that each process star
 attaches the file to it.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -32,7 +32,6 @@ CREATE TABLE lookups (
     run VARCHAR, step BIGINT, hits BIGINT, misses BIGINT, failures BIGINT, asked BIGINT,
     judge_seconds DOUBLE, created_at TIMESTAMP);
 """
-_started: dict[int, duckdb.DuckDBPyConnection] = {}  # by process: a fork must start its own
 
 
 @contextmanager
@@ -75,11 +74,9 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
             raise CacheError(" ".join(str(error).split())) from None
 
 
+@cache
 def _duckdb() -> duckdb.DuckDBPyConnection:
-    process = os.getpid()
-    if process not in _started:
-        _started[process] = duckdb.connect(":memory:", config={"threads": 1})
-    return _started[process]
+    return duckdb.connect(":memory:", config={"threads": 1})
 
 
 def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:

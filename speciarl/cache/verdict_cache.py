@@ -157,7 +157,9 @@ class VerdictCache:
 
     def _refuse_in_fork(self) -> None:
         if os.getpid() != self._pid:
-            raise CacheError(f"{self.path}: a forked process must open a verdict cache of its own")
+            raise CacheError(
+                f"{self.path}: a forked process cannot use a verdict cache: start it with spawn"
+            )
 
 
 def _newest(db: duckdb.DuckDBPyConnection) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import speciarl
+from speciarl.cli_verdicts import verdicts
 from speciarl.errors import SpeciaRLError
 
 app = typer.Typer(
@@ -15,10 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 app.add_typer(verdicts, name="verdicts")
-
-STORE = Path("data/verdicts/cache.duckdb")
 
 
 @app.callback(invoke_without_command=True)
@@ -54,17 +52,6 @@ def table(
     if not report.is_file():
         raise DataError(f"{report} does not exist: run `snakemake --cores all all` first")
     print(main_table_text(pl.read_csv(report)))
-
-
-@verdicts.command("sql")
-def verdicts_sql(
-    query: Annotated[str, typer.Argument(help="SQL over verdicts, verifiers, lookups.")],
-    store: Annotated[Path, typer.Option(help="The DuckDB file.")] = STORE,
-) -> None:
-    """Run a query on the store and print the rows as CSV."""
-    from speciarl.cache import query_store
-
-    sys.stdout.write(query_store(store, query).write_csv())
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ class VerdictCache:
         self.verifier = fingerprint(identity)
         self.run = run
         self.keys = PairKeys(self.verifier)
-        self._identity = json.dumps(dict(identity))
+        self._identity = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         self._pid = os.getpid()
         self._index = Index()
         self._store_id: str | None = None

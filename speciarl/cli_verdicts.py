@@ -1,0 +1,112 @@
+"""`speciarl verdicts …`: the store of verdicts, from the command line."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speciarl.errors import CacheError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from speciarl.cache.transfer import TakenIn
+
+verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
+STORE = Path("data/verdicts/cache.duckdb")
+
+
+@verdicts.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="SQL over verdicts, verifiers, lookups.")],
+    store: Store = STORE,
+) -> None:
+    """Run a query on the store and print the rows as CSV (docs/sql.md has examples)."""
+    from speciarl.cache import query_store
+
+    sys.stdout.write(query_store(store, query).write_csv())
+
+
+@verdicts.command()
+def stats(store: Store = STORE) -> None:
+    """What the store holds by verifier, label and run; lookups, hit rate and judge seconds."""
+    from speciarl.cache.statistics import statistics
+
+    for title, table in statistics(store).items():
+        _show(title, table)
+
+
+@verdicts.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(help="The parquet file to write.")],
+    store: Store = STORE,
+) -> None:
+    """Write every verdict, with its verifier's identity, into a sorted parquet file."""
+    from speciarl.cache.transfer import export_store
+
+    print(f"{file}: {export_store(store, file)} verdicts")
+
+
+@verdicts.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A parquet file that `export` wrote.")],
+    store: Store = STORE,
+) -> None:
+    """Take in an exported file. Where the store has another verdict it keeps its own: exit 1."""
+    from speciarl.cache import transfer
+
+    _report(transfer.import_file(store, file))
+
+
+@verdicts.command()
+def merge(
+    other: Annotated[Path, typer.Argument(help="Another store.")],
+    store: Store = STORE,
+) -> None:
+    """Take in another store. Where this one has another verdict it keeps its own: exit 1."""
+    from speciarl.cache.transfer import merge_store
+
+    _report(merge_store(store, other))
+
+
+@verdicts.command()
+def forget(
+    verifier: Annotated[str | None, typer.Option(help="Its fingerprint.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run that added them.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class", help="The true class.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="With --yes: all verdicts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirms --all.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Remove the verdicts that meet every condition given."""
+    from speciarl.cache.transfer import forget as forget_verdicts
+
+    named = {"verifier": verifier, "run": run, "class": class_name}
+    chosen = {column: value for column, value in named.items() if value is not None}
+    if everything == bool(chosen):
+        raise CacheError("forget what? Give --verifier, --run or --class, or else --all --yes")
+    if everything and not yes:
+        raise CacheError("--all forgets every verdict, paid ones too: add --yes if that is meant")
+    print(f"{forget_verdicts(store, chosen)} verdicts forgotten")
+
+
+def _report(taken: "TakenIn") -> None:
+    print(taken)
+    if taken.conflicts.height:
+        _show("kept and refused", taken.conflicts)
+        raise typer.Exit(1)
+
+
+def _show(title: str, table: "pl.DataFrame") -> None:
+    """A table as text, whole."""
+    import polars as pl
+
+    with pl.Config(
+        tbl_formatting="ASCII_MARKDOWN", tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=1000,
+        fmt_str_lengths=100, float_precision=3,
+    ):  # fmt: skip
+        print(f"{title}\n\n{table}\n" if table.height else f"{title}: none\n")

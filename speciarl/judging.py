@@ -9,7 +9,7 @@ import polars as pl
 
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
-from speciarl.cache.single_flight import ask_once
+from speciarl.cache.single_flight import Answers, ask_once
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 from speciarl.verifiers.build import build_verifier, classes_of
@@ -57,9 +57,7 @@ class CachedVerifier:
         """
         distinct = list(dict.fromkeys(pairs))
         keys = self.cache.keys(distinct)
-        found = dict(zip(distinct, self.cache.find(keys), strict=True))
-        answers = ask_once(self.cache, self.verifier, [p for p, j in found.items() if j is None])
-        judged = {pair: j or answers.judged[pair] for pair, j in found.items()}
+        judged, answers = judge_distinct(self.cache, self.verifier, distinct, keys)
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
         misses = self.know(keys, decided)
         self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
@@ -86,6 +84,15 @@ class CachedVerifier:
         adding = keys[new if chosen is None else new & chosen]
         self._known.add(adding, np.ones(len(adding), np.uint16))
         return int(new.sum())
+
+
+def judge_distinct(
+    cache: VerdictCache, verifier: Verifier, pairs: Sequence[Pair], keys: np.ndarray
+) -> tuple[dict[Pair, Judgement], Answers]:
+    """Judgements of distinct pairs with their keys (n x 2), and what came from the verifier."""
+    found = dict(zip(pairs, cache.find(keys), strict=True))
+    answers = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
+    return {pair: one or answers.judged[pair] for pair, one in found.items()}, answers
 
 
 def open_cached(snapshot: Path, taxonomy: Path, facts: Path, run: str) -> CachedVerifier:

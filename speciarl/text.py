@@ -5,8 +5,10 @@ Every rule reads untrusted text and none of them raises.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 NORMALISER_VERSION = 1  # part of a verifier's fingerprint: raise it when `normalise` changes
+_KEPT = 100_000  # results kept for each rule: a policy says the same thing again and again
 MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and not an answer
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -53,6 +55,7 @@ def extract_answer(completion: str) -> str | None:
     return found[0].strip() or None
 
 
+@lru_cache(_KEPT)
 def normalise(answer: str) -> str:
     """The form under which an answer is judged and cached: case, markup and spacing removed.
 
@@ -69,11 +72,13 @@ def normalise(answer: str) -> str:
     return text
 
 
+@lru_cache(_KEPT)
 def is_refusal(answer: str) -> bool:
     """Whether a normalised answer declines to name anything."""
     return _REFUSAL.match(answer) is not None
 
 
+@lru_cache(_KEPT)
 def several_answers(answer: str) -> bool:
     """Whether a normalised answer offers more than one label.
 

@@ -5,7 +5,7 @@ from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.judging import CachedVerifier, verdict_table
-from speciarl.precompute import pairs_to_expect, precompute
+from speciarl.precompute import pairs_seen, pairs_to_expect, precompute
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
@@ -69,13 +69,39 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     )
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
-    first = precompute(taxonomy, verifier, cache)
     pairs = pairs_to_expect(taxonomy)
-    assert first.height == len(pairs) == verifier.asked == 3 + 2 * 2
+    first = precompute(pairs, verifier, cache)
+    assert first.height == pairs.height == verifier.asked == 4 + 2 * 2
     assert first.rows() == sorted(first.rows())
     again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
-    assert precompute(taxonomy, verifier, again).equals(first)
-    assert verifier.asked == len(pairs)
+    assert precompute(pairs, verifier, again).equals(first)
+    assert verifier.asked == pairs.height
+
+
+def test_answers_seen_before_are_expected_in_normal_form(tmp_path, capsys):
+    predictions("GULL.", None, "gull", "...", "tern").write_parquet(tmp_path / "d.parquet")
+    pairs = pairs_seen([tmp_path / "d.parquet"])
+    assert pairs.rows() == [("Gull", "gull"), ("Gull", "tern")]
+    assert pairs_seen([]).is_empty()
+
+
+def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("speciarl.precompute.BATCH", 2)
+    pairs = pl.DataFrame({"class": "Gull", "prediction": [f"a{i}" for i in range(7)]})
+    breaking, whole = Table(), Table()
+
+    def judge(batch):
+        if breaking.asked >= 4:
+            raise VerifierError("the judge is gone")
+        return Table.judge(breaking, batch)
+
+    monkeypatch.setattr(breaking, "judge", judge)
+    with pytest.raises(VerifierError):
+        precompute(pairs, breaking, VerdictCache(tmp_path / "c.duckdb", Table.identity, "r"))
+    cache = VerdictCache(tmp_path / "c.duckdb", Table.identity, "r")
+    assert precompute(pairs, whole, cache).height == 7
+    assert whole.asked == 7 - 4
+    assert "pairs/s" in capsys.readouterr().err
 
 
 def test_a_table_of_verdicts_leaves_out_failures():

@@ -4,7 +4,7 @@ import polars as pl
 
 from speciarl.cache import VerdictCache
 from speciarl.files import write_parquet
-from speciarl.precompute import precompute
+from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.stage import stage
 from speciarl.verifiers.build import build_verifier, classes_of
 
@@ -13,4 +13,5 @@ with stage(snakemake.log[0]):
     verifier = build_verifier(Path(snakemake.input.facts[0]).parent, classes_of(taxonomy))
     store = Path(snakemake.output[0]).with_name("cache.duckdb")
     cache = VerdictCache(store, verifier.identity, "precompute")
-    write_parquet(precompute(taxonomy, verifier, cache), Path(snakemake.output[0]))
+    snapshot = precompute(pairs_to_expect(taxonomy), verifier, cache)
+    write_parquet(snapshot, Path(snakemake.output[0]))

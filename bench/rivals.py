@@ -1,0 +1,115 @@
+"""What the verdict cache is measured against: a dict, Redis and diskcache, each by its own client.
+
+Each is filled with (class, answer) -> label and looks up a batch of pairs.
+"""
+
+import hashlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+Pairs = Sequence[tuple[str, str]]
+LookUp = Callable[[Pairs], list]
+FILL = 10_000  # pairs in one write
+
+
+def require(name: str) -> None:
+    """Stop with what to install where a rival is absent."""
+    if name == "redis-server" and shutil.which(name) is None:
+        sys.exit("error: redis-server is not installed: apt-get install redis-server")
+    if name != "redis-server":
+        try:
+            __import__(name)
+        except ImportError:
+            sys.exit(
+                f'error: {name} is not installed: pip install -e ".[bench]" -c constraints.txt'
+            )
+
+
+def parts(labels: Mapping[tuple[str, str], str]) -> Iterator[list[tuple[tuple[str, str], str]]]:
+    rows = list(labels.items())
+    for start in range(0, len(rows), FILL):
+        yield rows[start : start + FILL]
+
+
+def text_key(pair: tuple[str, str]) -> str:
+    return f"{pair[0]}\n{pair[1]}"
+
+
+def service_key(pair: tuple[str, str]) -> str:
+    """A key as the authors' service makes it: settings and a SHA-256 of them and the pair."""
+    settings = {"dtype": None, "model": "Qwen3-30B-A3B-Instruct-2507-FP8", "model_type": "vllm",
+                "prompt_name": "base", "thinking_enabled": False}  # fmt: skip
+    content = json.dumps({"gt": pair[0], "pred": pair[1], **settings}, sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"item:{settings['model']}:{settings['model_type']}:{settings['prompt_name']}:{digest}"
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[int]:
+    """Debian's Redis on a free loopback port, without persistence; gives the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    server = subprocess.Popen(
+        ["redis-server", "--port", str(port), *options], stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    sys.exit(f"error: redis-server does not answer on port {port}")
+
+
+def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str, LookUp]:
+    """MGET with the authors' keys, by the plain client and by that with the C parser.
+
+    The authors' client is the asynchronous one, which takes longer still.
+    """
+    import redis
+    from redis._parsers import _HiredisParser, _RESP2Parser
+
+    def client(parser: type) -> LookUp:
+        pool = redis.ConnectionPool(
+            host="127.0.0.1", port=port, parser_class=parser, protocol=2, decode_responses=True
+        )
+        connection = redis.Redis(connection_pool=pool)
+        return lambda pairs: connection.mget([service_key(pair) for pair in pairs])
+
+    filling = redis.Redis(host="127.0.0.1", port=port)
+    for part in parts(labels):
+        filling.mset({service_key(pair): label for pair, label in part})
+    return {"Redis MGET": client(_RESP2Parser), "Redis MGET, hiredis": client(_HiredisParser)}
+
+
+def diskcache_lookup(folder: Path, labels: Mapping[tuple[str, str], str]) -> LookUp:
+    """One `get` for each pair, as its interface has it."""
+    import diskcache
+
+    cache = diskcache.Cache(str(folder), eviction_policy="none", size_limit=2**40)
+    for part in parts(labels):
+        with cache.transact():
+            for pair, label in part:
+                cache.set(text_key(pair), label)
+    return lambda pairs: [cache.get(text_key(pair)) for pair in pairs]
+
+
+def dict_lookup(labels: Mapping[tuple[str, str], str]) -> LookUp:
+    return lambda pairs: [labels.get(pair) for pair in pairs]

@@ -4,7 +4,6 @@ Each is filled with (class, answer) -> label and looks up a batch of pairs.
 """
 
 import hashlib
-import json
 import shutil
 import socket
 import subprocess
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import orjson
 
 Pairs = Sequence[tuple[str, str]]
 LookUp = Callable[[Pairs], list]
@@ -46,8 +47,8 @@ def service_key(pair: tuple[str, str]) -> str:
     """A key as the authors' service makes it: settings and a SHA-256 of them and the pair."""
     settings = {"dtype": None, "model": "Qwen3-30B-A3B-Instruct-2507-FP8", "model_type": "vllm",
                 "prompt_name": "base", "thinking_enabled": False}  # fmt: skip
-    content = json.dumps({"gt": pair[0], "pred": pair[1], **settings}, sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    content = {"gt": pair[0], "pred": pair[1], **settings}
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"item:{settings['model']}:{settings['model_type']}:{settings['prompt_name']}:{digest}"
 
 

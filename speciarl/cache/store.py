@@ -32,6 +32,7 @@ CREATE TABLE lookups (
     run VARCHAR, step BIGINT, hits BIGINT, misses BIGINT, failures BIGINT, asked BIGINT,
     judge_seconds DOUBLE, created_at TIMESTAMP);
 """
+_checked: set[str] = set()  # ids of stores that were found to be ours
 
 
 @contextmanager
@@ -56,6 +57,12 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
             raise
         finally:
             db.execute("USE memory; DETACH store")
+
+
+def store_id(db: duckdb.DuckDBPyConnection) -> str:
+    """A name that no other store has, nor the same file once it was deleted and made again."""
+    ((found,),) = db.execute("SELECT id FROM store").fetchall()
+    return found
 
 
 def query_store(path: Path, query: str) -> pl.DataFrame:
@@ -91,7 +98,13 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
 
 
 def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the tables in an empty file; refuse what is not ours."""
+    """Make the tables in an empty file; refuse what is not ours. Looks once at each store."""
+    try:
+        if store_id(db) in _checked:
+            return
+    except duckdb.CatalogException:
+        db.rollback()
+        db.begin()
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store'"
     found = {name for (name,) in db.execute(tables).fetchall()}
     if not found:
@@ -107,3 +120,4 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
             f"{path} is no verdict store of this version: move it away or delete it, a new one is "
             "filled from the snapshots"
         )
+    _checked.add(store_id(db))

@@ -13,7 +13,7 @@ import polars as pl
 
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.keys import PairKeys
-from speciarl.cache.store import opened
+from speciarl.cache.store import opened, store_id
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, fingerprint
@@ -22,7 +22,7 @@ INSERT_VERIFIER = """
 INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)
 """
 NEWER = "FROM verdicts WHERE verifier = $1 AND number > $2"
-MEANINGS = f"SELECT DISTINCT verdict::VARCHAR, decided_by {NEWER} ORDER BY ALL"
+MEANINGS = f"SELECT verdict::VARCHAR, decided_by, max(number) {NEWER} GROUP BY ALL ORDER BY ALL"
 NEWER_KEYS = f"""
 SELECT key_high, key_low, code FROM (SELECT *, verdict::VARCHAR AS label {NEWER}) AS newer
 JOIN meanings ON label = meanings.verdict AND newer.decided_by = meanings.decided_by
@@ -100,7 +100,7 @@ class VerdictCache:
                     db.register("fresh", self._table(rows, keys, run or self.run))
                     db.execute("INSERT INTO verdicts BY NAME SELECT * FROM fresh")
                     db.unregister("fresh")
-                    self._last = _newest(db)
+                    ((self._last,),) = db.execute("SELECT currval('stored')").fetchall()
             codes = [self._code(j.verdict, j.decided_by) for _, j in rows if j.verdict]
             self._index.add(keys, np.array(codes, np.uint16))
         return len(rows)
@@ -116,21 +116,21 @@ class VerdictCache:
 
     def _take_up(self, db: duckdb.DuckDBPyConnection) -> None:
         """Add the rows that are newer than the newest seen; all of them, if the file is new."""
-        ((store_id,),) = db.execute("SELECT id FROM store").fetchall()
-        if store_id != self._store_id:
-            self._store_id, self._last, self._index = store_id, 0, Index()
+        found = store_id(db)
+        if found != self._store_id:
+            self._store_id, self._last, self._index = found, 0, Index()
             db.execute(INSERT_VERIFIER, [self.verifier, self._identity])
-        newest, since = _newest(db), [self.verifier, self._last]
-        if newest <= self._last:
+        since = [self.verifier, self._last]
+        meanings = db.execute(MEANINGS, since).fetchall()
+        if not meanings:
             return
-        labels = db.execute(MEANINGS, since).fetchall()
-        codes = [(label, by, self._code(Verdict(label), by)) for label, by in labels]
+        codes = [(label, by, self._code(Verdict(label), by)) for label, by, _ in meanings]
         schema = {"verdict": pl.String, "decided_by": pl.String, "code": pl.UInt16}
         db.register("meanings", pl.DataFrame(codes, schema, orient="row"))
-        found = db.execute(NEWER_KEYS, since).fetchnumpy()
+        newer = db.execute(NEWER_KEYS, since).fetchnumpy()
         db.unregister("meanings")
-        self._index.add(np.column_stack([found["key_high"], found["key_low"]]), found["code"])
-        self._last = newest
+        self._index.add(np.column_stack([newer["key_high"], newer["key_low"]]), newer["code"])
+        self._last = max(number for _, _, number in meanings)
 
     def _code(self, verdict: Verdict, decided_by: str | None) -> int:
         meaning = (verdict, decided_by)
@@ -160,11 +160,6 @@ class VerdictCache:
             raise CacheError(
                 f"{self.path}: a forked process cannot use a verdict cache: start it with spawn"
             )
-
-
-def _newest(db: duckdb.DuckDBPyConnection) -> int:
-    ((number,),) = db.execute("SELECT coalesce(max(number), 0) FROM verdicts").fetchall()
-    return number
 
 
 def _now() -> datetime:

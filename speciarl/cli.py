@@ -1,6 +1,8 @@
 """The command line: arguments in, one call, text out. Heavy imports wait for their command."""
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(verdicts, name="verdicts")
+
+taxonomies = typer.Typer(help="The facts about the classes.", no_args_is_help=True)
+app.add_typer(taxonomies, name="taxonomy")
 
 
 @app.callback(invoke_without_command=True)
@@ -52,6 +57,67 @@ def table(
     if not report.is_file():
         raise DataError(f"{report} does not exist: run `snakemake --cores all all` first")
     print(main_table_text(pl.read_csv(report)))
+
+
+Facts = Annotated[Path, typer.Option("--facts", help="The folder of taxonomies.")]
+Dataset = Annotated[str | None, typer.Option(help="Whose class it is, if several have it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+FACTS = Path("data/taxonomies")
+
+
+@app.command()
+def judge(
+    class_name: Annotated[str | None, typer.Argument(metavar="CLASS", help="True class.")] = None,
+    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What was said.")] = None,
+    batch: Annotated[
+        Path | None, typer.Option(help="CSV with the columns dataset, class, prediction.")
+    ] = None,
+    dataset: Dataset = None,
+    as_json: AsJson = False,
+    facts: Facts = FACTS,
+) -> None:
+    """Judge an answer by rules and taxonomy, or every row of a CSV file."""
+    from speciarl.taxonomy import Taxonomy
+    from speciarl.verifiers.explained import PairJudge, judge_csv
+
+    if (batch is None) != (class_name is not None and answer is not None):
+        raise typer.BadParameter("expected CLASS and ANSWER, or --batch FILE")
+    pairs = PairJudge(Taxonomy.load_all(facts))
+    if batch is not None:
+        print(judge_csv(batch, sys.stdout, pairs), file=sys.stderr)
+        return
+    assert class_name is not None and answer is not None  # as checked above
+    found = pairs.judge(class_name, answer, dataset)
+    if as_json:
+        print(
+            json.dumps(
+                {"class": class_name, "prediction": answer, **found._asdict()}, ensure_ascii=False
+            )
+        )
+    else:
+        print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
+        if found.path:
+            print(f"path: {' > '.join(found.path)}")
+
+
+@taxonomies.command("show")
+def taxonomy_show(
+    class_name: Annotated[str, typer.Argument(metavar="CLASS")],
+    dataset: Dataset = None,
+    as_json: AsJson = False,
+    facts: Facts = FACTS,
+) -> None:
+    """Print what the facts say of a class: its names, its ancestors, what is narrower."""
+    from speciarl.taxonomy import Taxonomy
+
+    for found in Taxonomy.load_all(facts).describe(class_name, dataset):
+        if as_json:
+            print(json.dumps(asdict(found), ensure_ascii=False))
+            continue
+        print(f"{found.name} ({found.dataset})")
+        for key, names in asdict(found).items():
+            if key not in ("name", "dataset") and names:
+                print(f"  {key + ':':<10} {', '.join(names)}")
 
 
 def main() -> None:

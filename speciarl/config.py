@@ -27,7 +27,10 @@ from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
 DATASETS = (
     "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
+    "caltech101",
 )  # fmt: skip
+
+OWN = "own pictures"  # the group of datasets of one's own that are in no other
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
@@ -46,15 +49,27 @@ def _one_of(names: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-DatasetName = Annotated[str, _one_of(DATASETS)]
+Benchmark = Annotated[str, _one_of(DATASETS)]
 RewardName = Annotated[str, _one_of(REWARDS)]
 PromptName = Annotated[str, _one_of(prompt_names())]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-"""Of a run or training set: it becomes part of file names."""
+"""Of a run, a training set or a dataset of one's own: it becomes part of file names."""
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Folder(Section):
+    """A dataset of one's own, a folder of pictures per class; its facts, if there are any, stand in
+    data/taxonomies/NAME.yaml."""
+
+    path: str
+    """The folder, absolute or relative to the project."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
+    seed: Seed = 0
+    """Picks the pictures for the test."""
 
 
 class Datasets(Section):
@@ -62,8 +77,23 @@ class Datasets(Section):
     """Which rows of data/sources.csv to fetch."""
     offline_dir: str | None = None
     """A folder of archives that is looked at before any URL."""
-    splits: dict[DatasetName, Literal["official", "coop"]] = Field(min_length=1)
-    """What takes part, and which division into train, val and test (the paper's: CoOp)."""
+    splits: dict[Benchmark, Literal["official", "coop"]] = {}
+    """The benchmarks that take part, and which division into train, val and test."""
+    folders: dict[Name, Folder] = {}
+    """Datasets of one's own that take part."""
+
+    @property
+    def names(self) -> list[str]:
+        """All datasets that take part."""
+        return [*self.splits, *self.folders]
+
+    @model_validator(mode="after")
+    def _each_dataset_once(self) -> "Datasets":
+        if not self.names:
+            raise ValueError("expected at least one dataset in splits or folders")
+        if taken := [name for name in self.folders if name in (*DATASETS, "common")]:
+            raise ValueError(f"folders.{taken[0]}: the name is taken, choose another")
+        return self
 
 
 class Miniature(Section):
@@ -79,7 +109,9 @@ class Miniature(Section):
 
 
 class TrainingSet(Section):
-    datasets: list[DatasetName] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1)
+    splits: list[Literal["train", "val", "test"]] = Field(default=["train"], min_length=1)
+    """What to draw from, of each dataset."""
     size: Count | None = None
     """How many pictures, in equal shares of the datasets; all where not given."""
     balanced: bool = False
@@ -194,8 +226,9 @@ class Weights(Section):
 
 class Params(Section):
     datasets: Datasets
-    groups: dict[str, list[DatasetName]] = Field(min_length=1)
-    """Datasets whose scores are averaged, in the order of the report."""
+    groups: dict[str, list[str]] = {}
+    """Datasets whose scores are averaged, in the order of the report. Those of one's own that are
+    in none make a group together."""
     miniature: Miniature = Miniature()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1)
     verifier: Verifier = Verifier()
@@ -214,11 +247,13 @@ class Params(Section):
         chosen |= {f"training_sets.{n}.datasets": s.datasets for n, s in self.training_sets.items()}
         for key, names in chosen.items():
             for name in names:
-                if name not in self.datasets.splits:
-                    raise ValueError(f"{key}: {name!r} is not in datasets.splits")
+                if name not in self.datasets.names:
+                    raise ValueError(
+                        f"{key}: {name!r} is neither in datasets.splits nor in datasets.folders"
+                    )
         grouped = [name for names in self.groups.values() for name in names]
-        for name in self.datasets.splits:
-            if grouped.count(name) != 1:
+        for name in self.datasets.names:
+            if grouped.count(name) != 1 and (name in self.datasets.splits or name in grouped):
                 raise ValueError(f"groups: {name!r} is in {grouped.count(name)} groups, not one")
         if "base" in self.runs:
             raise ValueError("runs.base: the name is taken by models/base, choose another")
@@ -229,6 +264,16 @@ class Params(Section):
                     f"{sorted(self.training_sets)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _own_group(self) -> "Params":
+        grouped = [name for names in self.groups.values() for name in names]
+        own = [name for name in self.datasets.folders if name not in grouped]
+        if not own:
+            return self
+        if OWN in self.groups:
+            raise ValueError(f"groups.{OWN}: the name is taken, choose another")
+        return self.model_copy(update={"groups": {**self.groups, OWN: own}})
 
 
 def parse(values: Mapping[str, Any]) -> Params:

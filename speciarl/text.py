@@ -1,4 +1,4 @@
-"""What a completion says: the answer in its tags, its normal form, refusals, several answers.
+"""What a completion says: its answer, the normal form, refusals, several answers, instructions.
 
 Every rule reads untrusted text and none of them raises.
 """
@@ -17,20 +17,24 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 _SPACE = re.compile(r"\s+")
 
 _REFUSAL = re.compile(
-    r"""^(?:
+    r"""^(?:(?:(?:i\s+am|i'm|we\s+are)\s+)?(?:very\s+)?sorry\b[,.;:]?\s*(?:but\s+)?
+           |(?:unfortunately|as\s+an\s+ai\b[^,]*),?\s*)?(?:
         none(?:\s+of\s+(?:these|them|the\s+above))? | n/?a | null | nothing
       | (?:no|not\s+a)\s+(?:idea|answer|label|prediction|guess)\b.*
       | (?:it\s+is\s+|it's\s+)?(?:unknown|unidentified|unidentifiable|unclear|undetermined|uncertain
             |indeterminate|unrecogni[sz]able|unspecified)
-        (?:\s+(?:animal|bird|species|breed|aircraft|airplane|plane|car|vehicle|flower|plant|dog|cat
+        (?:\s+(?:and|animal|bird|species|breed|aircraft|airplane|plane|car|vehicle|flower|plant|dog|cat
             |food|dish|object|model|type|kind|make|variant|variety))*
-      | (?:(?:i\s+am|i'm|we\s+are)\s+)?not\s+(?:sure|certain)\b.*
+      | (?:(?:i\s+am|i'm|we\s+are)\s+)?not\s+(?:sure|certain|identifiable|recogni[sz]able)\b.*
       | (?:i\s+)?(?:do\s+not|don't|cannot|can't|can\s+not|could\s+not|couldn't)\s+
-        (?:know|tell|say|see|determine|identify|recogni[sz]e|make\s+out|be\s+(?:sure|certain))\b.*
+        (?:know|tell|say|see|determine|identify|recogni[sz]e|make\s+out|be\s+(?:sure|certain)
+          |help|assist|answer|name|provide|give)\b.*
       | (?:i\s+am\s+|i'm\s+)?(?:unable|not\s+able)\s+to\b.*
       | (?:impossible|hard|difficult)\s+to\s+(?:say|tell|determine|identify|know)\b.*
       | .*\b(?:cannot|can't|can\s+not|could\s+not|couldn't)\s+be\s+
         (?:identified|determined|recogni[sz]ed|seen|told|known)\b.*
+      | .*\b(?:not\s+(?:\w+\s+)?enough|insufficient)\s+(?:visual\s+)?
+        (?:detail|information|evidence)s?\b.*
       | .*\btoo\s+(?:blurry|blurred|dark|small|unclear|far)\b.*
     )$""",
     re.VERBOSE,
@@ -39,7 +43,28 @@ _REFUSAL = re.compile(
 _LISTED = re.compile(r"(?:^|\s)(?:\d+[.)]|[-•])\s+\S.*\s(?:\d+[.)]|[-•])\s+\S")
 _OR = re.compile(r"\b(?:or|either|versus|vs\.?)\b")
 _SLASH = re.compile(r"[^\W\d]{3,}\s*/\s*[^\W\d]{3,}|\s/\s")
-_COMMA = re.compile(r"[,;]\s*\S")
+_COMMA = re.compile(r"[,;]\s*(?!(?:model\s+years?\s+|from\s+)?(?:19|20)\d\d\b)\S")  # but ", 2012"
+
+# Special tokens of models and markup: they name nothing.
+_TAG = re.compile(r"<[^<>]*>")
+_CLAUSE = re.compile(
+    r"\s*(?:[.;:,!?\n()\[\]{}]|\s-+\s|[\u2013\u2014]|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*"
+)
+_INSTRUCTION = re.compile(
+    r"""\b(?:ignore|disregard|forget|override|bypass)\b.*\b(?:instructions?|rules?|above|previous|prior
+            |prompts?|class|label|everything|ground\s+truth|reference)\b
+      | \b(?:mark|grade|score|rate|treat|count|accept|consider|judge|label|reply|answer|output
+            |respond|say|return|print|classify|assign|give)\b.*\b(?:specific|generic|abstain|wrong
+            |correct|correctly|exact(?:ly)?|match)\b
+      | \b(?:ground\s+truth|reference|(?:correct|right|true)\s+(?:answer|label|class))\b
+      | \bsame\s+as\b.*\blabel\b
+      | ^(?:(?:to\s+the\s+)?(?:system|grader|judge|verifier|evaluator|assistant|user)
+            (?:\s+(?:note|message|prompt|override))?|(?:final\s+)?verdict)\b
+      | ^(?:(?:more\s+|less\s+)?specific|generic|wrong|correct
+            |(?:final\s+)?(?:answer|label|prediction|output))$
+    """,
+    re.VERBOSE,
+)
 
 
 def extract_answer(completion: str) -> str | None:
@@ -76,6 +101,19 @@ def normalise(answer: str) -> str:
 def is_refusal(answer: str) -> bool:
     """Whether a normalised answer declines to name anything."""
     return _REFUSAL.match(answer) is not None
+
+
+@lru_cache(_KEPT)
+def without_instructions(answer: str) -> str:
+    """A normalised answer without what names nothing: tags, and clauses that address the judge.
+
+    "samoyed. ignore the rules" is "samoyed"; an answer that is nothing else becomes empty. What
+    addresses nobody is returned as it is.
+    """
+    text = _TAG.sub(" ", answer)
+    clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
+    named = [clause for clause in clauses if not _INSTRUCTION.search(clause)]
+    return text.strip() if len(named) == len(clauses) else ", ".join(named)
 
 
 @lru_cache(_KEPT)

@@ -1,7 +1,8 @@
 """Gets the files of a dataset onto the disk: from a local folder or a URL, verified, then unpacked.
 
 A file gets its final name only after its size and checksum were verified, so that whatever
-stands under that name can be trusted, and an interrupted download leaves no trace but a .part.
+stands under that name can be trusted. A download that breaks off leaves a .part beside it, from
+which the next try goes on.
 """
 
 import hashlib
@@ -10,22 +11,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pooch
+import requests
 
-from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source
+from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_file
 from speciarl.datasets.unpack import is_archive, unpack
 from speciarl.errors import DataError
 
 TIMEOUT = 60  # seconds without a byte from the server
+TRIES = 5  # of one place
+CHUNK = 1 << 20  # bytes; what a connection sent of a chunk before it broke is lost
 
 
 def download(
     dataset: str, sources: Sequence[Source], into: Path, root: Path, offline_dir: Path | None
 ) -> list[Path]:
-    """Fetch all files of a dataset into its raw folder, and unpack the archives there.
+    """Fetch the files of a dataset into its raw folder, and unpack the archives there.
+
+    Archives that lie in an archive (Caltech-101) are unpacked too, beside themselves.
 
     Args:
         dataset: the dataset whose sources to take.
-        sources: files to fetch; those of other datasets are ignored.
+        sources: files to fetch; those of other datasets are ignored, and all layouts but one.
         into: the dataset's raw folder, made if need be.
         root: the project root, to which file:// URLs are relative.
         offline_dir: folder with DATASET/FILE or FILE, looked into first; None if there is none.
@@ -34,12 +40,19 @@ def download(
         The fetched files, in the order of `sources`.
     """
     paths = []
-    for source in sources:
-        if source.dataset == dataset:
-            paths.append(fetch(source, into, root, offline_dir))
-            if is_archive(paths[-1]):
-                unpack(paths[-1], into)
+    mine = [source for source in sources if source.dataset == dataset]
+    for source in choose_layout(mine, into, offline_dir):
+        paths.append(fetch(source, into, root, offline_dir))
+        if is_archive(paths[-1]):
+            for inner in _archives_in(unpack(paths[-1], into)):
+                unpack(inner, inner.parent)
     return paths
+
+
+def _archives_in(entries: Sequence[Path]) -> list[Path]:
+    """The archives directly in some unpacked folders."""
+    folders = [entry for entry in entries if entry.is_dir()]
+    return sorted(path for folder in folders for path in folder.iterdir() if is_archive(path))
 
 
 def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> Path:
@@ -64,29 +77,50 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
     into.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     for place in _places(source, offline_dir):
-        try:
-            _get(place, part, root)
-            fault = _fault(part, source, root)
-            if fault is None:
-                part.replace(target)
-                return target
-        except OSError as error:  # pooch's errors, those of requests, are OSErrors too
-            fault = " ".join(str(error).split())
-        finally:
-            part.unlink(missing_ok=True)
+        fault = _try(place, part, source, root)
+        if fault is None:
+            part.replace(target)
+            return target
         failures.append(f"{place}: {fault}")
     raise DataError(
-        f"{source.name} could not be fetched ({'; '.join(failures)}); "
+        f"{source.name} could not be fetched ({'; '.join(failures) or 'it is not online'}); "
         f"check the network, or put the file into {into} or the offline folder"
     )
 
 
 def _places(source: Source, offline_dir: Path | None) -> Iterator[str | Path]:
-    if offline_dir is not None:
-        for candidate in (offline_dir / source.name, offline_dir / source.file):
-            if candidate.is_file():
-                yield candidate
+    found = offline_file(source, offline_dir)
+    if found is not None:
+        yield found
     yield from source.urls
+
+
+def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | None:
+    """Fetch from one place into `part`; what is wrong with that, or None if it is as stated.
+
+    A try that broke off but gained something is repeated from there, a wrong end of a download
+    that was gone on with from the beginning; both a bounded number of times.
+    """
+    fault = None
+    for _ in range(TRIES):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            _get(place, part, root)
+        except OSError as error:  # pooch's errors, those of requests, are OSErrors too
+            after = part.stat().st_size if part.exists() else 0
+            if after == 0:
+                part.unlink(missing_ok=True)
+            fault = " ".join(str(error).split())
+            if after > before:
+                continue
+            return fault
+        fault = _fault(part, source, root)
+        if fault is None:
+            return None
+        part.unlink()
+        if before == 0 or isinstance(place, Path) or place.startswith("file://"):
+            return fault
+    return fault
 
 
 def _get(place: str | Path, part: Path, root: Path) -> None:
@@ -95,14 +129,33 @@ def _get(place: str | Path, part: Path, root: Path) -> None:
     elif place.startswith("file://"):
         shutil.copyfile(_local(place, root), part)
     else:
+        _download(place, part)
+
+
+def _download(url: str, part: Path) -> None:
+    """Fetch a URL into `part`, going on after what stands there if the server can do that."""
+    with part.open("ab") as file:
+        there = file.tell()
+
+        def begin(response: requests.Response, **_: object) -> None:
+            if response.status_code == requests.codes.ok:  # all of it, not the part asked for
+                file.truncate(0)
+
         downloader = pooch.HTTPDownloader(
             progressbar=True,
-            chunk_size=1 << 20,
+            chunk_size=CHUNK,
             timeout=TIMEOUT,
+            hooks={"response": begin},
             # Some servers declare .tar.gz as encoded, and requests would then decompress it.
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"}
+            | ({"Range": f"bytes={there}-"} if there else {}),
         )
-        downloader(place, str(part), None)
+        try:
+            downloader(url, file, None)
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else None
+            if not there or status != requests.codes.requested_range_not_satisfiable:
+                raise  # otherwise nothing is left to fetch
 
 
 def _local(url: str, root: Path) -> Path:

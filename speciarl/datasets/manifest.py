@@ -1,16 +1,20 @@
 """Builds the manifest of a dataset: every picture of every split, checked against the disk."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import polars as pl
 
+from speciarl.datasets.counts import check_counts
 from speciarl.datasets.readers import (
     SCHEMA,
     SPLITS,
+    caltech101,
     cub200,
     fgvc_aircraft,
     flowers102,
+    folders,
     food101,
     oxford_pets,
     stanford_cars,
@@ -18,6 +22,7 @@ from speciarl.datasets.readers import (
 from speciarl.errors import ConfigError, DataError
 
 READERS: dict[str, ModuleType] = {
+    "caltech101": caltech101,
     "cub200": cub200,
     "fgvc_aircraft": fgvc_aircraft,
     "flowers102": flowers102,
@@ -28,7 +33,11 @@ READERS: dict[str, ModuleType] = {
 
 
 def build_manifest(
-    dataset: str, raw_dir: Path, split_kind: str, root: Path = Path()
+    dataset: str,
+    raw_dir: Path,
+    split_kind: str,
+    root: Path = Path(),
+    published: Mapping[str, Sequence[int]] | None = None,
 ) -> pl.DataFrame:
     """Read a dataset's unpacked archives into the manifest schema.
 
@@ -38,6 +47,7 @@ def build_manifest(
             of every picture's reference.
         split_kind: "official" or "coop", where the benchmark has it (`SPLIT_KINDS`).
         root: the project root.
+        published: pictures per class of each split, to be checked (`published_counts`).
 
     Returns:
         One row per picture in the columns of `SCHEMA`, sorted by sample_id.
@@ -59,7 +69,22 @@ def build_manifest(
         .sort("sample_id")
     )
     check_manifest(manifest, dataset)
+    if published:
+        check_counts(manifest, published, f"{dataset} {split_kind}")
     _check_pictures(manifest, dataset, root)
+    return manifest
+
+
+def build_folder_manifest(
+    dataset: str, path: Path, *, test_share: float | None, seed: int
+) -> pl.DataFrame:
+    """Read a folder of one's own (`folders.read`) into the manifest schema, as `build_manifest`."""
+    manifest = (
+        folders.read(path, dataset, test_share=test_share, seed=seed)
+        .with_columns(image=pl.lit(f"{path.as_posix()}/") + pl.col("image"))
+        .sort("sample_id")
+    )
+    check_manifest(manifest, dataset)
     return manifest
 
 
@@ -83,6 +108,12 @@ def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
     classes = manifest.select("class_id", "class_name").unique()
     if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
         raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
+
+
+def summary(manifest: pl.DataFrame) -> str:
+    """One line for a log: pictures, classes, and pictures of each split."""
+    counts = dict(manifest.group_by("split").len().sort("split").iter_rows())
+    return f"{manifest.height} pictures of {manifest['class_id'].n_unique()} classes: {counts}"
 
 
 def _check_pictures(manifest: pl.DataFrame, dataset: str, root: Path) -> None:

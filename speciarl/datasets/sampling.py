@@ -12,7 +12,7 @@ def sample_training(
     manifests: dict[str, pl.DataFrame],
     *,
     datasets: Sequence[str],
-    split: str = "train",
+    splits: Sequence[str] = ("train",),
     size: int | None,
     balanced: bool,
     seed: int,
@@ -25,7 +25,7 @@ def sample_training(
     Args:
         manifests: manifest per dataset.
         datasets: which of them to draw from, in equal shares (the first ones get the rest).
-        split: the split to draw from.
+        splits: the splits to draw from.
         size: rows in all; None takes every row of the split.
         balanced: give the classes of a dataset equally many rows, as far as they have them.
         seed: picks the rows and their order.
@@ -46,21 +46,21 @@ def sample_training(
 
     drawn = []
     for position, dataset in enumerate(datasets):
-        rows = manifests[dataset].filter(pl.col("split") == split)
+        rows = manifests[dataset].filter(pl.col("split").is_in(splits))
         share = None
         if size is not None:
             share = size // len(datasets) + (position < size % len(datasets))
         if rows.is_empty() or (share or 0) > len(rows):
             raise DataError(
-                f"{dataset}: expected {share or 'some'} rows of split {split!r}, "
+                f"{dataset}: expected {share or 'some'} rows of {' and '.join(splits)}, "
                 f"found {len(rows)}; ask for fewer or add a dataset"
             )
         drawn.append(_draw(rows, share, balanced, seed))
-    return _shuffled(pl.concat(drawn), seed, "order")
+    return shuffled(pl.concat(drawn), seed, "order")
 
 
 def _draw(rows: pl.DataFrame, share: int | None, balanced: bool, seed: int) -> pl.DataFrame:
-    ranked = _shuffled(rows, seed, "draw")
+    ranked = shuffled(rows, seed, "draw")
     if balanced:
         # Every class's first row, then every class's second one, and so on.
         turn = pl.int_range(pl.len()).over("class_id")
@@ -68,7 +68,7 @@ def _draw(rows: pl.DataFrame, share: int | None, balanced: bool, seed: int) -> p
     return ranked if share is None else ranked.head(share)
 
 
-def _shuffled(rows: pl.DataFrame, seed: int, purpose: str) -> pl.DataFrame:
+def shuffled(rows: pl.DataFrame, seed: int, purpose: str) -> pl.DataFrame:
     """The rows in the order of a hash of their sample_id."""
     ranks = [
         int.from_bytes(blake2b(f"{purpose}/{seed}/{sample}".encode(), digest_size=8).digest())

@@ -1,8 +1,9 @@
 """data/sources.csv as typed rows: which files a dataset consists of, and where they come from.
 
-Columns: mirror (real, or miniature), dataset, file, role, urls (separated by one space, tried
-in order), size (bytes, empty where unknown), checksum. `file://` URLs are relative to the
-project root. A checksum is one of
+Columns: mirror (real, or miniature), dataset, layout, file, role, urls (separated by one space,
+tried in order; empty where it is no longer online), size (bytes, empty where unknown), checksum.
+`file://` URLs are relative to the project root. A dataset that exists in several layouts needs
+the files of one of them. A checksum is one of
 
 - `sha256:HEX` or `md5:HEX`;
 - `SHA256SUMS`, for file:// URLs: as listed in the SHA256SUMS published beside the file;
@@ -11,12 +12,13 @@ project root. A checksum is one of
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from speciarl.errors import DataError
 
-COLUMNS = ["mirror", "dataset", "file", "role", "urls", "size", "checksum"]
+COLUMNS = ["mirror", "dataset", "layout", "file", "role", "urls", "size", "checksum"]
 MIRRORS = ("miniature", "real")
 PUBLISHED = "SHA256SUMS"
 UNKNOWN = "unknown"
@@ -30,6 +32,7 @@ class Source:
 
     mirror: str
     dataset: str
+    layout: str  # which of the dataset's forms the file belongs to
     file: str  # name in the dataset's raw folder
     role: str  # what it holds, for the reader of the table
     urls: tuple[str, ...]
@@ -60,6 +63,26 @@ def read_sources(path: Path, mirror: str, dataset: str) -> list[Source]:
     return found
 
 
+def offline_file(source: Source, offline_dir: Path | None) -> Path | None:
+    """Where the offline folder has a file, as DATASET/FILE or FILE; None where it has not."""
+    if offline_dir is None:
+        return None
+    candidates = (offline_dir / source.name, offline_dir / source.file)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | None) -> list[Source]:
+    """The files of one layout of a dataset: the first that is at hand as a whole, in its raw folder
+    `into` or offline, or else the first of the table."""
+    layouts: dict[str, list[Source]] = {}
+    for source in sources:
+        layouts.setdefault(source.layout, []).append(source)
+    for files in layouts.values():
+        if all((into / s.file).is_file() or offline_file(s, offline_dir) for s in files):
+            return files
+    return next(iter(layouts.values()), [])
+
+
 def _read_table(path: Path) -> list[Source]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -80,11 +103,11 @@ def _read_table(path: Path) -> list[Source]:
 def _parse(row: dict[str, str], where: str) -> Source:
     if None in row or None in row.values():
         raise DataError(f"{where}: expected {len(COLUMNS)} fields")
-    urls = tuple(row["urls"].split(" "))
+    urls = tuple(row["urls"].split(" ")) if row["urls"] else ()
     size = row["size"]
     if row["mirror"] not in MIRRORS:
         raise DataError(f"{where}: expected the mirror miniature or real, found {row['mirror']!r}")
-    for column in ("dataset", "file"):
+    for column in ("dataset", "layout", "file"):
         if not _FILE.fullmatch(row[column]):
             raise DataError(f"{where}: expected a plain name as {column}, found {row[column]!r}")
     for url in urls:
@@ -97,11 +120,13 @@ def _parse(row: dict[str, str], where: str) -> Source:
             f"{where}: expected the checksum sha256:HEX, md5:HEX, {PUBLISHED} or {UNKNOWN}, "
             f"found {row['checksum']!r}"
         )
-    if row["checksum"] == PUBLISHED and not all(url.startswith("file://") for url in urls):
+    local = bool(urls) and all(url.startswith("file://") for url in urls)
+    if row["checksum"] == PUBLISHED and not local:
         raise DataError(f"{where}: the checksum {PUBLISHED} is for file:// URLs only")
     return Source(
         mirror=row["mirror"],
         dataset=row["dataset"],
+        layout=row["layout"],
         file=row["file"],
         role=row["role"],
         urls=urls,

@@ -109,6 +109,12 @@ class Facts(BaseModel):
     terms: dict[str, Entry] = Field(default_factory=dict)
     classes: dict[str, ClassEntry] = Field(default_factory=dict)
 
+    @property
+    def names_only(self) -> bool:
+        """Whether nothing is said of what the classes are, so that only their names decide."""
+        parents = any(entry.near or entry.far or entry.latin for entry in self.classes.values())
+        return not (self.root or self.terms or self.makers or self.bodies or parents)
+
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The safe loader, reading every scalar as the text it is (`on`, `240`, `1e3` are names), and

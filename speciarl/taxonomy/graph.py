@@ -21,7 +21,7 @@ from speciarl.taxonomy.relating import Description, Relation, describe, grow
 from speciarl.taxonomy.relations import relation_table
 
 # Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
-RULES_VERSION = 1
+RULES_VERSION = 2
 _READINGS = 200_000  # answers, and classes, whose reading is kept
 
 
@@ -60,10 +60,40 @@ class Taxonomy:
         plain = Facts(dataset=dataset, classes={name: ClassEntry() for name in class_names})
         return Taxonomy([*self._files, plain])
 
+    @classmethod
+    def of_classes(cls, folder: Path, classes: Mapping[str, Sequence[str]]) -> "Taxonomy":
+        """Facts about some classes (dataset to class names); of a dataset without a file in the
+        folder only the names are known.
+
+        Raises:
+            TaxonomyError: a file lacks one of the classes.
+        """
+        described = [name for name in classes if (folder / f"{name}.yaml").is_file()]
+        taxonomy = cls.load(folder, described)
+        for name, class_names in classes.items():
+            if name not in described:
+                taxonomy = taxonomy.with_plain(name, class_names)
+            taxonomy.require(name, class_names)
+        return taxonomy
+
+    @classmethod
+    def load_all(cls, folder: Path) -> "Taxonomy":
+        """Facts of every dataset that has a file in the folder."""
+        names = sorted(path.stem for path in folder.glob("*.yaml"))
+        return cls.load(folder, [name for name in names if name != COMMON])
+
     @property
     def datasets(self) -> tuple[str, ...]:
         """The datasets described, in the order in which they were loaded."""
         return tuple(self._lexicons)
+
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """The classes described, by dataset."""
+        found: dict[str, list[str]] = {name: [] for name in self.datasets}
+        for number in self._classes.values():
+            found[self._nodes[number].dataset].append(self._nodes[number].name)
+        return found
 
     @cached_property
     def fingerprint(self) -> str:

@@ -92,9 +92,12 @@ class Lexicon:
         self.years = any(c.year is not None for c in facts.classes.values())
         self.open_modifiers, self.cultivars = facts.open_modifiers, facts.cultivars
         self._suffixes = facts.suffixes
-        self._own, self._common, self._all = own, common, all_
+        # Of a dataset of which only names are known, nothing else is known to be wrong.
+        nothing = index((), {}, words)
+        self._own, self._common, self._all = (
+            (own, nothing, nothing) if facts.names_only else (own, common, all_)
+        )
         self._near_misses = NearMisses(own.numbers)
-        self._knows_more = bool(facts.terms)
         self._colours = stems(words.colours, words)
         self._adjectives = self._colours | stems(words.sizes, words)
         clauses = stems(words.cuts, words)
@@ -136,9 +139,8 @@ class Lexicon:
         return self._near_misses.find(key(parts))
 
     def anywhere(self, parts: Sequence[str]) -> tuple[int, ...]:
-        """Nodes of any dataset that the tokens name; of a dataset without terms nothing is known
-        to be wrong."""
-        return self._find(self._all, parts) if self._knows_more else ()
+        """Nodes of any dataset that the tokens name."""
+        return self._find(self._all, parts)
 
     def _find(self, where: Index, parts: Sequence[str]) -> tuple[int, ...]:
         found = where.numbers.get(key(parts), ())

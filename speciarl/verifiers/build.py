@@ -1,6 +1,6 @@
 """The verifier that the parameters ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,14 +17,15 @@ def build_verifier(taxonomies: Path, classes: Mapping[str, Sequence[str]]) -> Ca
 
     Args:
         taxonomies: folder of the YAML facts.
-        classes: class names by dataset; each must have its facts.
+        classes: class names by dataset.
     """
-    taxonomy = Taxonomy.load(taxonomies, list(classes))
-    for dataset, chosen in classes.items():
-        taxonomy.require(dataset, chosen)
-    names = {normalise(term) for dataset in classes for term in taxonomy.terms(dataset)}
-    names |= {normalise(name) for chosen in classes.values() for name in chosen}
-    return Cascade([Rules(names), Taxonomic(taxonomy)])
+    taxonomy = Taxonomy.of_classes(taxonomies, classes)
+    return Cascade([rules_for(taxonomy, classes), Taxonomic(taxonomy)])
+
+
+def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:
+    """The rules, told which known names only look like several answers."""
+    return Rules({normalise(term) for name in datasets for term in taxonomy.terms(name)})
 
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:

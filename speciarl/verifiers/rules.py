@@ -1,12 +1,18 @@
-"""What the form of an answer alone decides: refusals, several answers, texts instead of labels."""
+"""What the form of an answer alone decides: refusals, several answers, texts that name nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from speciarl.text import MAX_ANSWER, NORMALISER_VERSION, is_refusal, several_answers
+from speciarl.text import (
+    MAX_ANSWER,
+    NORMALISER_VERSION,
+    is_refusal,
+    several_answers,
+    without_instructions,
+)
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
 
-RULES_VERSION = 1  # raise it when a rule here or in `text` changes
+RULES_VERSION = 2  # raise it when a rule here or in `text` changes
 
 
 class Rules:
@@ -31,13 +37,15 @@ class Rules:
         }
 
     def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
-        return ((pair, self._judge(pair.answer)) for pair in pairs)
+        return ((pair, self.judge_one(pair.answer)) for pair in pairs)
 
-    def _judge(self, answer: str) -> Judgement:
-        if not any(c.isalnum() for c in answer) or len(answer) > MAX_ANSWER:
-            return Judgement(Verdict.WRONG, "rules")
+    def judge_one(self, answer: str) -> Judgement:
+        """What the form of a normalised answer decides, whatever the class."""
         if is_refusal(answer):
             return Judgement(Verdict.ABSTAIN, "rules")
-        if several_answers(answer) and answer not in self.names:
+        named = without_instructions(answer)
+        if not any(c.isalnum() for c in named) or len(answer) > MAX_ANSWER:
+            return Judgement(Verdict.WRONG, "rules")
+        if several_answers(named) and named not in self.names:
             return Judgement(Verdict.WRONG, "rules")
         return UNDECIDED

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from speciarl.taxonomy import Taxonomy
+from speciarl.taxonomy import Relation, Taxonomy
+from speciarl.text import without_instructions
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
 
 
@@ -19,6 +20,11 @@ class Taxonomic:
     def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
         return ((pair, self._judge(pair)) for pair in pairs)
 
+    def relation(self, pair: Pair, dataset: str | None = None) -> Relation:
+        """How what the answer names relates to the class (see `Taxonomy.relation`)."""
+        named = without_instructions(pair.answer)
+        return self.taxonomy.relation(pair.class_name, named, dataset)
+
     def _judge(self, pair: Pair) -> Judgement:
-        verdict = self.taxonomy.relation(pair.class_name, pair.answer).verdict
+        verdict = self.relation(pair).verdict
         return UNDECIDED if verdict is None else Judgement(verdict, "taxonomy")

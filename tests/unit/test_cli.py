@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     assert "nothing.duckdb" in speciarl(
         "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
     )
+
+
+def test_judge_says_what_decided(tmp_path):
+    assert speciarl("judge", "Herring Gull", "a sea gull") == (
+        "less specific\ndecided by: taxonomy\npath: Herring Gull > gull\n"
+    )
+    found = json.loads(speciarl("judge", "pizza", "dish", "--dataset", "food101", "--json"))
+    assert (found["verdict"], found["decided_by"]) == ("generic", "taxonomy")
+    assert found["path"] == ["pizza", "food"]
+    assert "'quux'" in speciarl("judge", "quux", "gull", code=1)
+    (tmp_path / "pairs.csv").write_text("dataset,class,prediction\ncub200,Herring Gull,bird\n")
+    assert speciarl("judge", "--batch", str(tmp_path / "pairs.csv")) == (
+        "dataset,class,prediction,verdict,decided_by\ncub200,Herring Gull,bird,generic,taxonomy\n"
+    )
+    assert "--batch" in speciarl("judge", "Herring Gull", code=2)
+
+
+def test_taxonomy_show_prints_a_class_of_every_dataset_that_has_it():
+    text = speciarl("taxonomy", "show", "lotus")
+    assert "lotus (flowers102)" in text and "lotus (caltech101)" in text
+    (line,) = speciarl("taxonomy", "show", "samoyed", "--json").splitlines()
+    assert "spitz" in json.loads(line)["near"]
+    assert "'quux'" in speciarl("taxonomy", "show", "quux", code=1)
 
 
 def test_a_table_that_was_not_made_says_what_to_run(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speciarl.config import Params, Run, parse
+from speciarl.config import Params, Run, load, parse
 from speciarl.errors import ConfigError
 
 FILE = Path(__file__).parents[2] / "params.yaml"
@@ -51,6 +51,11 @@ def test_the_file_is_valid_and_states_every_default():
         (changed(runs__base={}), "runs.base"),
         (changed(**{"runs__my run": {}}), "my run"),
         ({k: v for k, v in VALUES.items() if k != "runs"}, "runs"),
+        (changed(datasets__folders={"garden": {}}), "datasets.folders.garden.path"),
+        (changed(datasets__folders={"pets": {"path": "p", "test_share": 1.0}}), "test_share"),
+        (changed(datasets__folders={"cub200": {"path": "p"}}), "folders.cub200"),
+        (changed(datasets__splits={}, groups={}), "at least one dataset"),
+        (changed(training_sets__cub200__splits=["trainval"]), "training_sets.cub200.splits"),
     ],
 )
 def test_refused_in_one_line_that_names_the_key(values, key):
@@ -59,3 +64,31 @@ def test_refused_in_one_line_that_names_the_key(values, key):
     assert key in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 250
+
+
+def test_a_dataset_of_one_s_own_is_one_row():
+    params = parse(changed(datasets__folders={"garden": {"path": "pictures/garden"}}))
+    assert params.datasets.names[-1] == "garden"
+    assert params.groups == VALUES["groups"] | {"own pictures": ["garden"]}
+    placed = VALUES["groups"] | {"fine-grained": [*VALUES["groups"]["fine-grained"], "garden"]}
+    values = changed(datasets__folders={"garden": {"path": "pictures/garden"}}, groups=placed)
+    assert parse(values).groups == placed
+
+
+PRESETS = sorted((FILE.parent / "workflow/presets").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_goes_with_the_defaults(preset):
+    assert load([FILE, preset]) != load([FILE])
+
+
+def test_the_paper_s_data():
+    params = load([FILE, FILE.parent / "workflow/presets/paper.yaml"])
+    assert params.datasets.mirror == "real"
+    assert params.training_sets["cub200"].size == 3000
+    sizes = {name: chosen.size for name, chosen in params.training_sets.items()}
+    assert len(sizes) == 10
+    assert {sizes.pop(f"cub200_{n}") for n in (128, 1024, 2048)} == {128, 1024, 2048}
+    assert set(sizes.values()) == {3000}
+    assert len(params.training_sets["mixed"].datasets) == 6

@@ -2,13 +2,16 @@
 
 import hashlib
 import http.server
+import io
+import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from speciarl.datasets.fetch import download, fetch
+from speciarl.datasets.fetch import TRIES, download, fetch
 from speciarl.datasets.sources import Source
 from speciarl.errors import DataError
 
@@ -23,6 +26,7 @@ def source(*urls: str, **changed: object) -> Source:
     fields = {
         "mirror": "real",
         "dataset": "cub200",
+        "layout": "archives",
         "file": "birds.bin",
         "role": "images",
         "urls": urls or ("file://mirror/birds.bin",),
@@ -54,6 +58,43 @@ def server(root: Path) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+class Ranges:
+    """A server of the file that knows ranges, and breaks off after `at_most` bytes."""
+
+    def __init__(self) -> None:
+        self.at_most = len(CONTENT)
+        self.asked: list[str | None] = []
+        self.url = ""
+
+
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ranges]:
+    state = Ranges()
+    monkeypatch.setattr("speciarl.datasets.fetch.CHUNK", 10)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            state.asked.append(wanted)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+            if start >= len(CONTENT):
+                self.send_error(416)
+                return
+            self.send_response(206 if wanted else 200)
+            self.send_header("Content-Length", str(len(CONTENT) - start))
+            self.end_headers()
+            self.wfile.write(CONTENT[start : start + state.at_most])
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        state.url = f"http://127.0.0.1:{running.server_port}/birds.bin"
+        yield state
         running.shutdown()
 
 
@@ -155,7 +196,7 @@ def test_an_unknown_checksum_still_refuses_an_empty_file(root: Path) -> None:
         fetch(wanted, root / "raw", root, None)
 
 
-def test_an_interrupted_download_leaves_no_file(
+def test_an_interrupted_download_leaves_only_a_part(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(place: object, part: Path, root: Path) -> None:
@@ -165,7 +206,87 @@ def test_an_interrupted_download_leaves_no_file(
     monkeypatch.setattr("speciarl.datasets.fetch._get", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(source(), root / "raw", root, None)
+    assert left_behind(root) == ["birds.bin.part"]
+    monkeypatch.undo()
+    assert fetch(source(), root / "raw", root, None).read_bytes() == CONTENT
+    assert left_behind(root) == ["birds.bin"]
+
+
+def put_part(root: Path, content: bytes) -> None:
+    (root / "raw").mkdir()
+    (root / "raw" / "birds.bin.part").write_bytes(content)
+
+
+def test_a_download_goes_on_where_the_last_one_broke_off(root: Path, ranges: Ranges) -> None:
+    put_part(root, CONTENT[:50])
+    assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT
+    assert ranges.asked == ["bytes=50-"]
+    assert left_behind(root) == ["birds.bin"]
+
+
+def test_a_connection_that_breaks_is_taken_up_again(root: Path, ranges: Ranges) -> None:
+    ranges.at_most = 60
+    assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT
+    assert ranges.asked == [None, "bytes=60-", "bytes=120-", "bytes=180-"]
+
+
+def test_what_came_before_the_server_died_is_kept(root: Path, ranges: Ranges) -> None:
+    ranges.at_most = 10
+    with pytest.raises(DataError, match=r"could not be fetched.*put the file into"):
+        fetch(source(ranges.url), root / "raw", root, None)
+    assert len(ranges.asked) == TRIES
+    assert left_behind(root) == ["birds.bin.part"]
+    ranges.at_most = len(CONTENT)
+    assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT
+    assert ranges.asked[-1] == f"bytes={10 * TRIES}-"
+
+
+def test_a_server_that_sends_everything_anyway_is_believed(root: Path, server: str) -> None:
+    put_part(root, CONTENT[:50])
+    wanted = source(f"{server}/mirror/birds.bin")
+    assert fetch(wanted, root / "raw", root, None).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("stale", [b"x" * 50, CONTENT + b"more", b"x" * len(CONTENT)])
+def test_a_stale_part_is_dropped(stale: bytes, root: Path, ranges: Ranges) -> None:
+    put_part(root, stale)
+    assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT
+    assert ranges.asked == [f"bytes={len(stale)}-", None]
+
+
+def test_a_complete_part_needs_nothing_more(root: Path, ranges: Ranges) -> None:
+    put_part(root, CONTENT)
+    assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT
+
+
+def test_a_wrong_file_is_not_asked_for_again(root: Path, ranges: Ranges) -> None:
+    with pytest.raises(DataError, match="expected 7 bytes"):
+        fetch(source(ranges.url, size=7), root / "raw", root, None)
+    assert ranges.asked == [None]
     assert left_behind(root) == []
+
+
+def test_a_file_that_is_not_online_says_where_to_put_it(root: Path) -> None:
+    with pytest.raises(DataError, match=r"it is not online\); .*offline folder"):
+        fetch(source(urls=()), root / "raw", root, root / "offline")
+
+
+def test_download_unpacks_an_archive_in_an_archive(root: Path) -> None:
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w:gz") as tar:
+        member = tarfile.TarInfo("pictures/ant/1.jpg")
+        member.size = len(CONTENT)
+        tar.addfile(member, io.BytesIO(CONTENT))
+    with zipfile.ZipFile(root / "mirror" / "outer.zip", "w") as outer:
+        outer.writestr("outer/inner.tar.gz", inner.getvalue())
+        outer.writestr("__MACOSX/outer/._inner.tar.gz", b"leftover")
+    wanted = source(
+        "file://mirror/outer.zip", file="outer.zip",
+        checksum=checksum((root / "mirror" / "outer.zip").read_bytes()),
+    )  # fmt: skip
+    for _ in range(2):
+        download("cub200", [wanted], root / "raw", root, None)
+        assert (root / "raw/outer/pictures/ant/1.jpg").read_bytes() == CONTENT
 
 
 def test_download_takes_the_dataset_s_own_files_only(root: Path) -> None:

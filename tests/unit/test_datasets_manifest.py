@@ -11,14 +11,14 @@ from speciarl.datasets.fetch import download
 from speciarl.datasets.images import open_image
 from speciarl.datasets.manifest import READERS, build_manifest, check_manifest
 from speciarl.datasets.miniature.catalogue import catalogue
-from speciarl.datasets.miniature.mirror import render_mirror
+from speciarl.datasets.miniature.mirror import LAYOUTS, render_mirror
 from speciarl.datasets.readers import SCHEMA, frame
 from speciarl.datasets.sources import read_sources
 from speciarl.errors import ConfigError, DataError
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHARED = PROJECT.parent / "shared" / "data"
-KINDS = [(name, kind) for name, reader in READERS.items() for kind in reader.SPLIT_KINDS]
+KINDS = [(name, kind) for name in LAYOUTS for kind in READERS[name].SPLIT_KINDS]
 
 needs_shared = pytest.mark.skipif(
     not SHARED.exists(), reason="the reference data is not beside this checkout"
@@ -29,7 +29,7 @@ needs_shared = pytest.mark.skipif(
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project root in which every miniature dataset is rendered and downloaded."""
     root = tmp_path_factory.mktemp("project")
-    for dataset in READERS:
+    for dataset in LAYOUTS:
         render_mirror(
             dataset,
             root / "data" / "mirror" / dataset,
@@ -73,7 +73,7 @@ def test_a_rendered_archive_reads_back(dataset: str, kind: str, root: Path) -> N
 
 
 @needs_shared
-@pytest.mark.parametrize("dataset", READERS)
+@pytest.mark.parametrize("dataset", LAYOUTS)
 def test_the_rendered_classes_are_classes_of_the_benchmark(dataset: str, root: Path) -> None:
     assert set(manifest(root, dataset)["class_name"]) <= set(display_names(dataset))
 
@@ -94,7 +94,7 @@ def test_a_missing_picture_is_counted_and_named(root: Path) -> None:
 
 
 def test_unknown_names_are_refused(root: Path) -> None:
-    with pytest.raises(ConfigError, match="'mnist' is unknown; expected one of cub200"):
+    with pytest.raises(ConfigError, match="'mnist' is unknown; expected one of caltech101"):
         manifest(root, "mnist")
     with pytest.raises(ConfigError, match="cub200 has no split 'coop'; expected official"):
         manifest(root, "cub200", "coop")
@@ -104,7 +104,7 @@ def test_unknown_names_are_refused(root: Path) -> None:
 def test_an_empty_folder_is_answered_with_what_is_missing(dataset: str, tmp_path: Path) -> None:
     (tmp_path / "data" / "raw" / dataset).mkdir(parents=True)
     with pytest.raises(DataError, match=r"(missing|expected).*download"):
-        manifest(tmp_path, dataset)
+        manifest(tmp_path, dataset, READERS[dataset].SPLIT_KINDS[0])
 
 
 GOOD = ("train", "1", "1.jpg", 0, "gull")

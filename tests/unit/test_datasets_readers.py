@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import polars as pl
 import pytest
 import scipy.io
 
+from speciarl.datasets.counts import check_counts, published_counts
 from speciarl.datasets.manifest import READERS, check_manifest
 from speciarl.errors import DataError
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+COUNTS = ROOT / "data" / "counts.csv"
 KINDS = [(name, kind) for name, reader in READERS.items() for kind in reader.SPLIT_KINDS]
 
 needs_shared = pytest.mark.skipif(
@@ -124,7 +128,31 @@ def write_stanford_cars(raw: Path) -> None:
             )
 
 
+def write_caltech101(raw: Path) -> None:
+    raw.mkdir(parents=True)
+    for name in ("metadata", "split_coop"):
+        (raw / f"{name}.csv").write_bytes(
+            (SHARED / "splits" / "caltech101" / f"{name}.csv").read_bytes()
+        )
+
+
+def write_stanford_cars_archives(raw: Path) -> None:
+    """The original layout: folders of pictures, and MATLAB tables."""
+    rows = rows_of("stanford_cars/labels.csv")
+    (raw / "devkit").mkdir(parents=True)
+    (raw / "cars_train").mkdir()
+    names = np.array([display_names("stanford_cars")], dtype=object)
+    scipy.io.savemat(raw / "devkit" / "cars_meta.mat", {"class_names": names})
+    tables = {"train": "devkit/cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
+    fields = [("bbox_x1", "O"), ("class", "O"), ("fname", "O")]
+    for split, table in tables.items():
+        mine = [r for r in rows if r["filename"].startswith(split)]
+        records = [(1, int(r["class_idx"]) + 1, Path(r["filename"]).name) for r in mine]
+        scipy.io.savemat(raw / table, {"annotations": np.array([records], dtype=fields)})
+
+
 WRITERS = {
+    "caltech101": write_caltech101,
     "cub200": write_cub200,
     "fgvc_aircraft": write_fgvc_aircraft,
     "flowers102": write_flowers102,
@@ -134,14 +162,23 @@ WRITERS = {
 }
 
 
+FORMS = [(WRITERS[name], name, kind) for name, kind in KINDS]
+FORMS.append((write_stanford_cars_archives, "stanford_cars", "official"))
+
+
 @needs_shared
-@pytest.mark.parametrize(("dataset", "kind"), KINDS)
+@pytest.mark.parametrize(("writer", "dataset", "kind"), FORMS)
 def test_the_real_index_files_give_the_known_counts(
-    dataset: str, kind: str, tmp_path: Path
+    writer: Callable[[Path], None], dataset: str, kind: str, tmp_path: Path
 ) -> None:
-    WRITERS[dataset](tmp_path / dataset)
+    writer(tmp_path / dataset)
     found = READERS[dataset].read(tmp_path / dataset, kind).sort("sample_id")
     check_manifest(found, dataset)
+    published = published_counts(COUNTS, "real", dataset, kind)
+    assert set(published) == set(found["split"])
+    check_counts(found, published, dataset)
+    with pytest.raises(DataError, match=r"expected .*, found .*not the published one"):
+        check_counts(found[1:], published, dataset)
 
     names = display_names(dataset)
     assert set(zip(found["class_id"], found["class_name"], strict=True)) == set(enumerate(names))
@@ -241,3 +278,36 @@ def test_a_car_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0.parquet").write_text("<html>")
     with pytest.raises(DataError, match=r"train-0.parquet: expected parquet.*download again"):
         READERS["stanford_cars"].read(tmp_path, "official")
+
+
+@needs_shared
+def test_pictures_of_the_car_archives_are_files(tmp_path: Path) -> None:
+    write_stanford_cars_archives(tmp_path)
+    found = READERS["stanford_cars"].read(tmp_path, "official")
+    first = found.row(by_predicate=pl.col("sample_id") == "stanford_cars/test/00001", named=True)
+    assert first["image"] == "cars_test/00001.jpg"
+    assert (first["class_id"], first["class_name"]) == (180, "Suzuki Aerio Sedan 2007")
+
+
+def test_a_car_class_out_of_range_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cars_train").mkdir()
+    (tmp_path / "devkit").mkdir()
+    names = np.array([["Acura RL Sedan 2012"]], dtype=object)
+    scipy.io.savemat(tmp_path / "devkit" / "cars_meta.mat", {"class_names": names})
+    record = np.array([[(2, "00001.jpg")]], dtype=[("class", "O"), ("fname", "O")])
+    scipy.io.savemat(tmp_path / "devkit" / "cars_train_annos.mat", {"annotations": record})
+    with pytest.raises(DataError, match=r"cars_train_annos.mat: 00001.jpg: expected a class of 1"):
+        READERS["stanford_cars"].read(tmp_path, "official")
+
+
+def test_background_and_second_faces_of_caltech_are_in_no_split(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("idx,folder_name,class_name\n0,Faces,face\n")
+    (tmp_path / "split_coop.csv").write_text("split,filename\ntest,Faces/image_0001.jpg\n")
+    found = READERS["caltech101"].read(tmp_path, "coop")
+    assert found.row(0) == (
+        "caltech101/test/Faces/image_0001", "caltech101", "test",
+        "caltech-101/101_ObjectCategories/Faces/image_0001.jpg", 0, "face",
+    )  # fmt: skip
+    (tmp_path / "split_coop.csv").write_text("split,filename\ntest,Faces_easy/image_0001.jpg\n")
+    with pytest.raises(DataError, match="no entry for 'Faces_easy'"):
+        READERS["caltech101"].read(tmp_path, "coop")

@@ -93,15 +93,20 @@ def test_the_choice_is_the_same_on_every_machine() -> None:
     assert drawn["sample_id"].to_list() == ["a/train/0_7", "a/train/0_6", "a/train/0_3"]
 
 
+def test_several_splits_can_be_drawn_together() -> None:
+    drawn = sample({"a": manifest("a", 3, 3)}, splits=["train", "test"], size=8)
+    assert sorted(drawn["split"]) == ["test"] * 2 + ["train"] * 6
+
+
 def test_another_split_can_be_drawn() -> None:
-    assert sample({"a": manifest("a", 3)}, split="test")["sample_id"].to_list() == ["a/test/0_t"]
+    assert sample({"a": manifest("a", 3)}, splits=["test"])["sample_id"].to_list() == ["a/test/0_t"]
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"size": 7}, "a: expected 7 rows of split 'train', found 6; ask for fewer"),
-        ({"split": "val"}, "a: expected some rows of split 'val', found 0"),
+        ({"size": 7}, "a: expected 7 rows of train, found 6; ask for fewer"),
+        ({"splits": ["val"]}, "a: expected some rows of val, found 0"),
     ],
 )
 def test_too_few_rows_are_refused(changed: dict, message: str) -> None:

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+
+from speciarl.datasets.miniature.catalogue import catalogue
+from speciarl.datasets.miniature.render import render
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -20,12 +24,19 @@ SOURCES = (
     "profiles",
 )
 
-# The smallest run that goes through every stage: two datasets, a few steps of each training.
+# The smallest run that goes through every stage: two benchmarks and a dataset of one's own, a few
+# steps of each training.
 SMALL = {
-    "datasets": {"splits": {"cub200": "official", "flowers102": "coop"}},
+    "datasets": {
+        "splits": {"cub200": "official", "flowers102": "coop"},
+        "folders": {"garden": {"path": "pictures/garden", "test_share": 0.4}},
+    },
     "groups": {"in-domain": ["cub200"], "fine-grained": ["flowers102"]},
     "miniature": {"train_per_class": 2, "test_per_class": 2},
-    "training_sets": {"cub200": {"datasets": ["cub200"], "size": 24}},
+    "training_sets": {
+        "cub200": {"datasets": ["cub200"], "size": 24},
+        "garden": {"datasets": ["garden"]},
+    },
     "policy": {"pictures_per_class": 2, "knowing_steps": 120, "habit_steps": 40, "batch_size": 24},
     "grpo": {
         "generations": 16, "prompts_per_generation": 2, "micro_batch": 8, "checkpoint_every": 2,
@@ -34,11 +45,26 @@ SMALL = {
     "runs": {
         "zero_shot": {},
         "sft": {"method": "sft"},
+        "own": {"method": "sft", "training_set": "garden"},
         "speciarl": {"method": "grpo", "rollouts": 4},
         "best_of_4": {"best_of": 4},
     },
 }  # fmt: skip
 REPLACED = ("runs", "groups", "training_sets")  # taken whole; the other sections are merged
+
+
+NAMESPACE = ("unshare", "--map-root-user", "--net")
+"""Starts a command in a network namespace of its own, in which nothing is up."""
+
+
+def _paint_garden(folder: Path) -> None:
+    """Pictures of some flowers, as somebody would keep them: a folder per kind."""
+    shown = [one for one in catalogue()["flowers102"] if one.hue == 0][:3]
+    for one in shown:
+        (folder / one.name.replace(" ", "_")).mkdir(parents=True)
+        for i in range(5):
+            picture = render(one, np.random.default_rng(i), undecidable=False, size=56)
+            picture.save(folder / one.name.replace(" ", "_") / f"{i}.png")
 
 
 class Project:
@@ -56,7 +82,9 @@ class Project:
             copy(source, folder / name)
         (folder / "data").mkdir()
         shutil.copy(ROOT / "data/sources.csv", folder / "data")
+        shutil.copy(ROOT / "data/counts.csv", folder / "data")
         shutil.copytree(ROOT / "data/taxonomies", folder / "data/taxonomies")
+        _paint_garden(folder / "pictures/garden")
         project = cls(folder)
         project.change(**SMALL)
         project.run("git", "init", "--quiet")
@@ -77,7 +105,9 @@ class Project:
                 params[name].update(values)
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def start(self, *command: str, **options) -> subprocess.Popen:
+    def start(self, *command: str, isolated: bool = False, **options) -> subprocess.Popen:
+        """Start a command as a user would; isolated, without any network interface."""
+        command = (*NAMESPACE, *command) if isolated else command
         binaries = str(Path(sys.executable).parent)
         environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}"}
         return subprocess.Popen(
@@ -85,15 +115,15 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
         )  # fmt: skip
 
-    def run(self, *command: str, code: int | None = 0) -> str:
+    def run(self, *command: str, code: int | None = 0, isolated: bool = False) -> str:
         """Run to the end; the output is returned, and shown where the exit code is another."""
-        process = self.start(*command)
+        process = self.start(*command, isolated=isolated)
         output, _ = process.communicate(timeout=1200)
         assert code is None or process.returncode == code, output
         return output
 
-    def snakemake(self, *arguments: str, code: int | None = 0) -> str:
-        return self.run("snakemake", "--cores", "2", *arguments, code=code)
+    def snakemake(self, *arguments: str, code: int | None = 0, isolated: bool = False) -> str:
+        return self.run("snakemake", "--cores", "2", *arguments, code=code, isolated=isolated)
 
     def copy(self, folder: Path) -> "Project":
         """An independent copy with everything produced so far, times kept."""
@@ -112,4 +142,17 @@ def finished(tmp_path_factory):
     """A copy in which `snakemake all` has run; tests that change it take a copy of it."""
     project = Project.create(tmp_path_factory.mktemp("finished") / "project")
     project.output = project.snakemake("all")
+    return project
+
+
+@pytest.fixture(scope="session")
+def repeated(tmp_path_factory):
+    """The same in another folder, without a network where the machine permits that."""
+    project = Project.create(tmp_path_factory.mktemp("repeated") / "project")
+    permitted = shutil.which(NAMESPACE[0]) and not subprocess.run([*NAMESPACE, "true"]).returncode
+    project.interfaces = None
+    if permitted:
+        listed = project.run("cat", "/proc/self/net/dev", isolated=True).splitlines()[2:]
+        project.interfaces = [line.partition(":")[0].strip() for line in listed]
+    project.output = project.snakemake("all", isolated=bool(permitted))
     return project

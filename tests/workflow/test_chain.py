@@ -15,7 +15,7 @@ from tests.workflow.conftest import SMALL
 pytestmark = pytest.mark.chain
 
 RUNS = list(SMALL["runs"])
-DATASETS = list(SMALL["datasets"]["splits"])
+DATASETS = [name for kind in SMALL["datasets"].values() for name in kind]
 
 
 def artifacts(project):
@@ -95,11 +95,30 @@ def test_one_name_per_stage(finished):
     assert logs - {"version"} == benchmarks == scripts
 
 
-def test_twice_the_same_parameters_give_the_same_bytes(finished, project):
-    project.snakemake("all")
-    first, second = artifacts(finished), artifacts(project)
+def test_twice_the_same_parameters_give_the_same_bytes(finished, repeated):
+    first, second = artifacts(finished), artifacts(repeated)
     assert len(first) > 25
     assert first == second
+
+
+def test_no_stage_needs_a_network(repeated):
+    if repeated.interfaces is None:
+        pytest.skip("network namespaces are not permitted on this machine")
+    assert repeated.interfaces == ["lo"]
+    assert (repeated.folder / "results/report.html").exists()
+
+
+def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
+    manifest = pl.read_parquet(finished.folder / "data/manifests/garden.parquet")
+    assert manifest["class_name"].n_unique() == 3
+    assert manifest.group_by("split").len().sort("split").rows() == [("test", 6), ("train", 9)]
+    assert pl.read_parquet(finished.folder / "data/training/garden.parquet").height == 9
+    trained = pl.read_parquet(finished.folder / "results/training/own/metrics.parquet")
+    assert trained["loss"].drop_nulls().len() > 0
+    scores = pl.read_parquet(finished.folder / "results/scores.parquet")
+    assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [6]
+    group = scores.filter(run="own", level="group", name="own pictures")
+    assert group["samples"].to_list() == [6]
 
 
 def test_dvc_reruns_exactly_the_stages_that_read_a_changed_value(finished, tmp_path):

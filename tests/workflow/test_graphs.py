@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import subprocess
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +27,7 @@ def rule_params():
         )
         return {
             rule.name: {
-                key.replace("{run}", "*").replace("{dataset}", "*").replace("{name}", "*")
+                re.sub(r"\{\w+\}", "*", key)
                 for key in rule.params.keys()  # noqa: SIM118, a Snakemake list with names
             }
             for rule in workflow._workflow.rules
@@ -87,3 +89,13 @@ def test_the_two_graphs_are_one(finished):
         for folder in deps[stage]:
             used = any(inside(path, {folder}) for path in inputs[stage])
             assert used, f"{stage}: the rule does not read {folder}"
+
+
+def test_the_paper_s_preset_asks_for_the_real_archives():
+    command = ["snakemake", "--cores", "1", "--dry-run", "--configfile", "params.yaml"]
+    done = subprocess.run(
+        [*command, "workflow/presets/paper.yaml", "--", "all"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "download" in done.stdout and "render_mirror" not in done.stdout

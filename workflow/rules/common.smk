@@ -11,9 +11,14 @@ except speciarl.errors.ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     os._exit(2)  # a raised error would reach the terminal as a traceback
 
-DATASETS = list(PARAMS.datasets.splits)
+BENCHMARKS = list(PARAMS.datasets.splits)
+FOLDERS = list(PARAMS.datasets.folders)
+DATASETS = PARAMS.datasets.names
 RUNS = list(PARAMS.runs)
-TAXONOMIES = expand("data/taxonomies/{dataset}.yaml", dataset=["common", *DATASETS])
+
+# A dataset of one's own need not have facts.
+TAXONOMIES = [f"data/taxonomies/{name}.yaml" for name in ["common", *BENCHMARKS]]
+TAXONOMIES += filter(os.path.isfile, [f"data/taxonomies/{name}.yaml" for name in FOLDERS])
 
 # Jobs of this machine share the processors that it has, whatever --cores says; a cluster profile
 # raises the limit.
@@ -25,7 +30,8 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
+    dataset="|".join(BENCHMARKS) or "$^",
+    folder="|".join(FOLDERS) or "$^",
     run="|".join(RUNS),
 
 
@@ -50,6 +56,11 @@ def reads(*keys):
 def mirror_of(dataset):
     """What `download` waits for: the rendered archives, in the miniature only."""
     return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []
+
+
+def archives_of(datasets):
+    """What stands for the unpacked archives of those datasets that have any."""
+    return [f"data/raw/{name}/files.json" for name in datasets if name in BENCHMARKS]
 
 
 def training_set_of(run):

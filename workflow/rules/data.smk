@@ -35,6 +35,7 @@ rule download:
 rule manifest:
     input:
         raw="data/raw/{dataset}/files.json",
+        counts="data/counts.csv",
     output:
         "data/manifests/{dataset}.parquet",
     log:
@@ -44,16 +45,33 @@ rule manifest:
     resources:
         cpu=1,
     params:
-        **reads("datasets.splits.{dataset}"),
+        **reads("datasets.mirror", "datasets.splits.{dataset}"),
     script:
         "../scripts/manifest.py"
+
+
+rule manifest_folder:
+    input:
+        lambda wildcards: PARAMS.datasets.folders[wildcards.folder].path,
+    output:
+        "data/manifests/{folder}.parquet",
+    log:
+        "logs/manifest_folder/{folder}.log",
+    benchmark:
+        "benchmarks/manifest_folder/{folder}.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("datasets.folders.{folder}"),
+    script:
+        "../scripts/manifest_folder.py"
 
 
 rule sample_training:
     input:
         lambda wildcards: expand(
-            "data/manifests/{dataset}.parquet",
-            dataset=PARAMS.training_sets[wildcards.name].datasets,
+            "data/manifests/{name}.parquet",
+            name=PARAMS.training_sets[wildcards.name].datasets,
         ),
     output:
         "data/training/{name}.parquet",

@@ -2,8 +2,8 @@ rule predict:
     input:
         base="models/base",
         model="models/{run}",
-        manifests=expand("data/manifests/{dataset}.parquet", dataset=DATASETS),
-        raw=expand("data/raw/{dataset}/files.json", dataset=DATASETS),
+        manifests=expand("data/manifests/{name}.parquet", name=DATASETS),
+        raw=archives_of(DATASETS),
     output:
         directory("results/predictions/{run}"),
     log:

@@ -1,6 +1,6 @@
 rule build_taxonomy:
     input:
-        manifests=expand("data/manifests/{dataset}.parquet", dataset=DATASETS),
+        manifests=expand("data/manifests/{name}.parquet", name=DATASETS),
         facts=TAXONOMIES,
     output:
         "data/taxonomy.parquet",

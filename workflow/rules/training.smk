@@ -2,9 +2,7 @@ rule train:
     input:
         base="models/base",
         samples=lambda w: f"data/training/{training_set_of(w.run)[0]}.parquet",
-        raw=lambda w: expand(
-            "data/raw/{dataset}/files.json", dataset=training_set_of(w.run)[1].datasets
-        ),
+        raw=lambda w: archives_of(training_set_of(w.run)[1].datasets),
         verdicts="data/verdicts/precomputed.parquet",
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,

@@ -12,7 +12,7 @@ with stage(snakemake.log[0]):
         manifests.select("dataset", "class_id", "class_name").unique().sort("dataset", "class_id")
     )
     classes = {name: rows["class_name"].to_list() for (name,), rows in used.group_by("dataset")}
-    folder = Path(snakemake.input.facts[0]).parent
-    table = Taxonomy.load(folder, sorted(classes)).table(dict(sorted(classes.items())))
+    classes = dict(sorted(classes.items()))
+    table = Taxonomy.of_classes(Path(snakemake.input.facts[0]).parent, classes).table(classes)
     print(f"{used.height} classes, {table['term'].n_unique()} terms, {table.height} relations")
     write_parquet(table, Path(snakemake.output[0]))

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import polars as pl
+import scipy.io
 
 from speciarl.errors import DataError
 
@@ -106,3 +108,19 @@ def look_up(key: Key, known: Mapping[Key, Value], path: Path) -> Value:
     if key not in known:
         raise DataError(f"{path}: no entry for {key!r}, expected one of {len(known)}")
     return known[key]
+
+
+def mat_variable(path: Path, name: str) -> np.ndarray:
+    """One variable of a MATLAB file, flattened.
+
+    SciPy may crash on a damaged file, which is why only verified ones get here (fetch).
+    """
+    require(path)
+    try:
+        content = scipy.io.loadmat(path, variable_names=[name])
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: expected a MATLAB 5 file ({reason})") from None
+    if name not in content:
+        raise DataError(f"{path}: expected the variable {name!r}, which is not there")
+    return content[name].ravel()

@@ -7,12 +7,17 @@ published with the CoOp split.
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import scipy.io
 
-from speciarl.datasets.readers import Row, coop_split, frame, look_up, require, table, whole_number
-from speciarl.errors import DataError
+from speciarl.datasets.readers import (
+    Row,
+    coop_split,
+    frame,
+    look_up,
+    mat_variable,
+    table,
+    whole_number,
+)
 
 SPLIT_KINDS = ("official", "coop")
 _OFFICIAL = {"train": "trnid", "val": "valid", "test": "tstid"}
@@ -53,27 +58,11 @@ def _rows(
 
 
 def _official_labels(root: Path) -> dict[str, int]:
-    labels = _variable(root / "imagelabels.mat", "labels")
+    labels = mat_variable(root / "imagelabels.mat", "labels")
     return {f"image_{n:05d}.jpg": int(label) - 1 for n, label in enumerate(labels, start=1)}
 
 
 def _official_split(root: Path) -> Iterator[tuple[str, str]]:
     for split, variable in _OFFICIAL.items():
-        for n in _variable(root / "setid.mat", variable):
+        for n in mat_variable(root / "setid.mat", variable):
             yield split, f"image_{n:05d}.jpg"
-
-
-def _variable(path: Path, name: str) -> np.ndarray:
-    """One variable of a MATLAB file, flattened.
-
-    SciPy may crash on a damaged file, which is why only verified ones get here (fetch).
-    """
-    require(path)
-    try:
-        content = scipy.io.loadmat(path, variable_names=[name])
-    except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: expected a MATLAB 5 file ({reason})") from None
-    if name not in content:
-        raise DataError(f"{path}: expected the variable {name!r}, which is not there")
-    return content[name].ravel()

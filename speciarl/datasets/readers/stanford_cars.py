@@ -1,33 +1,50 @@
-"""Stanford Cars as parquet: the pictures' bytes and a label per row, names in the metadata."""
+"""Stanford Cars: the parquet copy that is online, or the original archives, which no longer are.
+
+The copy holds the pictures' bytes and a label per row, and the names in its metadata; the archives
+hold folders of pictures and MATLAB tables.
+"""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-import scipy.io
 
-from speciarl.datasets.readers import Row, frame
+from speciarl.datasets.readers import Row, frame, mat_variable
 from speciarl.errors import DataError
 
 SPLIT_KINDS = ("official",)
+_DEVKIT = "devkit/cars_meta.mat"
+_ANNOTATIONS = {
+    "train": "devkit/cars_train_annos.mat",
+    "test": "cars_test_annos_withlabels.mat",  # the devkit's own has no labels
+}
 
 
 def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official split; a picture is referred to as FILE.parquet#ROW."""
-    return frame(
-        "stanford_cars", (row for split in ("train", "test") for row in _rows(root, split))
-    )
+    """Manifest of the official split; a picture of the copy is referred to as FILE.parquet#ROW."""
+    rows = _archive_rows if (root / "cars_train").is_dir() else _parquet_rows
+    return frame("stanford_cars", (row for split in _ANNOTATIONS for row in rows(root, split)))
 
 
-def _rows(root: Path, split: str) -> Iterator[Row]:
+def _archive_rows(root: Path, split: str) -> Iterator[Row]:
+    path = root / _ANNOTATIONS[split]
+    names = _devkit_names(root / _DEVKIT)
+    for record in mat_variable(path, "annotations"):
+        file_name, label = str(record["fname"].item()), int(record["class"].item()) - 1
+        if not 0 <= label < len(names):
+            raise DataError(f"{path}: {file_name}: expected a class of 1 to {len(names)}")
+        yield split, Path(file_name).stem, f"cars_{split}/{file_name}", label, names[label]
+
+
+def _parquet_rows(root: Path, split: str) -> Iterator[Row]:
     paths = sorted(root.glob(f"{split}-*.parquet"))
     if not paths:
         raise DataError(f"{root}: expected {split}-*.parquet; download stanford_cars again")
     position = 0
     for path in paths:
         labels = _labels(path)
-        names = _class_names(path, root / "devkit" / "cars_meta.mat")
+        names = _class_names(path, root / _DEVKIT)
         for row, label in enumerate(labels):
             if label is None or not 0 <= label < len(names):
                 raise DataError(
@@ -54,8 +71,12 @@ def _class_names(path: Path, devkit: Path) -> list[str]:
         return features["info"]["features"]["label"]["names"]
     except (KeyError, json.JSONDecodeError):
         if devkit.exists():
-            return [str(cell.item()) for cell in scipy.io.loadmat(devkit)["class_names"].ravel()]
+            return _devkit_names(devkit)
     raise DataError(
         f"{path.name}: expected class names in its metadata, found none; "
         f"put the devkit's cars_meta.mat at {devkit}"
     )
+
+
+def _devkit_names(path: Path) -> list[str]:
+    return [str(cell.item()) for cell in mat_variable(path, "class_names")]

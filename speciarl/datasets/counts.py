@@ -1,0 +1,70 @@
+"""data/counts.csv: how many pictures of each class each split has, as published.
+
+Columns: mirror, dataset, kind (of the split), split, pictures, per_class (numbers separated by one
+space, in the order of class ids). What the table does not have is not checked.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.errors import DataError
+
+COLUMNS = ["mirror", "dataset", "kind", "split", "pictures", "per_class"]
+
+
+def published_counts(path: Path, mirror: str, dataset: str, kind: str) -> dict[str, list[int]]:
+    """Pictures per class, in the order of class ids, of each split; empty where none are stated.
+
+    Raises:
+        DataError: the table is missing or malformed.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != COLUMNS:
+                raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}")
+            rows = [
+                row
+                for row in reader
+                if (row["mirror"], row["dataset"], row["kind"]) == (mirror, dataset, kind)
+            ]
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; it belongs to the repository: restore it") from None
+    found = {}
+    for row in rows:
+        per_class = row["per_class"].split(" ")
+        if not all(number.isdecimal() for number in [row["pictures"], *per_class]):
+            raise DataError(f"{path}: {dataset} {row['split']}: expected numbers of pictures")
+        found[row["split"]] = [int(number) for number in per_class]
+        if sum(found[row["split"]]) != int(row["pictures"]):
+            raise DataError(f"{path}: {dataset} {row['split']}: per_class is not {row['pictures']}")
+    return found
+
+
+def check_counts(manifest: pl.DataFrame, published: Mapping[str, Sequence[int]], name: str) -> None:
+    """Raise a DataError, with expected and found, unless a manifest has the published counts.
+
+    Args:
+        name: what the message calls the manifest.
+    """
+    names = dict(manifest.select("class_id", "class_name").iter_rows())
+    advice = "an archive or split file is not the published one: fetch it again"
+    for split, expected in published.items():
+        rows = manifest.filter(pl.col("split") == split)
+        if len(rows) != sum(expected) or rows["class_id"].n_unique() != len(expected):
+            raise DataError(
+                f"{name} {split}: expected {sum(expected)} pictures in {len(expected)} classes, "
+                f"found {len(rows)} in {rows['class_id'].n_unique()}; {advice}"
+            )
+        counted = dict(rows.group_by("class_id").len().iter_rows())
+        for class_id, wanted in enumerate(expected):
+            if counted.get(class_id, 0) != wanted:
+                raise DataError(
+                    f"{name} {split}: expected {wanted} pictures of {names.get(class_id)!r}, "
+                    f"found {counted.get(class_id, 0)}; {advice}"
+                )
+    if unknown := sorted(set(manifest["split"]) - set(published)):
+        raise DataError(f"{name}: expected no split {unknown[0]}, found one; {advice}")

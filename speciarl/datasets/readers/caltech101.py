@@ -1,0 +1,37 @@
+"""Caltech-101: a folder of pictures per class; the CoOp split is the only one there is.
+
+The background and the second folder of faces are in the archive and in no split.
+"""
+
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from speciarl.datasets.readers import coop_split, frame, look_up, table, whole_number
+
+SPLIT_KINDS = ("coop",)
+_PICTURES = "caltech-101/101_ObjectCategories"
+
+
+def read(root: Path, split_kind: str) -> pl.DataFrame:
+    """Manifest of the CoOp split; metadata.csv names the class of each folder."""
+    metadata = root / "metadata.csv"
+    classes = {
+        row["folder_name"]: (
+            whole_number(row["idx"], metadata),
+            row["class_name"].replace("_", " "),
+        )
+        for row in table(metadata, ("idx", "folder_name", "class_name"))
+    }
+    return frame(
+        "caltech101",
+        (
+            (
+                split,
+                str(PurePosixPath(file_name).with_suffix("")),
+                f"{_PICTURES}/{file_name}",
+                *look_up(file_name.partition("/")[0], classes, metadata),
+            )
+            for split, file_name in coop_split(root)
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Judges pairs that somebody asks about, without a model or a cache, and says what decided them."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from speciarl.errors import DataError, TaxonomyError
+from speciarl.taxonomy import Taxonomy
+from speciarl.text import normalise
+from speciarl.verifiers.base import Pair
+from speciarl.verifiers.build import rules_for
+from speciarl.verifiers.taxonomic import Taxonomic
+
+UNDECIDED = "undecided"
+"""Stands for the verdict, and for what decided it, where rules and taxonomy leave a pair open."""
+
+REQUIRED = ("dataset", "class", "prediction")
+ADDED = ("verdict", "decided_by")
+
+
+class Explanation(NamedTuple):
+    """A verdict, and why."""
+
+    verdict: str
+    """One of the six labels, or `UNDECIDED`."""
+    decided_by: str
+    """rules, taxonomy, or `UNDECIDED`"""
+    path: tuple[str, ...]
+    """From the class to the term that decided; empty unless the taxonomy did."""
+
+
+class PairJudge:
+    """Rules and taxonomy, for pairs of any of the taxonomy's datasets."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._rules = rules_for(taxonomy, taxonomy.datasets)
+        self._taxonomic = Taxonomic(taxonomy)
+
+    def judge(self, class_name: str, answer: str, dataset: str | None = None) -> Explanation:
+        """The verdict on an answer as a model gave it.
+
+        Args:
+            dataset: whose class it is; without it, any that has a class of that name.
+
+        Raises:
+            TaxonomyError: the class has no entry.
+        """
+        pair = Pair(class_name, normalise(answer))
+        relation = self._taxonomic.relation(pair, dataset)  # refuses an unknown class in any case
+        by_form = self._rules.judge_one(pair.answer)
+        if by_form.verdict is not None:
+            return Explanation(by_form.verdict.value, "rules", ())
+        if relation.verdict is not None:
+            return Explanation(relation.verdict.value, "taxonomy", relation.path)
+        return Explanation(UNDECIDED, UNDECIDED, ())
+
+
+def judge_rows(
+    rows: Iterable[Mapping[str, str]], judge: PairJudge, where: str
+) -> Iterator[dict[str, str]]:
+    """The rows with `ADDED` columns; columns of those names become given_verdict, given_decided_by.
+
+    Raises:
+        TaxonomyError: a row's class has no entry; the message has its number in `where`.
+    """
+    for number, row in enumerate(rows, start=2):  # the header is line 1
+        try:
+            found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
+        except TaxonomyError as error:
+            raise TaxonomyError(f"{where}: row {number}: {error}") from None
+        yield {_passed_on(name): value for name, value in row.items()} | {
+            "verdict": found.verdict,
+            "decided_by": found.decided_by,
+        }
+
+
+def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
+    """Write the judged rows of a CSV file (columns dataset, class, prediction, others) as CSV.
+
+    Returns:
+        One line that accounts for all rows, and for those that had a verdict given.
+
+    Raises:
+        DataError: no such file, or a column or field is missing.
+        TaxonomyError: a class has no entry.
+    """
+    counts: Counter[str] = Counter()
+    agreeing = given = 0
+    with _opened(source) as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        if missing := [name for name in REQUIRED if name not in columns]:
+            raise DataError(
+                f"{source}: expected the columns {', '.join(REQUIRED)}, no {missing[0]}"
+            )
+        writer = csv.DictWriter(into, [*map(_passed_on, columns), *ADDED], lineterminator="\n")
+        writer.writeheader()
+        for row in judge_rows(_whole(reader, source), judge, str(source)):
+            writer.writerow(row)
+            counts[row["decided_by"]] += 1
+            if row["decided_by"] != UNDECIDED and "verdict" in columns:
+                given += 1
+                agreeing += row["given_verdict"] == row["verdict"]
+    decided = counts.total() - counts[UNDECIDED]
+    by = ", ".join(f"{counts[name]} {name}" for name in ("rules", "taxonomy", UNDECIDED))
+    agreement = f"; {agreeing} of {given} decided as given" if "verdict" in columns else ""
+    return f"{counts.total()} pairs, {decided} decided ({by}){agreement}"
+
+
+def _passed_on(column: str) -> str:
+    return f"given_{column}" if column in ADDED else column
+
+
+def _opened(source: Path) -> TextIO:
+    try:
+        return source.open(newline="", encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}") from None
+
+
+def _whole(reader: csv.DictReader, source: Path) -> Iterator[dict[str, str]]:
+    for row in reader:
+        if None in row or None in row.values():
+            raise DataError(
+                f"{source}: row {reader.line_num}: expected {len(reader.fieldnames or ())} fields"
+            )
+        yield row

@@ -1,0 +1,125 @@
+"""Judging pairs by hand: one at a time, and a CSV of them that keeps every row and column."""
+
+import csv
+import io
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from speciarl.errors import DataError, TaxonomyError
+from speciarl.taxonomy import Taxonomy
+from speciarl.verdicts import LABELS
+from speciarl.verifiers.explained import UNDECIDED, PairJudge, judge_csv
+
+ROOT = Path(__file__).parents[2]
+PAIRS = ROOT.parent / "shared/data/verdict_pairs_dev.csv"
+
+
+@cache
+def judge() -> PairJudge:
+    return PairJudge(Taxonomy.load_all(ROOT / "data/taxonomies"))
+
+
+def batch(tmp_path: Path, text: str) -> tuple[list[dict[str, str]], str]:
+    path = tmp_path / "pairs.csv"
+    path.write_text(text)
+    into = io.StringIO()
+    summary = judge_csv(path, into, judge())
+    return list(csv.DictReader(io.StringIO(into.getvalue()))), summary
+
+
+def test_the_taxonomy_says_which_way_leads_to_the_answer():
+    found = judge().judge("Herring Gull", "A sea-gull.")
+    assert found == ("less specific", "taxonomy", ("Herring Gull", "gull"))
+
+
+def test_rules_and_open_pairs_have_no_path():
+    assert judge().judge("Herring Gull", "gull or tern") == ("wrong", "rules", ())
+    assert judge().judge("Herring Gull", "zyzzyva quux") == (UNDECIDED, UNDECIDED, ())
+
+
+def test_a_class_of_several_datasets_can_be_told_apart():
+    assert judge().judge("pizza", "dish", "food101").verdict == "generic"
+    assert judge().judge("pizza", "dish", "caltech101").verdict == "less specific"
+    assert judge().judge("pizza", "dish").verdict == "less specific"
+
+
+@pytest.mark.parametrize("answer", ["gull", "none"])
+def test_an_unknown_class_is_refused_whatever_the_answer(answer):
+    with pytest.raises(TaxonomyError, match="'quux' of cub200 has no taxonomy entry"):
+        judge().judge("quux", answer, "cub200")
+
+
+def test_every_row_and_column_of_a_file_comes_back(tmp_path):
+    rows, summary = batch(
+        tmp_path,
+        "id,dataset,class,prediction,note\n"
+        'a,cub200,Herring Gull,"gull, tern",x\n'
+        "b,,Herring Gull,seagull,\n"
+        'c,cub200,Herring Gull,quux,"two\nlines"\n',
+    )
+    assert list(rows[0]) == [
+        "id",
+        "dataset",
+        "class",
+        "prediction",
+        "note",
+        "verdict",
+        "decided_by",
+    ]
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
+    assert [row["verdict"] for row in rows] == ["wrong", "less specific", UNDECIDED]
+    assert [row["decided_by"] for row in rows] == ["rules", "taxonomy", UNDECIDED]
+    assert rows[2]["note"] == "two\nlines"
+    assert summary == "3 pairs, 2 decided (1 rules, 1 taxonomy, 1 undecided)"
+
+
+def test_given_verdicts_are_kept_apart_and_compared(tmp_path):
+    rows, summary = batch(
+        tmp_path,
+        "dataset,class,prediction,verdict\ncub200,Herring Gull,gull,generic\n"
+        "cub200,Herring Gull,bird,generic\ncub200,Herring Gull,quux,wrong\n",
+    )
+    assert [(r["given_verdict"], r["verdict"]) for r in rows] == [
+        ("generic", "less specific"), ("generic", "generic"), ("wrong", UNDECIDED)
+    ]  # fmt: skip
+    assert summary.endswith("; 1 of 2 decided as given")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("class,prediction\nx,y\n", "expected the columns dataset, class, prediction, no dataset"),
+        ("", "expected the columns"),
+        ("dataset,class,prediction\ncub200,Herring Gull\n", "row 2: expected 3 fields"),
+        ("dataset,class,prediction\ncub200,Herring Gull,a,b\n", "row 2: expected 3 fields"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        batch(tmp_path, text)
+
+
+def test_an_unknown_class_in_a_file_is_named_with_its_row(tmp_path):
+    text = "dataset,class,prediction\ncub200,Herring Gull,gull\ncub200,quux,gull\n"
+    with pytest.raises(TaxonomyError, match=r"pairs.csv: row 3: class 'quux' of cub200"):
+        batch(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.csv cannot be read: No such file"):
+        judge_csv(tmp_path / "nowhere.csv", io.StringIO(), judge())
+
+
+def test_labelled_pairs_are_decided_and_right():
+    """The share decided and the share right, of pairs labelled by hand."""
+    if not PAIRS.exists():
+        pytest.skip(f"the labelled pairs {PAIRS} are not here")
+    into = io.StringIO()
+    judge_csv(PAIRS, into, judge())
+    rows = list(csv.DictReader(io.StringIO(into.getvalue())))
+    decided = [row for row in rows if row["verdict"] in LABELS]
+    mistaken = [row for row in decided if row["verdict"] != row["given_verdict"]]
+    assert len(decided) >= 0.85 * len(rows)
+    assert len(mistaken) <= 0.03 * len(decided), mistaken

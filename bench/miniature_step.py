@@ -37,7 +37,8 @@ def _seconds(inputs: Inputs, generations: int) -> float:
     )
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder)
-        outputs = Outputs(into / "model", into / "m.parquet", into / "v.parquet", into / "work")
+        tables = [into / f"{name}.parquet" for name in ("metrics", "verdicts", "answers")]
+        outputs = Outputs(into / "model", *tables, into / "work")
         started = time.perf_counter()
         train("bench", settings, inputs, outputs, threads=1)
         return time.perf_counter() - started

@@ -17,6 +17,7 @@ verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 
 Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
 STORE = Path("data/verdicts/cache.duckdb")
+TRAINING = Path("results/training")
 
 
 @verdicts.command()
@@ -91,6 +92,46 @@ def forget(
     if everything and not yes:
         raise CacheError("--all forgets every verdict, paid ones too: add --yes if that is meant")
     print(f"{forget_verdicts(store, chosen)} verdicts forgotten")
+
+
+@verdicts.command()
+def audit(
+    first: Annotated[str | None, typer.Option(help="Fingerprint of a verifier.")] = None,
+    second: Annotated[str | None, typer.Option(help="That of another.")] = None,
+    training: Annotated[Path, typer.Option(help="What training runs left.")] = TRAINING,
+    rows: Annotated[int, typer.Option(help="Most rows of a list.")] = 20,
+    store: Store = STORE,
+) -> None:
+    """Signs of reward hacking in training runs, and how far two verifiers agree.
+
+    Where no two verifiers are named, the two with the most pairs in common are compared.
+    """
+    from speciarl.audit import agreement, answers_for_many_classes, hacking_signs
+    from speciarl.cache.statistics import verdicts_of, verifiers_in_common
+
+    answers = _answers(training)
+    for run, given in answers.items():
+        _show(f"signs of reward hacking: {run}", hacking_signs(given))
+        _show(f"answers for several classes: {run}", answers_for_many_classes(given).head(rows))
+    pair = (first, second) if first and second else verifiers_in_common(store)
+    if pair is None:
+        print("agreement: no two verifiers have judged a pair in common")
+        return
+    found = agreement(verdicts_of(store, *pair), *pair, *answers.values())
+    kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
+    print(f"{' and '.join(pair)}: {found.pairs} pairs, {found.same} alike, Cohen's kappa {kappa}\n")
+    _show("verdicts of the first (rows) against the second (columns)", found.confusion)
+    _show("classes where they differ most often", found.by_class.head(rows))
+    _show("pairs where they differ, most used first", found.differing.head(rows))
+
+
+def _answers(training: Path) -> "dict[str, pl.DataFrame]":
+    """What each run answered, for the runs that were trained by a reward."""
+    import polars as pl
+
+    files = sorted(training.glob("*/answers.parquet"))
+    found = {file.parent.name: pl.read_parquet(file) for file in files}
+    return {run: given for run, given in found.items() if given.height}
 
 
 def _report(taken: "TakenIn") -> None:

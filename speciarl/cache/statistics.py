@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.cache.store import query_store
+from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS
 
 _COUNTED = ", ".join(f"count(*) FILTER (verdict = '{label}') AS \"{label}\"" for label in LABELS)
@@ -30,8 +31,32 @@ QUERIES = {
         FROM lookups GROUP BY run ORDER BY run
     """,
 }
+_IN_COMMON = """
+SELECT one.verifier AS first, other.verifier AS second FROM verdicts AS one
+JOIN verdicts AS other USING (class, prediction) WHERE one.verifier < other.verifier
+GROUP BY ALL ORDER BY count(*) DESC, 1, 2 LIMIT 1
+"""
 
 
 def statistics(store: Path) -> dict[str, pl.DataFrame]:
     """Verdicts by verifier and label, by what decided and by run; lookups and their cost by run."""
     return {title: query_store(store, query) for title, query in QUERIES.items()}
+
+
+def verifiers_in_common(store: Path) -> tuple[str, str] | None:
+    """The two verifiers that have judged the most pairs in common; None where no two have."""
+    found = query_store(store, _IN_COMMON)
+    return found.row(0) if found.height else None
+
+
+def verdicts_of(store: Path, *verifiers: str) -> pl.DataFrame:
+    """verifier, class, prediction, verdict: all of these verifiers.
+
+    Raises:
+        CacheError: one of them has no verdict in the store.
+    """
+    query = "SELECT verifier, class, prediction, verdict::VARCHAR AS verdict FROM verdicts"
+    rows = query_store(store, query).filter(pl.col("verifier").is_in(verifiers))
+    for name in set(verifiers) - set(rows["verifier"].unique()):
+        raise CacheError(f"{store} has no verdict of verifier {name!r}: see `verdicts stats`")
+    return rows

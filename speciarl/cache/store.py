@@ -79,6 +79,8 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
             return pl.DataFrame(rows.to_arrow_table())
         except duckdb.Error as error:
             raise CacheError(" ".join(str(error).split())) from None
+        except pl.exceptions.DuplicateError:
+            raise CacheError("two columns have one name: tell them apart with AS") from None
 
 
 @cache

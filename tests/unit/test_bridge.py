@@ -90,6 +90,17 @@ def test_every_lookup_is_noted_in_the_store(bridge):
     assert noted == [("run", 0, 1, 1, 2)]
 
 
+def test_what_was_answered_is_kept_by_step(bridge):
+    call(bridge, [1] * 4, "gull", "GULL", "tern", "down")
+    call(bridge, [2], "tern", step=1)
+    assert bridge.answers == [
+        (0, "Herring Gull", "down", None, 1),
+        (0, "Herring Gull", "gull", "less specific", 2),
+        (0, "Herring Gull", "tern", "wrong", 1),
+        (1, "Herring Gull", "tern", "wrong", 1),
+    ]
+
+
 def test_unparsable_outputs_cost_but_do_not_lead():
     pairs = [None, Pair("c", "gull"), None]
     rewards = group_rewards(

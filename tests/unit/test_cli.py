@@ -50,7 +50,7 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     assert speciarl("verdicts", "sql", "SELEC", *options, code=1).count("\n") == 1
     twice = "SELECT class, class FROM verdicts"
     assert "with AS" in speciarl("verdicts", "sql", twice, *options, code=1)
-    assert "rows" in speciarl("verdicts", "sql", "SET threads = 1", *options, code=1)
+    assert "rows" in speciarl("verdicts", "sql", "", *options, code=1)
     assert "nothing.duckdb" in speciarl(
         "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
     )

@@ -14,6 +14,9 @@ MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _MARKUP = re.compile(r"[*_`#~]+(?=\S)|(?<=\S)[*_`#~]+")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+_PLAIN = re.compile(
+    r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*"
+)  # most answers: nothing but case to change
 _SPACE = re.compile(r"\s+")
 
 _REFUSAL = re.compile(
@@ -86,6 +89,8 @@ def normalise(answer: str) -> str:
 
     Commas and slashes stay, since they tell several answers from one. Idempotent.
     """
+    if _PLAIN.fullmatch(answer):
+        return answer.lower()
     text = unicodedata.normalize("NFKC", answer)
     text = text.translate(_QUOTES).casefold()
     text = unicodedata.normalize("NFKC", text)

@@ -8,10 +8,11 @@ ask themselves. Nobody waits while holding a claim, so that nobody waits for eve
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from speciarl.cache.claims import Claims
+from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.verdict_cache import VerdictCache
-from speciarl.cache.writer import Writer
 from speciarl.errors import VerifierError
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 
@@ -70,11 +71,19 @@ def _settle(
         return
     started = time.perf_counter()
     answers.asked += len(missing)
-    with Writer(cache, lambda pairs: claims.give_back(cache.keys(pairs))) as writer:
+    writing = Coalesced[tuple[Pair, Judgement]](partial(_store, cache, claims))
+    try:
         for pair, judgement in verifier.judge(missing):
-            writer.add(pair, judgement)
+            writing.add((pair, judgement))
             answers.judged[pair] = judgement
         answers.seconds += time.perf_counter() - started
+    finally:
+        writing.flush()  # what was paid for is kept, also where the verifier breaks off
     left_out = [pair for pair in missing if pair not in answers.judged]
     if left_out:
         raise VerifierError(f"the verifier gave no judgement on {left_out[0]!r}: see its log")
+
+
+def _store(cache: VerdictCache, claims: Claims, judged: list[tuple[Pair, Judgement]]) -> None:
+    cache.put(dict(judged))
+    claims.give_back(cache.keys(pair for pair, _ in judged))

@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.keys import PairKeys
 from speciarl.cache.store import opened, store_id
@@ -52,6 +53,7 @@ class VerdictCache:
         self._meanings: list[Judgement | None] = [None]
         self._codes: dict[tuple[Verdict, str | None], int] = {}
         self._changing = threading.Lock()
+        self._notes = Coalesced[dict[str, object]](self._store_notes)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.refresh()
 
@@ -106,11 +108,20 @@ class VerdictCache:
         return len(rows)
 
     def note_lookup(self, **counts: float) -> None:
-        """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds."""
+        """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds.
+
+        It is written in the background, so that a training step does not wait for the disk.
+        """
         self._refuse_in_fork()
+        self._notes.add({"run": self.run, **counts, "created_at": _now()})
+
+    def flush(self) -> None:
+        """Return once every note of a lookup is stored; verdicts are, when `put` returns."""
+        self._notes.flush()
+
+    def _store_notes(self, rows: list[dict[str, object]]) -> None:
         with opened(self.path) as db:
-            row = {"run": self.run, **counts, "created_at": _now()}
-            db.register("noted", pl.DataFrame([row]))
+            db.register("noted", pl.DataFrame(rows))
             db.execute("INSERT INTO lookups BY NAME SELECT * FROM noted")
             db.unregister("noted")
 

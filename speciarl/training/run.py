@@ -125,5 +125,7 @@ def _by_method(
         model, processor, samples, picture, bridge,
         rollouts=run.rollouts, settings=settings.grpo, **shared,
     )  # fmt: skip
+    if source:
+        source.cache.flush()
     answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
     return rows, source.met if source else {}, answers

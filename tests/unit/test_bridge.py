@@ -85,6 +85,7 @@ def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
 
 def test_every_lookup_is_noted_in_the_store(bridge):
     call(bridge, [1, 1], "gull", "tern")
+    bridge.source.cache.flush()
     query = "SELECT run, step, hits, misses, asked FROM lookups"
     noted = query_store(bridge.source.cache.path, query).rows()
     assert noted == [("run", 0, 1, 1, 2)]

@@ -261,3 +261,15 @@ def test_keys_do_not_depend_on_the_order_of_the_batch(path):
     content = b"\x01\x00\x00\x00v\x0c\x00\x00\x00Herring Gull\x08\x00\x00\x00answer 0"
     digest = hashlib.blake2b(content, digest_size=16).digest()
     assert keys(batch[:1]).tobytes() == digest
+
+
+def test_notes_that_cannot_be_written_are_not_lost_in_silence(path):
+    cache = VerdictCache(path, IDENTITY, "run")
+    for step in range(20):
+        cache.note_lookup(step=step, hits=1, misses=0, failures=0, asked=0, judge_seconds=0.0)
+    cache.flush()
+    assert rows(path, "SELECT count(*), max(step) FROM lookups") == [(20, 19)]
+    path.write_bytes(b"not a database, but long enough to be read as one" * 200)
+    cache.note_lookup(step=20, hits=1, misses=0, failures=0, asked=0, judge_seconds=0.0)
+    with pytest.raises(CacheError, match="cannot be opened"):
+        cache.flush()

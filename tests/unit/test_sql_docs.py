@@ -35,6 +35,7 @@ def store(tmp_path_factory):
         }
     )
     judge.note_lookup(step=3, hits=8, misses=2, failures=0, asked=2, judge_seconds=0.5)
+    judge.flush()
     return path
 
 

@@ -139,9 +139,9 @@ def test_what_was_forgotten_can_be_stored_again(store):
 
 
 def test_stats_count_by_verifier_label_and_run(store):
-    VerdictCache(store, FIRST, "run").note_lookup(
-        step=0, hits=30, misses=10, failures=1, asked=5, judge_seconds=2.5
-    )
+    cache = VerdictCache(store, FIRST, "run")
+    cache.note_lookup(step=0, hits=30, misses=10, failures=1, asked=5, judge_seconds=2.5)
+    cache.flush()
     output = command("stats", store=store)
     lookups = next(line for line in output.splitlines() if "0.750" in line)
     assert [cell.strip() for cell in lookups.strip("|").split("|")] == [

@@ -14,9 +14,7 @@ MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _MARKUP = re.compile(r"[*_`#~]+(?=\S)|(?<=\S)[*_`#~]+")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
-_PLAIN = re.compile(
-    r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*"
-)  # most answers: nothing but case to change
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")  # most answers: only case changes
 _SPACE = re.compile(r"\s+")
 
 _REFUSAL = re.compile(

@@ -44,9 +44,11 @@ class Coalesced(Generic[T]):
         """Return once everything is stored."""
         self._hurry.set()
         writes, self._writes = self._writes, []
-        for write in writes:
-            write.result()
-        self._hurry.clear()
+        try:
+            for write in writes:
+                write.result()
+        finally:
+            self._hurry.clear()
 
     def _write(self) -> None:
         self._hurry.wait(FLUSH_SECONDS)

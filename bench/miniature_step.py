@@ -1,17 +1,31 @@
-"""How long a training step of the miniature takes, by training for a few and for some more."""
+"""How long a training step of the miniature takes, by training a few."""
 
+import logging
+import statistics
 import tempfile
-import time
+from itertools import pairwise
 from pathlib import Path
 
 from speciarl.config import load
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
 ROOT = Path(__file__).parents[1]
+STEPS = 12
 
 
-def step_seconds(few: int = 3, more: int = 9) -> float | None:
-    """Seconds of one generation with its update; None where the pipeline has not run."""
+class _Clock(logging.Handler):
+    """Notes when each generation was logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.times: list[float] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.times.append(record.created)
+
+
+def step_seconds() -> float | None:
+    """Median seconds of a generation with its update; None where the pipeline has not run."""
     inputs = Inputs(
         base=ROOT / "models/base",
         samples=ROOT / "data/training/cub200.parquet",
@@ -22,15 +36,19 @@ def step_seconds(few: int = 3, more: int = 9) -> float | None:
     )
     if not all(path.exists() for path in (inputs.base, inputs.samples, inputs.verdicts)):
         return None
-    short, long = (_seconds(inputs, generations) for generations in (few, more))
-    return (long - short) / (more - few)
+    clock = _Clock()
+    logger = logging.getLogger("speciarl.training.grpo")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(clock)
+    _train(inputs)
+    return statistics.median(later - earlier for earlier, later in pairwise(clock.times))
 
 
-def _seconds(inputs: Inputs, generations: int) -> float:
+def _train(inputs: Inputs) -> None:
     params = load([ROOT / "params.yaml"])
     settings = Settings(
         run=params.runs["speciarl"],
-        grpo=params.grpo.model_copy(update={"generations": generations}),
+        grpo=params.grpo.model_copy(update={"generations": STEPS}),
         sft=params.sft,
         lora=params.lora,
         verifier=params.verifier,
@@ -38,7 +56,4 @@ def _seconds(inputs: Inputs, generations: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder)
         tables = [into / f"{name}.parquet" for name in ("metrics", "verdicts", "answers")]
-        outputs = Outputs(into / "model", *tables, into / "work")
-        started = time.perf_counter()
-        train("bench", settings, inputs, outputs, threads=1)
-        return time.perf_counter() - started
+        train("bench", settings, inputs, Outputs(into / "model", *tables, into / "work"), threads=1)

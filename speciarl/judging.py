@@ -82,7 +82,7 @@ class CachedVerifier:
         """Count the keys (n x 2) not known so far; the `chosen` of them are from now on."""
         new = self._known.find(keys) == ABSENT
         adding = keys[new if chosen is None else new & chosen]
-        self._known.add(adding, np.ones(len(adding), np.uint16))
+        self._known.add(adding[:, 0], adding[:, 1], np.ones(len(adding), np.uint16))
         return int(new.sum())
 
 

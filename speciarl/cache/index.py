@@ -15,12 +15,14 @@ class _Layer(NamedTuple):
     low: np.ndarray
     codes: np.ndarray
 
-    def with_added(self, keys: np.ndarray, codes: np.ndarray) -> "_Layer":
-        high = np.concatenate([self.high, keys[:, 0]])
-        low = np.concatenate([self.low, keys[:, 1]])
-        codes = np.concatenate([self.codes, codes])
-        order = np.argsort(high, kind="stable")  # fast where most of it is in order already
-        return _Layer(high[order], low[order], codes[order])
+    def with_added(self, other: "_Layer") -> "_Layer":
+        """Both together; the other need not be sorted."""
+        if not len(other.high):
+            return self
+        if len(self.high):
+            other = _Layer(*map(np.concatenate, zip(self, other, strict=True)))
+        order = np.argsort(other.high, kind="stable")  # fast where most is in order already
+        return _Layer(*(column[order] for column in other))
 
     def find(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Code of each key, ABSENT where there is none."""
@@ -56,14 +58,14 @@ class Index:
     def __len__(self) -> int:
         return sum(len(layer.high) for layer in self._layers)
 
-    def add(self, keys: np.ndarray, codes: np.ndarray) -> None:
-        """Take up keys (n x 2, high and low half) that it does not have."""
+    def add(self, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> None:
+        """Take up keys, in halves, that it does not have."""
         large, recent = self._layers
-        if len(recent.high) + len(keys) > FOLD_AT + len(large.high) // 8:
-            large = large.with_added(np.column_stack([recent.high, recent.low]), recent.codes)
-            self._layers = (large.with_added(keys, codes), _EMPTY)
+        fresh = _Layer(high, low, codes)
+        if len(recent.high) + len(high) > FOLD_AT + len(large.high) // 8:
+            self._layers = (large.with_added(recent).with_added(fresh), _EMPTY)
         else:
-            self._layers = (large, recent.with_added(keys, codes))
+            self._layers = (large, recent.with_added(fresh))
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Code of each key (n x 2), ABSENT where there is none."""

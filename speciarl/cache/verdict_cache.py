@@ -104,7 +104,7 @@ class VerdictCache:
                     db.unregister("fresh")
                     ((self._last,),) = db.execute("SELECT currval('stored')").fetchall()
             codes = [self._code(j.verdict, j.decided_by) for _, j in rows if j.verdict]
-            self._index.add(keys, np.array(codes, np.uint16))
+            self._index.add(keys[:, 0], keys[:, 1], np.array(codes, np.uint16))
         return len(rows)
 
     def note_lookup(self, **counts: float) -> None:
@@ -140,7 +140,7 @@ class VerdictCache:
         db.register("meanings", pl.DataFrame(codes, schema, orient="row"))
         newer = db.execute(NEWER_KEYS, since).fetchnumpy()
         db.unregister("meanings")
-        self._index.add(np.column_stack([newer["key_high"], newer["key_low"]]), newer["code"])
+        self._index.add(newer["key_high"], newer["key_low"], newer["code"])
         self._last = max(number for _, _, number in meanings)
 
     def _code(self, verdict: Verdict, decided_by: str | None) -> int:

@@ -27,6 +27,8 @@ format: $(VENV)/.installed
 	snakefmt Snakefile workflow/rules
 
 bench: $(VENV)/.installed
+	$(BIN)/pip install --quiet -e ".[bench]" -c constraints.txt
+	python bench/cache.py
 	python bench/pipeline.py
 
 # torch is named with its exact version first: pip then takes a CPU build where one is offered.

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,13 +91,13 @@ def opening(store: Path, batch: Sequence[Pair]) -> VerdictCache:
 
 def lookups(cache: VerdictCache, count: int, work: Path) -> None:
     labels = {pair(i): LABELS[i % len(LABELS)] for i in range(count)}
-    with rivals.redis_server(work) as port:
-        contenders = {
-            "verdict cache": cache.get,
-            "dict by (class, answer)": rivals.dict_lookup(labels),
-            **rivals.redis_lookups(port, labels),
-            "diskcache": rivals.diskcache_lookup(work / "diskcache", labels),
-        }
+    contenders = {"verdict cache": cache.get, "dict by (class, answer)": rivals.dict_lookup(labels)}
+    with ExitStack() as servers:
+        if rivals.present("redis-server", "redis", "hiredis", "orjson"):
+            port = servers.enter_context(rivals.redis_server(work))
+            contenders |= rivals.redis_lookups(port, labels)
+        if rivals.present(None, "diskcache"):
+            contenders["diskcache"] = rivals.diskcache_lookup(work / "diskcache", labels)
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for batch in batches(count):
             for name, look_up in contenders.items():
@@ -212,8 +213,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--verdicts", type=int, default=1_000_000)
     count = parser.parse_args().verdicts
-    for name in ("redis-server", "redis", "diskcache"):
-        rivals.require(name)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         store = work / "cache.duckdb"

@@ -13,24 +13,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import orjson
-
 Pairs = Sequence[tuple[str, str]]
 LookUp = Callable[[Pairs], list]
 FILL = 10_000  # pairs in one write
+# What a key of the authors' service covers beside the pair, by its SHA-256.
+SERVICE = {
+    "model": "Qwen3-30B-A3B-Instruct-2507-FP8", "model_type": "vllm", "prompt_name": "base",
+    "thinking_enabled": False, "dtype": None,
+}  # fmt: skip
 
 
-def require(name: str) -> None:
-    """Stop with what to install where a rival is absent."""
-    if name == "redis-server" and shutil.which(name) is None:
-        sys.exit("error: redis-server is not installed: apt-get install redis-server")
-    if name != "redis-server":
-        try:
-            __import__(name)
-        except ImportError:
-            sys.exit(
-                f'error: {name} is not installed: pip install -e ".[bench]" -c constraints.txt'
-            )
+def present(program: str | None, *modules: str) -> bool:
+    """Whether a rival can take part; says what to install where it cannot."""
+    if program is not None and shutil.which(program) is None:
+        print(f"without {program}: apt-get install {program}")
+        return False
+    absent = [name for name in modules if find_spec(name) is None]
+    if absent:
+        print(f'without {absent[0]}: pip install -e ".[bench]" -c constraints.txt')
+    return not absent
 
 
 def parts(labels: Mapping[tuple[str, str], str]) -> Iterator[list[tuple[tuple[str, str], str]]]:
@@ -41,15 +42,6 @@ def parts(labels: Mapping[tuple[str, str], str]) -> Iterator[list[tuple[tuple[st
 
 def text_key(pair: tuple[str, str]) -> str:
     return f"{pair[0]}\n{pair[1]}"
-
-
-def service_key(pair: tuple[str, str]) -> str:
-    """A key as the authors' service makes it: settings and a SHA-256 of them and the pair."""
-    settings = {"dtype": None, "model": "Qwen3-30B-A3B-Instruct-2507-FP8", "model_type": "vllm",
-                "prompt_name": "base", "thinking_enabled": False}  # fmt: skip
-    content = {"gt": pair[0], "pred": pair[1], **settings}
-    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return f"item:{settings['model']}:{settings['model_type']}:{settings['prompt_name']}:{digest}"
 
 
 @contextmanager
@@ -84,19 +76,26 @@ def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str,
 
     The authors' client is the asynchronous one, which takes longer still.
     """
+    import orjson
     import redis
     from redis._parsers import _HiredisParser, _RESP2Parser
+
+    def key(pair: tuple[str, str]) -> str:
+        content = orjson.dumps(
+            {"gt": pair[0], "pred": pair[1], **SERVICE}, option=orjson.OPT_SORT_KEYS
+        )
+        return f"item:{SERVICE['model']}:vllm:base:{hashlib.sha256(content).hexdigest()}"
 
     def client(parser: type) -> LookUp:
         pool = redis.ConnectionPool(
             host="127.0.0.1", port=port, parser_class=parser, protocol=2, decode_responses=True
         )
         connection = redis.Redis(connection_pool=pool)
-        return lambda pairs: connection.mget([service_key(pair) for pair in pairs])
+        return lambda pairs: connection.mget([key(pair) for pair in pairs])
 
     filling = redis.Redis(host="127.0.0.1", port=port)
     for part in parts(labels):
-        filling.mset({service_key(pair): label for pair, label in part})
+        filling.mset({key(pair): label for pair, label in part})
     return {"Redis MGET": client(_RESP2Parser), "Redis MGET, hiredis": client(_HiredisParser)}
 
 

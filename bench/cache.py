@@ -37,6 +37,15 @@ JUDGEMENTS = [Judgement(verdict, "judge") for verdict in Verdict]
 SPAWN = multiprocessing.get_context("spawn")
 
 
+class Nobody:
+    """A verifier that must not be asked."""
+
+    identity = IDENTITY
+
+    def judge(self, pairs: Sequence[Pair]) -> None:
+        raise AssertionError("every pair is in the store")
+
+
 def pair(number: int) -> Pair:
     return Pair(f"Class Number {number % 500}", f"an answer like many others {number}")
 
@@ -180,12 +189,6 @@ def rewarding(cache: VerdictCache, count: int) -> None:
     from speciarl.rewards import REWARDS
     from speciarl.training.bridge import RewardBridge
 
-    class Nobody:
-        identity = IDENTITY
-
-        def judge(self, pairs):
-            raise AssertionError("every pair is in the store")
-
     bridge = RewardBridge(CachedVerifier(Nobody(), cache), REWARDS["dynamic"], 0.0)
     chance = random.Random(1)
     rows = [i // 10 for i in range(BATCH)]
@@ -197,6 +200,7 @@ def rewarding(cache: VerdictCache, count: int) -> None:
         names = [one.class_name for one in answers]
         call = partial(bridge, completions, rows, names, trainer_state=state)
         taken.append(milliseconds(call))
+    cache.flush()
     reward = statistics.median(taken)
     print(f"\nreward function, {BATCH} completions, all hits: {reward:.0f} ms")
     seconds = step_seconds()

@@ -6,6 +6,7 @@ lock. Starting DuckDB takes longer than a transaction, so that each process star
 attaches the file to it.
 """
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -85,6 +86,7 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
 
 @cache
 def _duckdb() -> duckdb.DuckDBPyConnection:
+    atexit.register(_duckdb.cache_clear)  # left to the end of Python, DuckDB reports a leak
     return duckdb.connect(":memory:", config={"threads": 1})
 
 

@@ -27,6 +27,8 @@ format: $(VENV)/.installed
 	snakefmt Snakefile workflow/rules
 
 bench: $(VENV)/.installed
+	python bench/taxonomy.py
+	python bench/manifest.py
 	$(BIN)/pip install --quiet -e ".[bench]" -c constraints.txt
 	python bench/cache.py
 	python bench/pipeline.py

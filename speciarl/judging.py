@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.single_flight import Answers, ask_once
@@ -95,20 +96,24 @@ def judge_distinct(
     return {pair: one or answers.judged[pair] for pair, one in found.items()}, answers
 
 
-def open_cached(snapshot: Path, taxonomy: Path, facts: Path, run: str) -> CachedVerifier:
+def open_cached(
+    settings: config.Verifier, snapshot: Path, taxonomy: Path, facts: Path, run: str
+) -> CachedVerifier:
     """The verifier of a run behind the store that lies beside the snapshot.
 
     Args:
-        snapshot: precomputed verdicts (class, prediction, verdict, decided_by); what the store
-            lacks of them is put back, so that it is safe to delete.
+        settings: the `verifier` or `judge` section.
+        snapshot: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
+            store lacks of them is put back, so that it is safe to delete. Those of another
+            verifier than this one are left alone.
         taxonomy: the relations built for the classes in use.
         facts: folder of the taxonomies' YAML files.
         run: noted beside every verdict and lookup that the run adds.
     """
-    verifier = build_verifier(facts, classes_of(pl.read_parquet(taxonomy)))
+    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
     cache = VerdictCache(snapshot.with_name("cache.duckdb"), verifier.identity, run)
     source = CachedVerifier(verifier, cache)
-    source.know(restore(pl.read_parquet(snapshot), cache))
+    source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
     return source
 
 

@@ -13,9 +13,10 @@ import polars as pl
 from tqdm import tqdm
 
 from speciarl.cache import VerdictCache
+from speciarl.errors import VerifierError
 from speciarl.judging import judge_distinct, pairs_of, verdict_table
 from speciarl.text import normalise
-from speciarl.verifiers.base import Pair, Verifier
+from speciarl.verifiers.base import Pair, Verifier, reason
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +41,36 @@ def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
     return _normal(pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls())
 
 
-def precompute(pairs: pl.DataFrame, verifier: Verifier, cache: VerdictCache) -> pl.DataFrame:
+def precompute(
+    pairs: pl.DataFrame, verifier: Verifier, cache: VerdictCache, max_failures: float = 0.0
+) -> pl.DataFrame:
     """Put the verdicts of pairs (class, prediction) into the store.
 
     Returns:
         class, prediction, verdict, decided_by: the snapshot, sorted; a pair on which the verifier
         failed has no row.
+
+    Raises:
+        VerifierError: a larger share than `max_failures` of the pairs so far has no verdict; what
+            was decided stays in the store.
     """
     tables = [verdict_table({})]
-    asked = 0
+    asked = seen = failed = 0
     for batch in _with_progress(pairs):
         judged, answers = judge_distinct(cache, verifier, batch, cache.keys(batch))
         tables.append(verdict_table(judged))
-        asked += answers.asked
+        asked, seen = asked + answers.asked, seen + len(batch)
+        failed += len(batch) - tables[-1].height
+        if failed > max_failures * seen:
+            raise VerifierError(
+                f"{failed} of {seen} pairs to expect have no verdict, more than max_failures "
+                f"{max_failures} ({reason(judged.values())}): see that the verifier can be "
+                "reached, then start again, what was decided is kept"
+            )
     snapshot = pl.concat(tables).sort("class", "prediction")
     log.info(
         "%d pairs: %d were in the store, %d asked, %d without a verdict",
-        pairs.height, pairs.height - asked, asked, pairs.height - snapshot.height,
+        pairs.height, pairs.height - asked, asked, failed,
     )  # fmt: skip
     return snapshot
 

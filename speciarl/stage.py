@@ -3,11 +3,17 @@
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from speciarl.errors import SpeciaRLError
+
+
+def section(params: Mapping[str, object], name: str) -> dict[str, object]:
+    """A section of params.yaml that a rule names key by key ("judge.model")."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
 
 
 @contextmanager
@@ -31,6 +37,7 @@ def stage(log_file: str) -> Iterator[None]:
             datefmt="%T",
             force=True,
         )
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for every request
         try:
             yield
         except SpeciaRLError as error:

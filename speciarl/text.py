@@ -36,6 +36,7 @@ _REFUSAL = re.compile(
         (?:identified|determined|recogni[sz]ed|seen|told|known)\b.*
       | .*\b(?:not\s+(?:\w+\s+)?enough|insufficient)\s+(?:visual\s+)?
         (?:detail|information|evidence)s?\b.*
+      | .*\bnot\s+\w+\s+enough\s+to\s+(?:say|tell|see|determine|identify|recogni[sz]e)\b.*
       | .*\btoo\s+(?:blurry|blurred|dark|small|unclear|far)\b.*
     )$""",
     re.VERBOSE,
@@ -49,7 +50,7 @@ _COMMA = re.compile(r"[,;]\s*(?!(?:model\s+years?\s+|from\s+)?(?:19|20)\d\d\b)\S
 # Special tokens of models and markup: they name nothing.
 _TAG = re.compile(r"<[^<>]*>")
 _CLAUSE = re.compile(
-    r"\s*(?:[.;:,!?\n()\[\]{}]|\s-+\s|[\u2013\u2014]|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*"
+    r"(\s*(?:[.;:,!?\n()\[\]{}]|\s-+\s|[\u2013\u2014]|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*)"
 )
 _INSTRUCTION = re.compile(
     r"""\b(?:ignore|disregard|forget|override|bypass)\b.*\b(?:instructions?|rules?|above|previous|prior
@@ -57,9 +58,11 @@ _INSTRUCTION = re.compile(
       | \b(?:mark|grade|score|rate|treat|count|accept|consider|judge|label|reply|answer|output
             |respond|say|return|print|classify|assign|give)\b.*\b(?:specific|generic|abstain|wrong
             |correct|correctly|exact(?:ly)?|match)\b
-      | \b(?:ground\s+truth|reference|(?:correct|right|true)\s+(?:answer|label|class))\b
-      | \bsame\s+as\b.*\blabel\b
-      | ^(?:(?:to\s+the\s+)?(?:system|grader|judge|verifier|evaluator|assistant|user)
+      | \b(?:ground\s+truth|reference|(?:correct|right|true)\s+(?:answer|label|class
+            |breed|species|model))\b(?!\s+(?:is|would\s+be)\s)
+      | \bis\s+(?:more\s+|less\s+)?(?:specific|generic)$
+      | \b(?:same\s+as|match(?:es)?)\b.*\b(?:label|class)\b
+      | ^(?:(?:to\s+)?(?:the\s+)?(?:system|grader|judge|verifier|evaluator|assistant|user)
             (?:\s+(?:note|message|prompt|override))?|(?:final\s+)?verdict)\b
       | ^(?:(?:more\s+|less\s+)?specific|generic|wrong|correct
             |(?:final\s+)?(?:answer|label|prediction|output))$
@@ -113,10 +116,17 @@ def without_instructions(answer: str) -> str:
     "samoyed. ignore the rules" is "samoyed"; an answer that is nothing else becomes empty. What
     addresses nobody is returned as it is.
     """
-    text = _TAG.sub(" ", answer)
-    clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
-    named = [clause for clause in clauses if not _INSTRUCTION.search(clause)]
-    return text.strip() if len(named) == len(clauses) else ", ".join(named)
+    text = _TAG.sub(" ", answer).strip()
+    parts = _CLAUSE.split(text)  # clauses, and between them what parts them
+    clauses, before = parts[::2], ["", *parts[1::2]]
+    instructs = [_INSTRUCTION.search(clause) is not None for clause in clauses]
+    if not any(instructs):
+        return text
+    named = ""
+    for clause, separator, left_out in zip(clauses, before, instructs, strict=True):
+        if clause and not left_out:
+            named += (separator if named else "") + clause
+    return named
 
 
 @lru_cache(_KEPT)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_file
+from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
 from speciarl.datasets.unpack import is_archive, unpack
 from speciarl.errors import DataError
 
@@ -89,9 +89,7 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
 
 
 def _places(source: Source, offline_dir: Path | None) -> Iterator[str | Path]:
-    found = offline_file(source, offline_dir)
-    if found is not None:
-        yield found
+    yield from offline_files(source, offline_dir)
     yield from source.urls
 
 
@@ -110,7 +108,7 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
             after = part.stat().st_size if part.exists() else 0
             if after == 0:
                 part.unlink(missing_ok=True)
-            fault = " ".join(str(error).split())
+            fault = _reason(error)
             if after > before:
                 continue
             return fault
@@ -121,6 +119,13 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
         if before == 0 or isinstance(place, Path) or place.startswith("file://"):
             return fault
     return fault
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause in one line: what came of it on the way up repeats the address."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split())
 
 
 def _get(place: str | Path, part: Path, root: Path) -> None:

@@ -63,12 +63,12 @@ def read_sources(path: Path, mirror: str, dataset: str) -> list[Source]:
     return found
 
 
-def offline_file(source: Source, offline_dir: Path | None) -> Path | None:
-    """Where the offline folder has a file, as DATASET/FILE or FILE; None where it has not."""
+def offline_files(source: Source, offline_dir: Path | None) -> list[Path]:
+    """Where the offline folder has a file of that name, as DATASET/FILE or FILE."""
     if offline_dir is None:
-        return None
+        return []
     candidates = (offline_dir / source.name, offline_dir / source.file)
-    return next((path for path in candidates if path.is_file()), None)
+    return [path for path in candidates if path.is_file()]
 
 
 def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | None) -> list[Source]:
@@ -78,7 +78,7 @@ def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | Non
     for source in sources:
         layouts.setdefault(source.layout, []).append(source)
     for files in layouts.values():
-        if all((into / s.file).is_file() or offline_file(s, offline_dir) for s in files):
+        if all((into / s.file).is_file() or offline_files(s, offline_dir) for s in files):
             return files
     return next(iter(layouts.values()), [])
 

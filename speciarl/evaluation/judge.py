@@ -9,16 +9,21 @@ from speciarl.errors import VerifierError
 from speciarl.files import whole_folder, write_parquet
 from speciarl.judging import CachedVerifier
 from speciarl.text import normalise
-from speciarl.verifiers.base import Pair
+from speciarl.verifiers.base import Pair, reason
 
 log = logging.getLogger(__name__)
 
 
-def judge_predictions(predictions: pl.DataFrame, source: CachedVerifier) -> pl.DataFrame:
+def judge_predictions(
+    predictions: pl.DataFrame, source: CachedVerifier
+) -> tuple[pl.DataFrame, str]:
     """Add `verdict` and `decided_by` to each row; the completion is left out.
 
     A row without an answer gets no verdict and `unparsable`, one that the verifier failed on no
     verdict and `failed`.
+
+    Returns:
+        The rows, and the reason of one of the failures.
     """
     pairs = [
         None if answer is None else Pair(name, normalise(answer))
@@ -36,7 +41,7 @@ def judge_predictions(predictions: pl.DataFrame, source: CachedVerifier) -> pl.D
     verdicts = pl.DataFrame(
         rows, orient="row", schema={"verdict": pl.String, "decided_by": pl.String}
     )
-    return predictions.drop("completion").hstack(verdicts)
+    return predictions.drop("completion").hstack(verdicts), reason(judged)
 
 
 def judge_folder(
@@ -50,13 +55,13 @@ def judge_folder(
     """
     with whole_folder(into) as folder:
         for path in sorted(predictions.glob("*.parquet")):
-            judged = judge_predictions(pl.read_parquet(path), source)
+            judged, why = judge_predictions(pl.read_parquet(path), source)
             failed = judged.filter(decided_by="failed").height
             if failed > max_failures * judged.height:
                 raise VerifierError(
                     f"{path}: {failed} of {judged.height} answers have no verdict, more than "
-                    f"max_failures {max_failures}: see that the judge can be reached, then start "
-                    "again, what was decided is kept"
+                    f"max_failures {max_failures} ({why}): see that the judge can be reached, "
+                    "then start again, what was decided is kept"
                 )
             counts = judged["decided_by"].value_counts(sort=True).rows()
             log.info("%s: %d answers, decided by %s", path.name, judged.height, dict(counts))

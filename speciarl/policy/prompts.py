@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from speciarl.errors import ConfigError
+from speciarl.prompts import load_from, names_in
 
 FOLDER = Path(__file__).with_name("prompts")
 
 
 def prompt_names() -> list[str]:
     """Names usable as `prompt:` of a run."""
-    return sorted(path.stem for path in FOLDER.glob("*.txt"))
+    return names_in(FOLDER)
 
 
 def load_prompt(name: str) -> str:
@@ -18,10 +18,7 @@ def load_prompt(name: str) -> str:
     Raises:
         ConfigError: there is no such prompt.
     """
-    path = FOLDER / f"{name}.txt"
-    if not path.is_file():
-        raise ConfigError(f"prompt {name!r} does not exist, choose one of {prompt_names()}")
-    return path.read_text().strip()
+    return load_from(FOLDER, name)
 
 
 def messages(prompt: str) -> list[dict]:

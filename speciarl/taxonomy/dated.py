@@ -49,7 +49,7 @@ def judge_dated(
     if best.step < Verdict.LESS_SPECIFIC.step:
         return best
     names = [n for n, _ in found]
-    stated = {tree.nodes[n].name for n in names if tree.nodes[n].kind == "body"}
+    stated = _bodies(names, tree)
     if exact is None or not _settled(number, names, stated, entry, tree):
         sibling = _named_sibling(number, best_node, stated, exact, tree)
         if sibling is not None:
@@ -58,6 +58,13 @@ def judge_dated(
     if best.verdict is Verdict.MORE_SPECIFIC or cover.roles & {Role.TRIM, Role.NARROWING}:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
     return best._replace(verdict=Verdict.SPECIFIC)
+
+
+def _bodies(names: Sequence[int], tree: Tree) -> set[str]:
+    """The bodies that are named, and what each of them also is (a roadster is a convertible)."""
+    named = (n for n in names if tree.nodes[n].kind == "body")
+    kinds = (tree.nodes[up] for n in named for up in tree.ancestors[n])
+    return {node.name for node in kinds if node.kind == "body"}
 
 
 def _settled(

@@ -6,14 +6,19 @@ They give way to the same form stated elsewhere in the file.
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from speciarl.taxonomy.facts import Words
+from speciarl.taxonomy.forms import stems, tokens
 from speciarl.taxonomy.nodes import COMMON, Node
 
 _NEEDS_MAKER = re.compile(r"\d{1,3}$|[A-Za-z]{1,2}$")  # names nothing alone (Audi 100, Ford GT)
 _BINOMIAL = re.compile(r"([A-Z][a-z]+) ([a-z]{3,})$")
 
 
-def derived_forms(nodes: Sequence[Node], known_genera: Set[str]) -> dict[int, tuple[str, ...]]:
+def derived_forms(
+    nodes: Sequence[Node], known_genera: Set[str], words: Words
+) -> dict[int, tuple[str, ...]]:
     """Node number to the forms that follow for it, where there are any."""
+    idle = stems(words.groups, words) | stems(words.fillers, words)
     aliases = {n.number: sorted(n.forms, key=len, reverse=True) for n in nodes if n.kind == "maker"}
     found: dict[int, tuple[str, ...]] = {}
     for node in nodes:
@@ -22,6 +27,8 @@ def derived_forms(nodes: Sequence[Node], known_genera: Set[str]) -> dict[int, tu
             for maker in _makers_above(node, nodes, aliases):
                 stated = nodes[maker].entry
                 forms += _of_maker(node, aliases[maker], stated.prefixes if stated else ())
+            # of "ATR family" no name is left without the maker
+            forms = [form for form in forms if not idle.issuperset(tokens(form, words))]
         if forms:
             found[node.number] = tuple(dict.fromkeys(f for f in forms if f not in node.forms))
     return found

@@ -33,7 +33,7 @@ class Taxonomy:
         self._files = tuple(files)
         self._common = next(f for f in files if f.dataset == COMMON)
         self._nodes = build(files, self._common.words)
-        self._derived = derived_forms(self._nodes, _known_genera(files))
+        self._derived = derived_forms(self._nodes, _known_genera(files), self._common.words)
         self._lexicons = lexicons(files, self._nodes, self._derived, self._common.words)
         self._classes = {
             (n.dataset, self._key(n.name)): n.number for n in self._nodes if n.kind == "class"

@@ -16,7 +16,7 @@ from speciarl.judging import CachedVerifier, Lookups
 from speciarl.rewards import Reward
 from speciarl.text import extract_answer, normalise
 from speciarl.verdicts import COUNTS
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgement, Pair, reason
 
 
 def group_rewards(
@@ -130,6 +130,6 @@ class RewardBridge:
         if failed > self.max_failures * looked_up:
             raise TrainingError(
                 f"{failed} of {looked_up} answers have no verdict, more than "
-                f"max_failures {self.max_failures}: see that the verifier can be reached, then "
-                "start again, verdicts and checkpoints are kept"
+                f"max_failures {self.max_failures} ({reason(judgements.values())}): see that the "
+                "verifier can be reached, then start again, verdicts and checkpoints are kept"
             )

@@ -41,7 +41,14 @@ class Settings:
         return cls(Run(**row), Grpo(**grpo), Sft(**sft), Lora(**lora), Verifier(**verifier))
 
     def plain(self) -> dict:
-        return {name: part.model_dump() for name, part in vars(self).items()}
+        """What decides the outcome, and thus which checkpoints are of this run.
+
+        How the verifier's server is reached does not, nor what may fail: both may be changed to
+        go on with an interrupted run.
+        """
+        values = {name: part.model_dump() for name, part in vars(self).items()}
+        values["verifier"] = self.verifier.model_dump(exclude={"server", "max_failures"})
+        return values
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,9 @@ def _by_method(
     state = PartialState()
     source = None
     if state.is_main_process:
-        source = open_cached(inputs.verdicts, inputs.taxonomy, inputs.facts, run=name)
+        source = open_cached(
+            settings.verifier, inputs.verdicts, inputs.taxonomy, inputs.facts, run=name
+        )
     bridge = RewardBridge(
         source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -28,6 +28,8 @@ class FailureKind(Enum):
     """The judge will not take this request, now or later."""
     INVALID = "invalid"
     """An answer that is none of the six labels."""
+    NOT_ASKED = "not asked"
+    """The judge has failed so often in a row that it is left alone for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,13 @@ class Judgement:
 
 
 UNDECIDED = Judgement(None)
+
+
+def reason(judgements: Iterable[Judgement]) -> str:
+    """What the first failure among them says; those that were not asked say the least."""
+    failures = [judgement.failure for judgement in judgements if judgement.failure]
+    failures.sort(key=lambda failure: failure.kind is FailureKind.NOT_ASKED)
+    return failures[0].message if failures else "no failure"
 
 
 class Verifier(Protocol):

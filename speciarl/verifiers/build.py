@@ -1,26 +1,58 @@
 """The verifier that the parameters ask for."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
 from speciarl.taxonomy import Taxonomy
 from speciarl.text import normalise
+from speciarl.verifiers import base
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules
 from speciarl.verifiers.taxonomic import Taxonomic
 
 
-def build_verifier(taxonomies: Path, classes: Mapping[str, Sequence[str]]) -> Cascade:
-    """Rules, then the taxonomy; what neither decides is wrong and marked undecided.
+def build_verifier(
+    settings: Verifier, taxonomies: Path, classes: Mapping[str, Sequence[str]]
+) -> Cascade:
+    """Rules, then the taxonomy, a language model, or both.
+
+    With the taxonomy alone, what it leaves open is wrong and marked undecided; a language model
+    leaves nothing open. Nothing is loaded or asked before the first pair.
 
     Args:
+        settings: the `verifier` or `judge` section.
         taxonomies: folder of the YAML facts.
         classes: class names by dataset.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
-    return Cascade([rules_for(taxonomy, classes), Taxonomic(taxonomy)])
+    order: list[base.Verifier] = [rules_for(taxonomy, classes)]
+    if settings.backend != "llm":
+        order.append(Taxonomic(taxonomy))
+    if settings.model is not None:
+        order.append(build_model(settings.model, settings.server))
+    return Cascade(order)
+
+
+def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> base.Verifier:
+    """A language model as a judge; `server` says where a model of kind `server` is asked.
+
+    The only place where the library itself reads the environment: the API key, whose variable the
+    parameters name. Where it is not set none is sent.
+    """
+    # Imported for those who ask a model: seconds for the one, a tenth for the other.
+    if isinstance(model, DirectoryModel):
+        from speciarl.verifiers.local import LocalJudge
+
+        return LocalJudge(model)
+    from speciarl.verifiers.llm import LlmJudge
+    from speciarl.verifiers.server import ChatServer
+
+    assert server is not None  # the section sees to it
+    return LlmJudge(model, ChatServer(server, os.environ.get(server.api_key_env)))
 
 
 def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:

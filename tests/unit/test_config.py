@@ -8,7 +8,16 @@ from speciarl.config import Params, Run, load, parse
 from speciarl.errors import ConfigError
 
 FILE = Path(__file__).parents[2] / "params.yaml"
+PRESETS = FILE.with_name("workflow") / "presets"
 VALUES = yaml.safe_load(FILE.read_text())
+
+
+MODEL = {"kind": "server", "name": "judge", "revision": "1"}
+SERVER = {"base_url": "http://127.0.0.1:8000/v1"}
+
+
+def judged(**parts):
+    return {"backend": "llm", "model": MODEL, "server": SERVER, **parts}
 
 
 def changed(**paths):
@@ -31,6 +40,30 @@ def test_the_file_is_valid_and_states_every_default():
     assert params.runs["be_specific"] == Run(prompt="be_specific")
 
 
+def test_the_paper_has_one_judge_for_training_and_another_for_evaluation():
+    params = load([FILE, PRESETS / "judge-vllm.yaml"])
+    assert (params.verifier.backend, params.judge.backend) == ("cascade", "llm")
+    assert not params.verifier.model.thinking
+    assert params.verifier.model.name.startswith("Qwen/Qwen3-30B-A3B-Instruct-2507")
+    assert params.judge.model.name == "meta-llama/Meta-Llama-3-70B-Instruct"
+    assert params.verifier.server.base_url != params.judge.server.base_url
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base_url", "http://me:secret@host/v1"),
+        ("base_url", "http://host/v1?key=secret"),
+        ("api_key_env", "sk-secret"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
+    with pytest.raises(ConfigError) as refused:
+        parse(changed(judge=judged(server={**SERVER, key: value})))
+    assert f"judge.server.{key}" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("values", "key"),
     [
@@ -47,6 +80,19 @@ def test_the_file_is_valid_and_states_every_default():
         (changed(miniature__undecidable=1.5), "miniature.undecidable"),
         (changed(miniature__image_size=50), "miniature.image_size"),
         (changed(grpo__learning_rate="fast"), "grpo.learning_rate"),
+        (changed(verifier__backend="oracle"), "verifier.backend"),
+        (changed(verifier__backend="cascade"), "verifier: backend: cascade needs a model"),
+        (changed(judge__model=MODEL), "judge: backend: taxonomy takes no model"),
+        (changed(judge=judged(server=None)), "judge: server goes with"),
+        (changed(judge=judged(model={"kind": "directory", "path": "x"})), "judge: server goes"),
+        (changed(judge=judged(model={**MODEL, "prompt": "none"})), "judge.model.prompt"),
+        (changed(judge=judged(model={**MODEL, "thinking": True})), "thinking needs max_tokens"),
+        (changed(judge=judged(model={**MODEL, "path": "x"})), "judge.model.path"),
+        (changed(judge=judged(model={"kind": "server", "name": "x"})), "judge.model.revision"),
+        (changed(judge=judged(model={**MODEL, "kind": "oracle"})), "judge.model"),
+        (changed(judge=judged(server={"base_url": "localhost:1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={**SERVER, "concurrency": 0})), "judge.server.concurrency"),
+        (changed(judge=judged(server={**SERVER, "api_key_env": "sk-1"})), "server.api_key_env"),
         (changed(policy__path="models/mine"), "policy"),
         (changed(runs__base={}), "runs.base"),
         (changed(**{"runs__my run": {}}), "my run"),
@@ -75,10 +121,7 @@ def test_a_dataset_of_one_s_own_is_one_row():
     assert parse(values).groups == placed
 
 
-PRESETS = sorted((FILE.parent / "workflow/presets").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_goes_with_the_defaults(preset):
     assert load([FILE, preset]) != load([FILE])
 

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import socket
 import tarfile
 import threading
 import zipfile
@@ -264,6 +265,15 @@ def test_a_wrong_file_is_not_asked_for_again(root: Path, ranges: Ranges) -> None
         fetch(source(ranges.url, size=7), root / "raw", root, None)
     assert ranges.asked == [None]
     assert left_behind(root) == []
+
+
+def test_a_server_that_cannot_be_reached_is_told_shortly(root: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/birds.bin"
+        with pytest.raises(DataError) as raised:
+            fetch(source(url), root / "raw", root, None)
+    assert f"({url}: [Errno 111] Connection refused); check the network" in str(raised.value)
 
 
 def test_a_file_that_is_not_online_says_where_to_put_it(root: Path) -> None:

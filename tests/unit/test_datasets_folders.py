@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from speciarl import config
 from speciarl.datasets.images import open_image
 from speciarl.datasets.manifest import build_folder_manifest
 from speciarl.datasets.readers import SCHEMA
@@ -105,7 +106,7 @@ def test_other_forms_are_refused(
 
 def test_without_facts_only_the_names_of_the_classes_are_known() -> None:
     classes = {"cub200": ["Herring Gull"], "garden": ["red rose", "tulip"]}
-    verifier = build_verifier(FACTS, classes)
+    verifier = build_verifier(config.Verifier(), FACTS, classes)
     answers = ("red rose", "a photo of a Red Rose", "tulip", "flower", "none")
     judged = dict(verifier.judge([Pair("red rose", answer.lower()) for answer in answers]))
     verdicts = {pair.answer: j.verdict for pair, j in judged.items()}

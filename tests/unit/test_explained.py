@@ -13,6 +13,9 @@ from speciarl.verdicts import LABELS
 from speciarl.verifiers.explained import UNDECIDED, PairJudge, judge_csv
 
 ROOT = Path(__file__).parents[2]
+# Labelled from general knowledge by the rules, before anything was run on them; the taxonomy was
+# mended afterwards where it had been wrong.
+OWN_PAIRS = ROOT / "tests/data/verdict_pairs.csv"
 PAIRS = ROOT.parent / "shared/data/verdict_pairs_dev.csv"
 
 
@@ -112,14 +115,20 @@ def test_a_missing_file_is_named(tmp_path):
         judge_csv(tmp_path / "nowhere.csv", io.StringIO(), judge())
 
 
-def test_labelled_pairs_are_decided_and_right():
-    """The share decided and the share right, of pairs labelled by hand."""
-    if not PAIRS.exists():
-        pytest.skip(f"the labelled pairs {PAIRS} are not here")
+def judged(path: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The rows of a labelled file, and those of them that were decided."""
+    if not path.exists():
+        pytest.skip(f"the labelled pairs {path} are not here")
     into = io.StringIO()
-    judge_csv(PAIRS, into, judge())
+    judge_csv(path, into, judge())
     rows = list(csv.DictReader(io.StringIO(into.getvalue())))
-    decided = [row for row in rows if row["verdict"] in LABELS]
+    return rows, [row for row in rows if row["verdict"] in LABELS]
+
+
+@pytest.mark.parametrize("path", [OWN_PAIRS, PAIRS], ids=["ours", "reference"])
+def test_labelled_pairs_are_decided_and_right(path: Path):
+    """The share decided and the share right, of pairs labelled by hand."""
+    rows, decided = judged(path)
     mistaken = [row for row in decided if row["verdict"] != row["given_verdict"]]
     assert len(decided) >= 0.85 * len(rows)
     assert len(mistaken) <= 0.03 * len(decided), mistaken

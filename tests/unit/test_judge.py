@@ -40,17 +40,18 @@ def predictions(*answers):
 
 
 def test_every_row_is_kept_with_what_became_of_it(source):
-    judged = judge_predictions(predictions("Gull", None, "down", "GULL.", "tern"), source)
+    judged, why = judge_predictions(predictions("Gull", None, "down", "GULL.", "tern"), source)
     assert judged["verdict"].to_list() == ["specific", None, None, "specific", "wrong"]
     assert judged["decided_by"].to_list() == ["t", "unparsable", "failed", "t", "t"]
     assert "completion" not in judged.columns
+    assert why == DOWN.message
 
 
 def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):
     folder = tmp_path / "predictions"
     folder.mkdir()
     predictions("Gull", "down").write_parquet(folder / "d.parquet")
-    with pytest.raises(VerifierError, match=r"1 of 2 answers have no verdict"):
+    with pytest.raises(VerifierError, match=r"1 of 2 answers have no .*connection refused"):
         judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
     assert not (tmp_path / "verdicts").exists()
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC

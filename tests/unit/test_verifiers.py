@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from speciarl import config
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.text import normalise
 from speciarl.verdicts import Verdict
@@ -22,7 +23,7 @@ def only(verifier, class_name, answer):
 
 @pytest.fixture(scope="module")
 def verifier():
-    return build_verifier(FACTS, CLASSES)
+    return build_verifier(config.Verifier(), FACTS, CLASSES)
 
 
 @pytest.mark.parametrize("dataset", CLASSES)

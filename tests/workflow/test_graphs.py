@@ -18,7 +18,7 @@ UNVERSIONED = {"all", "version"}  # the target, and the rule that calls DVC itse
 
 
 def rule_params():
-    """The keys of params.yaml that each rule reads, wildcards as `*`."""
+    """The keys of params.yaml that make each rule run again, wildcards as `*`."""
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
@@ -28,7 +28,8 @@ def rule_params():
         return {
             rule.name: {
                 re.sub(r"\{\w+\}", "*", key)
-                for key in rule.params.keys()  # noqa: SIM118, a Snakemake list with names
+                for key, value in rule.params.items()
+                if not rule._is_deriving_function(value)  # Snakemake's own test of what it watches
             }
             for rule in workflow._workflow.rules
             if rule.name not in UNVERSIONED

@@ -25,7 +25,8 @@ TAXONOMIES += filter(os.path.isfile, [f"data/taxonomies/{name}.yaml" for name in
 PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 
-# No stage but `download` may reach for the network, and libraries are told so.
+# No stage but `download` may reach for the network, and libraries are told so; a judge's server is
+# asked where the parameters name one.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 
@@ -51,6 +52,23 @@ def reads(*keys):
         return lambda wildcards: value(key.format(**wildcards))
 
     return {key: later(key) if "{" in key else value(key) for key in keys}
+
+
+def reads_judge(section, *watched):
+    """The section of a verifier, key by key; only the watched keys make the stage run again.
+
+    How a server is reached is no reason to train again. Snakemake does not watch what follows
+    from the threads of a job, and so leaves alone a value that is asked for with them.
+    """
+
+    def unwatched(value):
+        return lambda wildcards, threads: value
+
+    values = reads(*(f"{section}.{key}" for key in PARAMS.model_dump()[section]))
+    return {
+        key: value if key.removeprefix(f"{section}.") in watched else unwatched(value)
+        for key, value in values.items()
+    }
 
 
 def mirror_of(dataset):

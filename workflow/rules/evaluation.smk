@@ -33,7 +33,8 @@ rule judge:
     resources:
         cpu=1,
     params:
-        **reads("judge", "datasets.splits"),
+        **reads("datasets.splits"),
+        **reads_judge("judge", "backend", "model", "max_failures"),
     script:
         "../scripts/judge.py"
 

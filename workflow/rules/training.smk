@@ -18,6 +18,7 @@ rule train:
     resources:
         cpu=1,
     params:
-        **reads("runs.{run}", "grpo", "sft", "lora", "verifier"),
+        **reads("runs.{run}", "grpo", "sft", "lora"),
+        **reads_judge("verifier", "backend", "model", "max_failures"),
     script:
         "../scripts/train.py"

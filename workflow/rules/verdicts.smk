@@ -11,6 +11,6 @@ rule precompute_verdicts:
     resources:
         cpu=1,
     params:
-        **reads("verifier.backend"),
+        **reads_judge("verifier", "backend", "model"),
     script:
         "../scripts/precompute_verdicts.py"

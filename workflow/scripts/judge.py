@@ -1,11 +1,14 @@
 from pathlib import Path
 
+from speciarl.config import Verifier
 from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import open_cached
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 
 with stage(snakemake.log[0]):
+    settings = Verifier(**section(snakemake.params, "judge"))
     source = open_cached(
+        settings,
         Path(snakemake.input.verdicts),
         Path(snakemake.input.taxonomy),
         Path(snakemake.input.facts[0]).parent,
@@ -15,5 +18,5 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.predictions),
         Path(snakemake.output[0]),
         source,
-        max_failures=snakemake.params["judge"]["max_failures"],
+        max_failures=settings.max_failures,
     )

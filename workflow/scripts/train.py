@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
 with stage(snakemake.log[0]):
@@ -8,7 +8,9 @@ with stage(snakemake.log[0]):
     train(
         snakemake.wildcards.run,
         Settings.parse(
-            row, **{k: snakemake.params[k] for k in ("grpo", "sft", "lora", "verifier")}
+            row,
+            **{key: snakemake.params[key] for key in ("grpo", "sft", "lora")},
+            verifier=section(snakemake.params, "verifier"),
         ),
         Inputs(
             base=Path(snakemake.input.base),

@@ -4,22 +4,16 @@ Unknown keys and impossible values are refused with one line that names the key.
 reads the file: rules pass values on to plain functions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from speciarl.config.base import Count, Positive, Section, Seed, Share, one_of
+from speciarl.config.judges import Verifier
 from speciarl.errors import ConfigError
 from speciarl.policy.prompts import prompt_names
 from speciarl.rewards import REWARDS
@@ -32,32 +26,11 @@ DATASETS = (
 
 OWN = "own pictures"  # the group of datasets of one's own that are in no other
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-def _one_of(names: Iterable[str]) -> AfterValidator:
-    known = tuple(names)
-
-    def check(value: str) -> str:
-        if value not in known:
-            raise ValueError(f"expected one of {', '.join(known)}")
-        return value
-
-    return AfterValidator(check)
-
-
-Benchmark = Annotated[str, _one_of(DATASETS)]
-RewardName = Annotated[str, _one_of(REWARDS)]
-PromptName = Annotated[str, _one_of(prompt_names())]
+Benchmark = Annotated[str, one_of(DATASETS)]
+RewardName = Annotated[str, one_of(REWARDS)]
+PromptName = Annotated[str, one_of(prompt_names())]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """Of a run, a training set or a dataset of one's own: it becomes part of file names."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Folder(Section):
@@ -77,9 +50,9 @@ class Datasets(Section):
     """Which rows of data/sources.csv to fetch."""
     offline_dir: str | None = None
     """A folder of archives that is looked at before any URL."""
-    splits: dict[Benchmark, Literal["official", "coop"]] = {}
+    splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)
     """The benchmarks that take part, and which division into train, val and test."""
-    folders: dict[Name, Folder] = {}
+    folders: dict[Name, Folder] = Field(default_factory=dict)
     """Datasets of one's own that take part."""
 
     @property
@@ -117,12 +90,6 @@ class TrainingSet(Section):
     balanced: bool = False
     """Equal shares of the classes, too."""
     seed: Seed = 0
-
-
-class Verifier(Section):
-    backend: Literal["taxonomy"] = "taxonomy"
-    max_failures: Share = 0.01
-    """A training run stops when a larger share of its lookups has no verdict."""
 
 
 class Policy(Section):
@@ -226,7 +193,7 @@ class Weights(Section):
 
 class Params(Section):
     datasets: Datasets
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = Field(default_factory=dict)
     """Datasets whose scores are averaged, in the order of the report. Those of one's own that are
     in none make a group together."""
     miniature: Miniature = Miniature()
@@ -315,12 +282,16 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_line(fault: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    loc = fault["loc"]
+    # pydantic puts the kind of a model between it and its keys
+    parts = [p for before, p in zip(("", *loc), loc, strict=False) if before != "model"]
+    key = ".".join(str(part) for part in parts if part != "[key]")
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"
     if fault["type"] == "missing":
         return f"params: {key} is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    if not isinstance(fault["input"], str | int | float | None):
+    secret = parts[-1:] in (["base_url"], ["api_key_env"])  # a key may stand there by mistake
+    if secret or not isinstance(fault["input"], str | int | float | None):
         return f"params: {key}: {message}" if key else f"params: {message}"
     return f"params: {key} is {fault['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,55 @@
+"""What a language model is told about a pair, and how its answer is read."""
+
+import json
+from pathlib import Path
+
+from speciarl.prompts import load_from, names_in
+from speciarl.text import NORMALISER_VERSION
+from speciarl.verdicts import LABELS, Verdict
+from speciarl.verifiers.base import Pair
+
+PROMPTS = Path(__file__).with_name("prompts")
+# Part of a verifier's fingerprint: raise it when `messages` or `read_label` changes.
+ANSWER_FORMAT = 1
+
+
+def prompt_names() -> list[str]:
+    """Names usable as `prompt:` of a model that judges."""
+    return names_in(PROMPTS)
+
+
+def load_prompt(name: str) -> str:
+    """Text of one prompt, without surrounding whitespace.
+
+    Raises:
+        ConfigError: there is no such prompt.
+    """
+    return load_from(PROMPTS, name)
+
+
+def identity_of_question(prompt: str) -> dict[str, object]:
+    """What the question contributes to a verifier's identity; `prompt` is the full text."""
+    return {
+        "prompt": prompt,
+        "format": ANSWER_FORMAT,
+        "normaliser": NORMALISER_VERSION,
+        "labels": list(LABELS),
+    }
+
+
+def messages(prompt: str, pair: Pair) -> list[dict[str, str]]:
+    """The chat about one pair: the prompt, then the pair as one JSON object.
+
+    The answer is untrusted text. As a JSON string it cannot leave its quotes, and with `<` escaped
+    it cannot spell a control token of a chat template, such as an end of turn.
+    """
+    question = json.dumps(
+        {"class": pair.class_name, "prediction": pair.answer}, ensure_ascii=False
+    ).replace("<", "\\u003c")
+    return [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
+
+
+def read_label(said: str) -> Verdict | None:
+    """The label that an answer is, up to case, whitespace and quotes; None where it is no label."""
+    label = said.strip().strip("\"'").strip().lower()
+    return Verdict(label) if label in LABELS else None

@@ -1,0 +1,47 @@
+"""A circuit breaker: a judge that keeps failing is left alone for a while."""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+
+class Breaker:
+    """Closed at first; open after `limit` failures in a row; one try every `rest` seconds then.
+
+    A success, of the try or of a request still under way, closes it.
+
+    Args:
+        limit: failures in a row that open it.
+        rest: seconds for which it stays open before the next try.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self, limit: int, rest: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limit = limit
+        self.rest = rest
+        self._clock = clock
+        self._lock = Lock()
+        self._failures = 0
+        self._next_try = 0.0
+
+    def admits(self) -> bool:
+        """Whether to ask now; each True while open is the one try of its rest."""
+        with self._lock:
+            if self._failures < self.limit:
+                return True
+            if self._clock() < self._next_try:
+                return False
+            self._next_try = self._clock() + self.rest
+            return True
+
+    def worked(self) -> None:
+        with self._lock:
+            self._failures = 0
+
+    def failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self.limit:
+                self._next_try = self._clock() + self.rest

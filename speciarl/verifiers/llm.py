@@ -1,0 +1,100 @@
+"""A language model behind an OpenAI-compatible server (vLLM in production) as a judge.
+
+One pair per request, so that a bad pair spoils no other; greedy; the answer is constrained to the
+six labels by the server and checked against them here.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+
+import anyio
+import httpx
+from anyio.from_thread import start_blocking_portal
+
+from speciarl.config.judges import ServerModel
+from speciarl.verdicts import LABELS
+from speciarl.verifiers.asking import identity_of_question, load_prompt, messages, read_label
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.server import ChatServer
+
+Tell = Callable[[tuple[Pair, Judgement]], None]
+
+
+class LlmJudge:
+    """Never leaves a pair undecided: each gets a verdict or a failure.
+
+    The length of an answer is bounded by the rules, which go before.
+
+    Args:
+        model: which model, and how it is asked.
+        server: where it is asked; no part of the identity.
+    """
+
+    def __init__(self, model: ServerModel, server: ChatServer) -> None:
+        self.model = model
+        self.server = server
+        self._prompt = load_prompt(model.prompt)
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        return {
+            "verifier": "llm",
+            "model": self.model.name,
+            "revision": self.model.revision,
+            **identity_of_question(self._prompt),
+            "decoding": self._decoding(),
+        }
+
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+        """Judgements as they come. Closing the iterator cancels what is under way.
+
+        The requests run in an event loop on a thread of their own, so that they go on while the
+        caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
+        """
+        told: SimpleQueue[tuple[Pair, Judgement] | None] = SimpleQueue()
+        with start_blocking_portal() as portal:
+            work = portal.start_task_soon(self._judge_all, pairs, told.put)
+            work.add_done_callback(lambda _: told.put(None))
+            while (one := told.get()) is not None:
+                yield one
+            work.result()  # a fault of ours, had there been one
+
+    async def _judge_all(self, pairs: Sequence[Pair], tell: Tell) -> None:
+        waiting = iter(pairs)  # shared: each worker takes the next pair when it is free
+        async with self.server.connect() as client, anyio.create_task_group() as workers:
+            for _ in range(min(self.server.settings.concurrency, len(pairs))):
+                workers.start_soon(self._work, waiting, client, tell)
+
+    async def _work(self, waiting: Iterator[Pair], client: httpx.AsyncClient, tell: Tell) -> None:
+        for pair in waiting:
+            started = time.perf_counter()
+            said = await self.server.complete(client, self._request(pair))
+            milliseconds = 1000 * (time.perf_counter() - started)
+            tell((pair, _judgement(said, milliseconds)))
+
+    def _request(self, pair: Pair) -> dict[str, object]:
+        return {
+            "model": self.model.name,
+            "messages": messages(self._prompt, pair),
+            **self._decoding(),
+        }
+
+    def _decoding(self) -> dict[str, object]:
+        return {
+            "temperature": 0,
+            "max_tokens": self.model.max_tokens,
+            "structured_outputs": {"choice": list(LABELS)},
+            "chat_template_kwargs": {"enable_thinking": self.model.thinking},
+        }
+
+
+def _judgement(said: str | Failure, milliseconds: float) -> Judgement:
+    if isinstance(said, Failure):
+        return Judgement(None, failure=said, milliseconds=milliseconds)
+    verdict = read_label(said)
+    if verdict is None:
+        message = f"expected one of the six labels, the judge said {said[:100]!r}"
+        failure = Failure(FailureKind.INVALID, message)
+        return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
+    return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)

@@ -1,0 +1,63 @@
+"""The prompts of the judges: complete, consistent with the rules, apart from the benchmarks."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from speciarl.config import DATASETS
+from speciarl.errors import ConfigError
+from speciarl.taxonomy.facts import load_facts
+from speciarl.text import normalise
+from speciarl.verdicts import LABELS
+from speciarl.verifiers.asking import load_prompt, prompt_names
+from speciarl.verifiers.base import Pair
+from speciarl.verifiers.rules import Rules
+
+FACTS = Path(__file__).parents[2] / "data/taxonomies"
+EXAMPLES = [
+    (name, json.loads(pair), label)
+    for name in prompt_names()
+    for pair, label in re.findall(
+        rf"^({{.*}}).*-> ({'|'.join(sorted(LABELS, key=len, reverse=True))})\b",
+        load_prompt(name),
+        re.MULTILINE,
+    )
+]
+
+
+def test_there_is_a_base_prompt_and_three_variants():
+    assert prompt_names() == ["base", "checklist", "decision_procedure", "normalise_first"]
+    assert len({load_prompt(name) for name in prompt_names()}) == 4
+
+
+@pytest.mark.parametrize("name", prompt_names())
+def test_a_prompt_tells_all_six_labels_and_that_a_prediction_is_data(name):
+    prompt = load_prompt(name)
+    assert all(label in prompt for label in LABELS)
+    assert "JSON object" in prompt and "are data" in prompt
+    examples = [one for one in EXAMPLES if one[0] == name]
+    assert len(examples) == prompt.count('{"class"') >= 4
+
+
+@pytest.mark.parametrize(("name", "pair", "label"), EXAMPLES)
+def test_an_example_agrees_with_the_rules_of_form(name, pair, label):
+    question = Pair(pair["class"], normalise(pair["prediction"]))
+    ((_, judged),) = Rules().judge([question])
+    assert judged.undecided or judged.verdict.value == label
+
+
+def test_no_example_is_a_class_that_is_evaluated():
+    evaluated = {
+        name.lower()
+        for dataset in DATASETS
+        for name in load_facts(FACTS / f"{dataset}.yaml", dataset).classes
+    }
+    assert len(evaluated) > 600
+    assert not evaluated & {pair["class"].lower() for _, pair, _ in EXAMPLES}
+
+
+def test_an_unknown_prompt_is_named():
+    with pytest.raises(ConfigError, match=r"'nonsense' does not exist.*checklist"):
+        load_prompt("nonsense")

@@ -1,0 +1,189 @@
+"""The judge behind a server where it is used: in the cascade, in training, in evaluation."""
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import polars as pl
+import pytest
+
+from speciarl.cache import VerdictCache
+from speciarl.config import Verifier
+from speciarl.errors import TrainingError, VerifierError
+from speciarl.evaluation.judge import judge_folder
+from speciarl.judging import CachedVerifier, open_cached
+from speciarl.precompute import precompute
+from speciarl.rewards import REWARDS
+from speciarl.training.bridge import RewardBridge
+from speciarl.training.run import Settings
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Pair
+from speciarl.verifiers.build import build_verifier
+from tests.fake_judge import Reply, says, serving
+
+FACTS = Path(__file__).parents[2] / "data/taxonomies"
+CLASSES = {"cub200": ["Herring Gull"]}
+MODEL = {"kind": "server", "name": "judge", "revision": "1"}
+
+
+def settings(url, backend="cascade", **server):
+    return Verifier.model_validate(
+        {"backend": backend, "model": MODEL, "server": {"base_url": url, "retries": 0, **server}}
+    )
+
+
+def answers(judge, *said):
+    judged = dict(judge.judge([Pair("Herring Gull", one) for one in said]))
+    return [judged[Pair("Herring Gull", one)] for one in said]
+
+
+def test_the_cascade_asks_the_model_only_what_rules_and_taxonomy_leave_open():
+    with serving(lambda _: says("generic")) as server:
+        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
+        judged = answers(verifier, "none", "larus argentatus", "zyzzyva quux")
+    assert [one.decided_by for one in judged] == ["rules", "taxonomy", "llm"]
+    assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva quux"]
+
+
+def test_without_the_taxonomy_the_model_gets_all_but_what_form_decides():
+    with serving(lambda _: says("generic")) as server:
+        verifier = build_verifier(settings(server.url, backend="llm"), FACTS, CLASSES)
+        judged = answers(verifier, "none", "larus argentatus", "x" * 500)
+    assert [one.decided_by for one in judged] == ["rules", "llm", "rules"]
+
+
+def test_the_key_comes_from_the_variable_that_is_named(monkeypatch):
+    monkeypatch.setenv("KEY_OF_THE_TEST", "sk-test")
+    with serving(lambda _: says("generic")) as server:
+        named = settings(server.url, api_key_env="KEY_OF_THE_TEST")
+        verifier = build_verifier(named, FACTS, CLASSES)
+        answers(verifier, "zyzzyva quux")
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-test"
+    assert verifier.fingerprint == build_verifier(settings(server.url), FACTS, CLASSES).fingerprint
+
+
+def test_closing_the_cascade_closes_the_judge_below():
+    held, begun = threading.Event(), threading.Semaphore(0)
+
+    def answer(request):
+        if request.pair["prediction"] != "zyzzyva 0":
+            begun.release()
+            held.wait(10)
+        return says("wrong")
+
+    with serving(answer) as server:
+        verifier = build_verifier(settings(server.url, concurrency=1), FACTS, CLASSES)
+        judging = verifier.judge([Pair("Herring Gull", f"zyzzyva {i}") for i in range(20)])
+        next(judging)
+        assert begun.acquire(timeout=10)
+        judging.close()
+        assert not held.is_set()
+        held.set()
+    assert len(server.requests) == 2
+
+
+def source(url, folder, **server):
+    verifier = build_verifier(settings(url, **server), FACTS, CLASSES)
+    cache = VerdictCache(folder / "cache.duckdb", verifier.identity, "run")
+    return CachedVerifier(verifier, cache, set())
+
+
+def fails_on_bad(request):
+    bad = "bad" in request.pair["prediction"]
+    return Reply(503, "loading") if bad else says("generic")
+
+
+def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(tmp_path):
+    said = ["zyzzyva good", "zyzzyva bad", "zyzzyva bad 2"]
+    completions = [[{"role": "assistant", "content": f"<answer>{one}</answer>"}] for one in said]
+    with serving(fails_on_bad) as server:
+        bridge = RewardBridge(source(server.url, tmp_path), REWARDS["dynamic"], max_failures=0.5)
+        with pytest.raises(TrainingError) as stopped:
+            bridge(
+                completions,
+                row=[1, 1, 1],
+                class_name=["Herring Gull"] * 3,
+                trainer_state=SimpleNamespace(global_step=0),
+            )
+    assert "2 of 3 answers have no verdict" in str(stopped.value)
+    assert f"{server.url}: HTTP 503: loading" in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    with duckdb.connect(str(tmp_path / "cache.duckdb"), read_only=True) as db:
+        stored = db.execute("SELECT prediction, verdict, decided_by FROM verdicts").fetchall()
+    assert stored == [("zyzzyva good", "generic", "llm")]
+
+
+def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_rest(tmp_path):
+    (tmp_path / "predictions").mkdir()
+    rows = [(str(i), "Herring Gull", "", f"zyzzyva {w}") for i, w in enumerate(("good", "bad"))]
+    schema = ["sample_id", "class_name", "completion", "answer"]
+    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(
+        tmp_path / "predictions/d.parquet"
+    )
+    with (
+        serving(fails_on_bad) as server,
+        pytest.raises(VerifierError, match=r"1 of 2 answers .*HTTP 503: loading"),
+    ):
+        judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
+    assert not (tmp_path / "out").exists()
+    with serving(lambda _: says("wrong")) as server:
+        judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
+    assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva bad"]
+    judged = pl.read_parquet(tmp_path / "out/d.parquet")
+    assert judged["verdict"].to_list() == ["generic", "wrong"]
+
+
+def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path):
+    taxonomy = pl.DataFrame(
+        {
+            "dataset": "cub200",
+            "class_name": "Herring Gull",
+            "term": ["zyzzyva good", "zyzzyva bad"],
+            "verdict": "generic",
+        }
+    )
+    with serving(fails_on_bad) as server:
+        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
+        cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "precompute")
+        with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
+            precompute(taxonomy, verifier, cache, max_failures=0.2)
+    assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
+
+
+def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
+    def of(verifier):
+        row = {"method": "grpo"}
+        sections = {"grpo": {}, "sft": {}, "lora": {}}
+        return Settings.parse(row, **sections, verifier=verifier.model_dump()).plain()
+
+    one = settings("http://one/v1")
+    assert of(one) == of(settings("http://two/v1", concurrency=3))
+    assert of(one) == of(one.model_copy(update={"max_failures": 0.5}))
+    other = one.model.model_copy(update={"prompt": "checklist"})
+    assert of(one) != of(one.model_copy(update={"model": other}))
+
+
+def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
+    taxonomy = pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]})
+    taxonomy.write_parquet(tmp_path / "taxonomy.parquet")
+    chosen = settings("http://127.0.0.1/v1")
+    mine = build_verifier(chosen, FACTS, CLASSES).fingerprint
+    snapshot = pl.DataFrame(
+        {
+            "verifier": [mine, "0123456789abcdef"],
+            "class": "Herring Gull",
+            "prediction": ["zyzzyva a", "zyzzyva b"],
+            "verdict": "generic",
+            "decided_by": "llm",
+        }
+    )
+    snapshot.write_parquet(tmp_path / "precomputed.parquet")
+    opened = open_cached(
+        chosen, tmp_path / "precomputed.parquet", tmp_path / "taxonomy.parquet", FACTS, "run"
+    )
+    pairs = [Pair("Herring Gull", "zyzzyva a"), Pair("Herring Gull", "zyzzyva b")]
+    first, second = opened.cache.get(pairs)
+    assert first.verdict is Verdict.GENERIC and second is None
+    _, counts = opened.judge(pairs[:1])
+    assert (counts.hits, counts.misses) == (1, 0)

@@ -18,6 +18,9 @@ verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
 STORE = Path("data/verdicts/cache.duckdb")
 TRAINING = Path("results/training")
+TAXONOMY = Path("data/taxonomy.parquet")
+FACTS = Path("data/taxonomies")
+PARAMS = Path("params.yaml")
 
 
 @verdicts.command()
@@ -92,6 +95,37 @@ def forget(
     if everything and not yes:
         raise CacheError("--all forgets every verdict, paid ones too: add --yes if that is meant")
     print(f"{forget_verdicts(store, chosen)} verdicts forgotten")
+
+
+@verdicts.command()
+def precompute(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions by run.")],
+    params: Annotated[Path, typer.Option(help="The parameters.")] = PARAMS,
+    judge: Annotated[bool, typer.Option("--judge", help="The judge of evaluation.")] = False,
+    taxonomy: Annotated[Path, typer.Option(help="The relations built.")] = TAXONOMY,
+    facts: Annotated[Path, typer.Option(help="The folder of taxonomies.")] = FACTS,
+    store: Store = STORE,
+) -> None:
+    """Judge what models have answered before, ahead of a run; what the store has is not asked."""
+    import polars as pl
+
+    from speciarl.cache import VerdictCache
+    from speciarl.config import load
+    from speciarl.precompute import pairs_seen, precompute
+    from speciarl.verifiers.build import build_verifier, classes_of
+
+    files = sorted(predictions.glob("*/*.parquet"))
+    if not files or not taxonomy.is_file():
+        raise CacheError(
+            f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
+        )
+    chosen = load([params])
+    settings = chosen.judge if judge else chosen.verifier
+    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
+    cache = VerdictCache(store, verifier.identity, "precompute")
+    known, pairs = len(cache), pairs_seen(files)
+    precompute(pairs, verifier, cache, settings.max_failures)
+    print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
 
 
 @verdicts.command()

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
-from speciarl.cache import VerdictCache
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cli import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.judging import CachedVerifier, verdict_table
@@ -9,6 +13,7 @@ from speciarl.precompute import pairs_seen, pairs_to_expect, precompute
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
+FOLDER = Path(__file__).parents[2]
 DOWN = Failure(FailureKind.UNREACHABLE, "connection refused")
 
 
@@ -112,3 +117,23 @@ def test_a_table_of_verdicts_leaves_out_failures():
         Pair("a", "z"): Judgement(None, failure=DOWN),
     }
     assert verdict_table(judged).rows() == [("a", "y", "generic", "t"), ("b", "x", "wrong", "t")]
+
+
+def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
+    taxonomy, store = tmp_path / "taxonomy.parquet", tmp_path / "cache.duckdb"
+    pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]}).write_parquet(taxonomy)
+    (tmp_path / "run").mkdir()
+    given = predictions("bird", "herring gull", None, "Bird.")
+    given = given.with_columns(class_name=pl.lit("Herring Gull"))
+    given.write_parquet(tmp_path / "run/cub200.parquet")
+    arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
+    arguments += ["--params", FOLDER / "params.yaml"]
+    command = ["verdicts", "precompute", str(tmp_path), *map(str, arguments)]
+    for added in (2, 0):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.exception
+        assert f"2 pairs in 1 files, {added} verdicts added" in done.output
+    found = query_store(store, "SELECT prediction, verdict::VARCHAR FROM verdicts ORDER BY 1")
+    assert found.rows() == [("bird", "generic"), ("herring gull", "specific")]
+    empty = CliRunner().invoke(app, [*command[:2], str(tmp_path / "none"), *command[3:]])
+    assert "snakemake" in str(empty.exception)

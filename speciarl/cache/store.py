@@ -52,10 +52,11 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
             db.execute("USE store; BEGIN")
             _check(db, path)
             yield db
-            db.commit()
         except BaseException:
             db.rollback()
             raise
+        else:
+            db.commit()
         finally:
             db.execute("USE memory; DETACH store")
 

@@ -122,6 +122,39 @@ def test_the_lock_names_who_holds_it(path):
         pass
 
 
+def test_the_lock_names_the_other_process_that_holds_it(path):
+    script = (
+        "import sys; from pathlib import Path; from speciarl.cache.lock import locked\n"
+        f"with locked(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(CacheError, match=f"process {holder.pid} for more than"), locked(path, 0.05):
+        pass
+    holder.communicate("", timeout=30)
+    with locked(path, 0.05):
+        pass
+
+
+def test_the_lock_says_that_another_thread_holds_it(path):
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(path):
+            taken.set()
+            done.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait(10)
+    with pytest.raises(CacheError, match="another thread"), locked(path, 0.05):
+        pass
+    done.set()
+    holder.join(10)
+
+
 def test_a_forked_process_may_not_use_the_cache(path):
     cache = VerdictCache(path, IDENTITY, "run")
     answers = multiprocessing.get_context("fork").SimpleQueue()

@@ -15,6 +15,8 @@ from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 from speciarl.verifiers.build import build_verifier, classes_of
 
+SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
+
 
 @dataclass
 class Lookups:
@@ -124,9 +126,9 @@ def pairs_of(table: pl.DataFrame) -> Iterator[tuple[str, str]]:
 
 def restore(snapshot: pl.DataFrame, cache: VerdictCache) -> np.ndarray:
     """Put back what the store lacks of a snapshot; gives the keys of all its pairs (n x 2)."""
-    keys = cache.keys(pairs_of(snapshot))
-    lacking = np.array([judgement is None for judgement in cache.find(keys)], bool)
-    rows = snapshot.filter(lacking).select("class", "prediction", "verdict", "decided_by")
+    parts = [cache.keys(pairs_of(rows)) for rows in snapshot.iter_slices(SLICE)]
+    keys = np.concatenate([np.empty((0, 2), np.uint64), *parts])
+    rows = snapshot.filter(cache.lacks(keys)).select("class", "prediction", "verdict", "decided_by")
     cache.put(
         {
             Pair(name, answer): Judgement(Verdict(verdict), decided_by)

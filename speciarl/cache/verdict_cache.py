@@ -72,6 +72,10 @@ class VerdictCache:
         meanings = self._meanings
         return [meanings[code] for code in self._index.find(keys).tolist()]
 
+    def lacks(self, keys: np.ndarray) -> np.ndarray:
+        """For each key (n x 2) whether nothing is stored under it."""
+        return self._index.find(keys) == ABSENT
+
     def refresh(self) -> None:
         """Take up what other processes have stored meanwhile."""
         self._refuse_in_fork()
@@ -96,7 +100,7 @@ class VerdictCache:
         with self._changing:
             with opened(self.path) as db:
                 self._take_up(db)
-                fresh = np.flatnonzero(self._index.find(keys) == ABSENT)
+                fresh = np.flatnonzero(self.lacks(keys))
                 rows, keys = [known[i] for i in fresh], keys[fresh]
                 if rows:
                     db.register("fresh", self._table(rows, keys, run or self.run))

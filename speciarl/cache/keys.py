@@ -35,8 +35,9 @@ class _ByClass(dict[str, "hashlib.blake2b"]):
         self._start = start
 
     def __missing__(self, class_name: str) -> "hashlib.blake2b":
-        state = self[class_name] = self._start.copy()
+        state = self._start.copy()
         state.update(_led_by_length(class_name))
+        self[class_name] = state  # once it is complete: other threads may be looking
         return state
 
 

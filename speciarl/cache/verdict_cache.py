@@ -100,15 +100,17 @@ class VerdictCache:
         with self._changing:
             with opened(self.path) as db:
                 self._take_up(db)
+                newest = self._last
                 fresh = np.flatnonzero(self.lacks(keys))
                 rows, keys = [known[i] for i in fresh], keys[fresh]
                 if rows:
                     db.register("fresh", self._table(rows, keys, run or self.run))
                     db.execute("INSERT INTO verdicts BY NAME SELECT * FROM fresh")
                     db.unregister("fresh")
-                    ((self._last,),) = db.execute("SELECT currval('stored')").fetchall()
+                    ((newest,),) = db.execute("SELECT currval('stored')").fetchall()
             codes = [self._code(j.verdict, j.decided_by) for _, j in rows if j.verdict]
             self._index.add(keys[:, 0], keys[:, 1], np.array(codes, np.uint16))
+            self._last = newest
         return len(rows)
 
     def note_lookup(self, **counts: float) -> None:

@@ -3,6 +3,7 @@
 Each is filled with (class, answer) -> label and looks up a batch of pairs.
 """
 
+import asyncio
 import hashlib
 import shutil
 import socket
@@ -73,13 +74,11 @@ def _wait_for(port: int) -> None:
 
 
 def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str, LookUp]:
-    """MGET with the authors' keys, by the plain client and by that with the C parser.
-
-    The authors' client is the asynchronous one, which takes longer still.
-    """
+    """MGET of the authors' keys by their asynchronous client, and by the blocking one with C."""
     import orjson
     import redis
-    from redis._parsers import _HiredisParser, _RESP2Parser
+    import redis.asyncio
+    from redis._parsers import _AsyncRESP2Parser, _HiredisParser
 
     def key(pair: tuple[str, str]) -> str:
         content = orjson.dumps(
@@ -87,17 +86,18 @@ def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str,
         )
         return f"item:{SERVICE['model']}:vllm:base:{hashlib.sha256(content).hexdigest()}"
 
-    def client(parser: type) -> LookUp:
-        pool = redis.ConnectionPool(
-            host="127.0.0.1", port=port, parser_class=parser, protocol=2, decode_responses=True
-        )
-        connection = redis.Redis(connection_pool=pool)
-        return lambda pairs: connection.mget([key(pair) for pair in pairs])
-
-    filling = redis.Redis(host="127.0.0.1", port=port)
     for part in parts(labels):
-        filling.mset({key(pair): label for pair, label in part})
-    return {"Redis MGET": client(_RESP2Parser), "Redis MGET, hiredis": client(_HiredisParser)}
+        redis.Redis(port=port).mset({key(pair): label for pair, label in part})
+    address = {"host": "127.0.0.1", "port": port, "decode_responses": True, "protocol": 2}
+    pool = redis.asyncio.ConnectionPool(parser_class=_AsyncRESP2Parser, **address)
+    client = redis.asyncio.Redis(connection_pool=pool)
+    loop = asyncio.new_event_loop()
+    pool = redis.ConnectionPool(parser_class=_HiredisParser, **address)
+    blocking = redis.Redis(connection_pool=pool)
+    return {
+        "Redis MGET": lambda pairs: loop.run_until_complete(client.mget([key(p) for p in pairs])),
+        "Redis MGET, hiredis": lambda pairs: blocking.mget([key(p) for p in pairs]),
+    }
 
 
 def diskcache_lookup(folder: Path, labels: Mapping[tuple[str, str], str]) -> LookUp:

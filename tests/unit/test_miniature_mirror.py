@@ -10,7 +10,7 @@ from PIL import Image
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.datasets.miniature.layouts import Picture, coop_split
 from speciarl.datasets.miniature.mirror import LAYOUTS, _is_undecidable, _pictures, render_mirror
-from speciarl.datasets.sources import read_sources
+from speciarl.datasets.sources import choose_layout, read_sources
 from speciarl.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,8 @@ def test_the_files_are_those_of_the_sources_and_the_bytes_repeat(
     one = contents(tmp_path / "one")
     assert one == contents(tmp_path / "two")
     for mirror in ("miniature", "real"):
-        listed = {s.file for s in read_sources(ROOT / "data" / "sources.csv", mirror, dataset)}
+        there = read_sources(ROOT / "data" / "sources.csv", mirror, dataset)
+        listed = {source.file for source in choose_layout(there, tmp_path / "raw", None)}
         assert set(one) == listed | {"SHA256SUMS"}
 
 

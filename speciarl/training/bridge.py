@@ -107,8 +107,10 @@ class RewardBridge:
 
     def _note(self, step, pairs, judgements, rewards, counts: Lookups) -> None:
         said = Counter(pair for pair in pairs if pair)
-        labels = {pair: v.value if (v := judgements[pair].verdict) else None for pair in said}
-        self.answers += [(step, *pair, labels[pair], said[pair]) for pair in sorted(said)]
+        self.answers += [
+            (step, *pair, v.value if (v := judgements[pair].verdict) else None, count)
+            for pair, count in said.items()
+        ]
         verdicts = [judgements[pair].verdict if pair else None for pair in pairs]
         tally = Counter(v.name.lower() for v in verdicts if v)
         given = [value for value in rewards if value is not None]

@@ -137,4 +137,5 @@ def _by_method(
     if source:
         source.cache.flush()
     answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
+    answers = answers.sort("step", "class", "prediction")
     return rows, source.met if source else {}, answers

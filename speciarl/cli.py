@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import speciarl
+from speciarl.cli_verdicts import verdicts
 from speciarl.errors import SpeciaRLError
 
 app = typer.Typer(
@@ -17,13 +18,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 app.add_typer(verdicts, name="verdicts")
 
 taxonomies = typer.Typer(help="The facts about the classes.", no_args_is_help=True)
 app.add_typer(taxonomies, name="taxonomy")
-
-STORE = Path("data/verdicts/cache.duckdb")
 
 
 @app.callback(invoke_without_command=True)
@@ -120,17 +118,6 @@ def taxonomy_show(
         for key, names in asdict(found).items():
             if key not in ("name", "dataset") and names:
                 print(f"  {key + ':':<10} {', '.join(names)}")
-
-
-@verdicts.command("sql")
-def verdicts_sql(
-    query: Annotated[str, typer.Argument(help="SQL over verdicts, verifiers, lookups.")],
-    store: Annotated[Path, typer.Option(help="The DuckDB file.")] = STORE,
-) -> None:
-    """Run a query on the store and print the rows as CSV."""
-    from speciarl.cache import query_store
-
-    sys.stdout.write(query_store(store, query).write_csv())
 
 
 def main() -> None:

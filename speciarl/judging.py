@@ -1,17 +1,21 @@
 """Verdicts from the cache where it has them, from the verifier where it has not."""
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from speciarl import config
 from speciarl.cache import VerdictCache
+from speciarl.cache.index import ABSENT, Index
+from speciarl.cache.single_flight import Answers, ask_once
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 from speciarl.verifiers.build import build_verifier, classes_of
+
+SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
 
 
 @dataclass
@@ -31,58 +35,67 @@ class Lookups:
     judge_seconds: float = 0.0
 
 
-def split_found(
-    pairs: Sequence[Pair], cache: VerdictCache
-) -> tuple[dict[Pair, Judgement], list[Pair]]:
-    """What the store has of some distinct pairs, and the pairs that it lacks."""
-    stored = dict(zip(pairs, cache.get(pairs), strict=True))
-    found = {pair: judgement for pair, judgement in stored.items() if judgement is not None}
-    return found, [pair for pair in pairs if pair not in found]
-
-
-@dataclass
 class CachedVerifier:
-    """A verifier behind the cache.
+    """A verifier behind the cache; one thread or process at a time.
 
     Args:
         verifier: what is asked on a miss.
         cache: the store, opened for the verifier's identity.
-        known: pairs of the snapshot that the run starts from, and later those met in it.
+        known: pairs of the snapshot that the run starts from; those met in it are added.
     """
 
-    verifier: Verifier
-    cache: VerdictCache
-    known: set[Pair]
-    met: dict[Pair, Judgement] = field(default_factory=dict)
+    def __init__(
+        self, verifier: Verifier, cache: VerdictCache, known: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self.verifier = verifier
+        self.cache = cache
+        self.met: dict[Pair, Judgement] = {}
+        self._known = Index()
+        self.know(cache.keys(known))
 
     def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgement], Lookups]:
         """One judgement per pair, and the counts of this batch.
 
         Equal pairs are looked up and asked once. What was decided is stored before this returns.
         """
-        counts = Lookups()
         distinct = list(dict.fromkeys(pairs))
-        new = [pair for pair in distinct if pair not in self.known]
-        counts.misses, counts.hits = len(new), len(pairs) - len(new)
-        found, missing = split_found(distinct, self.cache)
-        if missing:
-            started = time.perf_counter()
-            asked = dict(self.verifier.judge(missing))
-            counts.judge_seconds = time.perf_counter() - started
-            counts.asked = len(missing)
-            self.cache.put(asked)
-            found.update(asked)
-        decided = {pair: j for pair, j in found.items() if j.verdict is not None}
-        counts.failures = sum(pair not in decided for pair in pairs)
-        self.known.update(decided)
-        self.met.update(decided)
-        return [found[pair] for pair in pairs], counts
+        keys = self.cache.keys(distinct)
+        judged, answers = judge_distinct(self.cache, self.verifier, distinct, keys)
+        decided = np.array([j.verdict is not None for j in judged.values()], bool)
+        misses = self.know(keys, decided)
+        self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
+        judgements = [judged[pair] for pair in pairs]
+        counts = Lookups(
+            hits=len(pairs) - misses,
+            misses=misses,
+            asked=answers.asked,
+            failures=sum(j.verdict is None for j in judgements),
+            judge_seconds=answers.seconds,
+        )
+        return judgements, counts
 
     def remember(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs met before an interruption, so that a resumed run counts like any."""
-        found, _ = split_found(list(pairs), self.cache)
-        self.met.update(found)
-        self.known.update(found)
+        pairs = list(pairs)
+        found = zip(pairs, self.cache.get(pairs), strict=True)
+        self.met.update((pair, judgement) for pair, judgement in found if judgement)
+        self.know(self.cache.keys(pairs))
+
+    def know(self, keys: np.ndarray, chosen: np.ndarray | None = None) -> int:
+        """Count the keys (n x 2) not known so far; the `chosen` of them are from now on."""
+        new = self._known.find(keys) == ABSENT
+        adding = keys[new if chosen is None else new & chosen]
+        self._known.add(adding[:, 0], adding[:, 1], np.ones(len(adding), np.uint16))
+        return int(new.sum())
+
+
+def judge_distinct(
+    cache: VerdictCache, verifier: Verifier, pairs: Sequence[Pair], keys: np.ndarray
+) -> tuple[dict[Pair, Judgement], Answers]:
+    """Judgements of distinct pairs with their keys (n x 2), and what came from the verifier."""
+    found = dict(zip(pairs, cache.find(keys), strict=True))
+    answers = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
+    return {pair: one or answers.judged[pair] for pair, one in found.items()}, answers
 
 
 def open_cached(
@@ -101,16 +114,29 @@ def open_cached(
     """
     verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
     cache = VerdictCache(snapshot.with_name("cache.duckdb"), verifier.identity, run)
-    stored = {
-        Pair(name, answer): Judgement(Verdict(verdict), decided_by)
-        for name, answer, verdict, decided_by in pl.read_parquet(snapshot)
-        .filter(verifier=cache.verifier)
-        .select("class", "prediction", "verdict", "decided_by")
-        .iter_rows()
-    }
-    _, absent = split_found(list(stored), cache)
-    cache.put({pair: stored[pair] for pair in absent})
-    return CachedVerifier(verifier, cache, set(stored))
+    source = CachedVerifier(verifier, cache)
+    source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
+    return source
+
+
+def pairs_of(table: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Class and prediction of each row of a table of verdicts."""
+    return zip(table["class"].to_list(), table["prediction"].to_list(), strict=True)
+
+
+def restore(snapshot: pl.DataFrame, cache: VerdictCache) -> np.ndarray:
+    """Put back what the store lacks of a snapshot; gives the keys of all its pairs (n x 2)."""
+    parts = [cache.keys(pairs_of(rows)) for rows in snapshot.iter_slices(SLICE)]
+    keys = np.concatenate([np.empty((0, 2), np.uint64), *parts])
+    rows = snapshot.filter(cache.lacks(keys)).select("class", "prediction", "verdict", "decided_by")
+    cache.put(
+        {
+            Pair(name, answer): Judgement(Verdict(verdict), decided_by)
+            for name, answer, verdict, decided_by in rows.iter_rows()
+        },
+        run="snapshot",
+    )
+    return keys
 
 
 def verdict_table(judged: Mapping[Pair, Judgement]) -> pl.DataFrame:

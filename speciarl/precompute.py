@@ -1,63 +1,96 @@
-"""Verdicts known before any training: every class against every term of its dataset."""
+"""Verdicts known before any training: every class against every term of its dataset.
+
+What the store has is not asked again, so that a precomputation that broke off goes on where it
+was, and one for a paid judge can be started long before a run.
+"""
 
 import logging
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import polars as pl
+from tqdm import tqdm
 
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
-from speciarl.judging import split_found, verdict_table
+from speciarl.judging import judge_distinct, pairs_of, verdict_table
 from speciarl.text import normalise
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
+from speciarl.verifiers.base import Pair, Verifier, reason
 
 log = logging.getLogger(__name__)
 
 ABSTENTIONS = ("none", "unknown")
-BATCH = 10_000  # pairs judged and stored together, so that an interruption loses little
+BATCH = 4000  # pairs looked up and asked together
 
 
-def pairs_to_expect(taxonomy: pl.DataFrame) -> list[Pair]:
-    """Each class with the answers to expect, sorted.
+def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
+    """class, prediction: each class with every term of its dataset and the usual abstentions."""
+    classes = taxonomy.select("class_name").unique()
+    abstentions = pl.DataFrame({"term": ABSTENTIONS})
+    expected = pl.concat(
+        [taxonomy.select("class_name", "term"), classes.join(abstentions, how="cross")]
+    )
+    return _normal(expected.rename({"term": "answer"}))
 
-    These are the terms of its dataset that are true of some class in use, and the usual
-    abstentions; a term that fits none of them is judged when somebody says it.
-    """
-    true = taxonomy.filter(pl.col("verdict") != Verdict.WRONG.value).select("dataset", "term")
-    expected = taxonomy.join(true.unique(), on=["dataset", "term"], how="semi")
-    terms = expected.select("class_name", "term").iter_rows()
-    pairs = {Pair(name, normalise(term)) for name, term in terms}
-    names = taxonomy["class_name"].unique().to_list()
-    pairs |= {Pair(name, answer) for name in names for answer in ABSTENTIONS}
-    return sorted(pair for pair in pairs if pair.answer)
+
+def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
+    """class, prediction: what models have answered, from files of the `predict` stage."""
+    seen = [pl.read_parquet(path, columns=["class_name", "answer"]) for path in predictions]
+    schema = {"class_name": pl.String, "answer": pl.String}
+    return _normal(pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls())
 
 
 def precompute(
-    taxonomy: pl.DataFrame, verifier: Verifier, cache: VerdictCache, max_failures: float = 0.0
+    pairs: pl.DataFrame, verifier: Verifier, cache: VerdictCache, max_failures: float = 0.0
 ) -> pl.DataFrame:
-    """Put the verdicts of all expected pairs into the store; those it has are not asked again.
+    """Put the verdicts of pairs (class, prediction) into the store.
 
     Returns:
-        class, prediction, verdict, decided_by: the snapshot, sorted.
+        class, prediction, verdict, decided_by: the snapshot, sorted; a pair on which the verifier
+        failed has no row.
 
     Raises:
         VerifierError: a larger share than `max_failures` of the pairs so far has no verdict; what
             was decided stays in the store.
     """
-    pairs = pairs_to_expect(taxonomy)
-    judged: dict[Pair, Judgement] = {}
-    for start in range(0, len(pairs), BATCH):
-        batch = pairs[start : start + BATCH]
-        found, missing = split_found(batch, cache)
-        asked = dict(verifier.judge(missing))
-        cache.put(asked)
-        judged.update(found | asked)
-        log.info("%d of %d pairs, %d asked", len(judged), len(pairs), len(missing))
-        failed = sum(judgement.verdict is None for judgement in judged.values())
-        if failed > max_failures * len(judged):
+    tables = [verdict_table({})]
+    asked = seen = failed = 0
+    for batch in _with_progress(pairs):
+        judged, answers = judge_distinct(cache, verifier, batch, cache.keys(batch))
+        tables.append(verdict_table(judged))
+        asked, seen = asked + answers.asked, seen + len(batch)
+        failed += len(batch) - tables[-1].height
+        if failed > max_failures * seen:
             raise VerifierError(
-                f"{failed} of {len(judged)} pairs to expect have no verdict, more than "
-                f"max_failures {max_failures} ({reason(judged.values())}): see that the verifier "
-                "can be reached, then start again, what was decided is kept"
+                f"{failed} of {seen} pairs to expect have no verdict, more than max_failures "
+                f"{max_failures} ({reason(judged.values())}): see that the verifier can be "
+                "reached, then start again, what was decided is kept"
             )
-    return verdict_table(judged)
+    snapshot = pl.concat(tables).sort("class", "prediction")
+    log.info(
+        "%d pairs: %d were in the store, %d asked, %d without a verdict",
+        pairs.height, pairs.height - asked, asked, failed,
+    )  # fmt: skip
+    return snapshot
+
+
+def _normal(answers: pl.DataFrame) -> pl.DataFrame:
+    """Distinct (class, prediction) from class_name and answer, sorted; empty answers left out."""
+    texts = answers["answer"].unique()
+    normal = pl.Series("prediction", [normalise(text) for text in texts], dtype=pl.String)
+    return (
+        answers.join(pl.DataFrame({"answer": texts, "prediction": normal}), on="answer")
+        .select(pl.col("class_name").alias("class"), "prediction")
+        .filter(pl.col("prediction") != "")
+        .unique()
+        .sort("class", "prediction")
+    )
+
+
+def _with_progress(pairs: pl.DataFrame) -> Iterator[list[Pair]]:
+    """Batches of pairs, with a bar that shows the rate and the time left."""
+    with tqdm(total=pairs.height, unit=" pairs", mininterval=2, file=sys.stderr) as bar:
+        for rows in pairs.iter_slices(BATCH):
+            yield [Pair(*pair) for pair in pairs_of(rows)]
+            bar.update(rows.height)

@@ -5,13 +5,16 @@ Every rule reads untrusted text and none of them raises.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 NORMALISER_VERSION = 1  # part of a verifier's fingerprint: raise it when `normalise` changes
+_KEPT = 100_000  # results kept for each rule: a policy says the same thing again and again
 MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and not an answer
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _MARKUP = re.compile(r"[*_`#~]+(?=\S)|(?<=\S)[*_`#~]+")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")  # most answers: only case changes
 _SPACE = re.compile(r"\s+")
 
 _REFUSAL = re.compile(
@@ -81,11 +84,14 @@ def extract_answer(completion: str) -> str | None:
     return found[0].strip() or None
 
 
+@lru_cache(_KEPT)
 def normalise(answer: str) -> str:
     """The form under which an answer is judged and cached: case, markup and spacing removed.
 
     Commas and slashes stay, since they tell several answers from one. Idempotent.
     """
+    if _PLAIN.fullmatch(answer):
+        return answer.lower()
     text = unicodedata.normalize("NFKC", answer)
     text = text.translate(_QUOTES).casefold()
     text = unicodedata.normalize("NFKC", text)
@@ -97,11 +103,13 @@ def normalise(answer: str) -> str:
     return text
 
 
+@lru_cache(_KEPT)
 def is_refusal(answer: str) -> bool:
     """Whether a normalised answer declines to name anything."""
     return _REFUSAL.match(answer) is not None
 
 
+@lru_cache(_KEPT)
 def without_instructions(answer: str) -> str:
     """A normalised answer without what names nothing: tags, and clauses that address the judge.
 
@@ -121,6 +129,7 @@ def without_instructions(answer: str) -> str:
     return named
 
 
+@lru_cache(_KEPT)
 def several_answers(answer: str) -> bool:
     """Whether a normalised answer offers more than one label.
 

@@ -23,6 +23,7 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 def build_report(
     scores: pl.DataFrame,
     training: Mapping[str, pl.DataFrame],
+    answers: Mapping[str, pl.DataFrame],
     *,
     runs: Sequence[str],
     weights: Mapping[str, float],
@@ -36,6 +37,7 @@ def build_report(
     Args:
         scores: as the score stage writes them.
         training: metrics by run; runs without training may be empty or absent.
+        answers: what each run answered in training, as `audit.ANSWERS`.
         runs: rows of the tables, in their order.
         weights: specificity by verdict, named as the columns of counts.
         provenance: the parameters, plain values.
@@ -55,7 +57,7 @@ def build_report(
     write_tables(tables, into / "tables")
     page = render_page(
         "SpeciaRL: results",
-        Evidence(scores, training, runs, weights, published),
+        Evidence(scores, training, answers, runs, weights, published),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,
     )

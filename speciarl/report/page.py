@@ -11,6 +11,7 @@ import yaml
 from speciarl.report import charts
 from speciarl.report.findings import UNDEFINED, group_findings, headline, printed, unseen_groups
 from speciarl.report.markup import Column, escaped, figure, listing, paragraph, table
+from speciarl.report.signs import signs_section
 from speciarl.report.tables import (
     FIGURES,
     IN_DOMAIN,
@@ -33,10 +34,11 @@ _MINIATURE = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows: `training` holds metrics by run, as far as there are any."""
+    """What the page shows: `training` and `answers` by run, as far as there are any."""
 
     scores: pl.DataFrame
     training: Mapping[str, pl.DataFrame]
+    answers: Mapping[str, pl.DataFrame]
     runs: Sequence[str]
     weights: Mapping[str, float]
     published: Published
@@ -63,6 +65,7 @@ def render_page(
         trade=_trade(evidence),
         training=_training(evidence),
         cache=_cache(evidence),
+        signs=signs_section(evidence.answers, evidence.runs),
         datasets=_datasets(evidence),
         counts=_counts(evidence),
         metrics=_metrics(evidence),

@@ -22,7 +22,7 @@ from speciarl.taxonomy.relations import relation_table
 
 # Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
 RULES_VERSION = 2
-_READINGS = 200_000  # answers whose reading is kept
+_READINGS = 200_000  # answers, and classes, whose reading is kept
 
 
 class Taxonomy:
@@ -40,6 +40,7 @@ class Taxonomy:
         }
         self._tree = grow(self._nodes)
         self._read = lru_cache(maxsize=_READINGS)(self._read_uncached)
+        self._numbers = lru_cache(maxsize=_READINGS)(self._numbers_uncached)
 
     @classmethod
     def load(
@@ -160,7 +161,7 @@ class Taxonomy:
     def _key(self, text: str) -> str:
         return key(tokens(text, self._common.words))
 
-    def _numbers(self, class_name: str, dataset: str | None) -> list[int]:
+    def _numbers_uncached(self, class_name: str, dataset: str | None) -> list[int]:
         names = self.datasets if dataset is None else (dataset,)
         wanted = self._key(class_name)
         numbers = [self._classes[n, wanted] for n in names if (n, wanted) in self._classes]

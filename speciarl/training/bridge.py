@@ -54,6 +54,9 @@ def group_rewards(
 class RewardBridge:
     """The reward function given to TRL; keeps one row of counts per generation batch.
 
+    Also kept is what was answered, one row (step, class, prediction, verdict, count) for each
+    answer and class of a step.
+
     Args:
         source: cached verifier; used on the first process only, None on the others.
         reward: of one group's verdicts.
@@ -71,6 +74,7 @@ class RewardBridge:
         self.max_failures = max_failures
         self.processes = processes
         self.rows: list[dict] = []
+        self.answers: list[tuple[int, str, str, str | None, int]] = []
 
     def __call__(
         self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
@@ -102,6 +106,11 @@ class RewardBridge:
         return outcome[0]
 
     def _note(self, step, pairs, judgements, rewards, counts: Lookups) -> None:
+        said = Counter(pair for pair in pairs if pair)
+        self.answers += [
+            (step, *pair, v.value if (v := judgements[pair].verdict) else None, count)
+            for pair, count in said.items()
+        ]
         verdicts = [judgements[pair].verdict if pair else None for pair in pairs]
         tally = Counter(v.name.lower() for v in verdicts if v)
         given = [value for value in rewards if value is not None]

@@ -181,6 +181,7 @@ def train_grpo(
     if resumed:
         checkpoint, progress = resumed
         bridge.rows = progress["rows"]
+        bridge.answers = progress["answers"]
         if bridge.source:
             bridge.source.remember(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
@@ -196,6 +197,7 @@ def train_grpo(
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
+                    "answers": bridge.answers,
                     "met": sorted(bridge.source.met) if bridge.source else [],
                 }
             ),

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from speciarl.audit import ANSWERS
 from speciarl.config import Grpo, Lora, Run, Sft, Verifier
 from speciarl.datasets.images import open_image
 from speciarl.files import content_hash, whole_folder, write_json, write_parquet
@@ -66,12 +67,13 @@ class Outputs:
     model: Path
     metrics: Path
     verdicts: Path
+    answers: Path
     work: Path
     """Checkpoints of an unfinished run; removed at its end."""
 
 
 def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
-    """Train a run and write its adapters, metrics and the verdicts that it used.
+    """Train a run and write its adapters, metrics, the verdicts that it used and its answers.
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
@@ -80,19 +82,21 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     work.mkdir(parents=True, exist_ok=True)
     with whole_folder(outputs.model) as into:
         write_json(settings.run.model_dump(), into / "run.json")
-        rows, used = _by_method(name, settings, inputs, work, into, threads)
+        rows, used, answers = _by_method(name, settings, inputs, work, into, threads)
     columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
     write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
     write_parquet(verdict_table(used), outputs.verdicts)
+    write_parquet(answers, outputs.answers)
     shutil.rmtree(outputs.work)
 
 
 def _by_method(
     name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
-) -> tuple[pl.DataFrame, dict[Pair, Judgement]]:
+) -> tuple[pl.DataFrame, dict[Pair, Judgement], pl.DataFrame]:
+    """Metrics per step, the verdicts used, and the answers given, as `audit.ANSWERS`."""
     run = settings.run
     if run.method == "none":
-        return pl.DataFrame(schema=METRICS), {}
+        return pl.DataFrame(schema=METRICS), {}, pl.DataFrame(schema=ANSWERS)
 
     # Seconds to import, for the runs that need them.
     import torch
@@ -116,7 +120,7 @@ def _by_method(
 
     if run.method == "sft":
         rows = train_sft(model, processor, samples, picture, settings=settings.sft, **shared)
-        return rows, {}
+        return rows, {}, pl.DataFrame(schema=ANSWERS)
     state = PartialState()
     source = None
     if state.is_main_process:
@@ -130,4 +134,8 @@ def _by_method(
         model, processor, samples, picture, bridge,
         rollouts=run.rollouts, settings=settings.grpo, **shared,
     )  # fmt: skip
-    return rows, source.met if source else {}
+    if source:
+        source.cache.flush()
+    answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
+    answers = answers.sort("step", "class", "prediction")
+    return rows, source.met if source else {}, answers

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from speciarl.cache import VerdictCache
+from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import TrainingError
 from speciarl.judging import CachedVerifier
 from speciarl.rewards import REWARDS
@@ -85,9 +85,21 @@ def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
 
 def test_every_lookup_is_noted_in_the_store(bridge):
     call(bridge, [1, 1], "gull", "tern")
-    with bridge.source.cache._connected() as db:
-        noted = db.execute("SELECT run, step, hits, misses, asked FROM lookups").fetchall()
+    bridge.source.cache.flush()
+    query = "SELECT run, step, hits, misses, asked FROM lookups"
+    noted = query_store(bridge.source.cache.path, query).rows()
     assert noted == [("run", 0, 1, 1, 2)]
+
+
+def test_what_was_answered_is_kept_by_step(bridge):
+    call(bridge, [1] * 4, "gull", "GULL", "tern", "down")
+    call(bridge, [2], "tern", step=1)
+    assert sorted(bridge.answers) == [
+        (0, "Herring Gull", "down", None, 1),
+        (0, "Herring Gull", "gull", "less specific", 2),
+        (0, "Herring Gull", "tern", "wrong", 1),
+        (1, "Herring Gull", "tern", "wrong", 1),
+    ]
 
 
 def test_unparsable_outputs_cost_but_do_not_lead():

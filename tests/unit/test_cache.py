@@ -1,9 +1,19 @@
+import hashlib
 import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
 
 import duckdb
+import numpy as np
 import pytest
 
-from speciarl.cache import VerdictCache, connected, locked, pair_key
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.keys import PairKeys
+from speciarl.cache.lock import locked
+from speciarl.cache.store import opened
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
@@ -60,7 +70,8 @@ def test_verifiers_do_not_share_verdicts(path):
 
 
 def test_key_parts_do_not_run_together():
-    assert pair_key("v", Pair("ab", "c")) != pair_key("v", Pair("a", "bc"))
+    first, second = PairKeys("v")([Pair("ab", "c"), Pair("a", "bc")]).tolist()
+    assert first != second
 
 
 def test_a_plain_client_reads_the_ladder_in_its_order(path):
@@ -74,7 +85,11 @@ def test_a_plain_client_reads_the_ladder_in_its_order(path):
 
 def test_equal_high_halves_are_told_apart_by_the_low(path, monkeypatch):
     keys = {"a": (7, 3), "b": (7, 1), "c": (7, 2), "d": (7, 9), "e": (8, 1)}
-    monkeypatch.setattr("speciarl.cache.pair_key", lambda _, pair: keys[pair.answer])
+
+    def chosen(_, pairs):
+        return np.array([keys[answer] for _, answer in pairs], np.uint64).reshape(-1, 2)
+
+    monkeypatch.setattr(PairKeys, "__call__", chosen)
     VerdictCache(path, IDENTITY, "run").put({Pair("x", a): GULL for a in "abe"})
     again = VerdictCache(path, IDENTITY, "run")
     found = again.get([Pair("x", a) for a in "abcde"])
@@ -96,17 +111,48 @@ def test_a_file_that_is_no_database_is_named(path):
 
 def test_an_unfinished_transaction_leaves_nothing(path):
     VerdictCache(path, IDENTITY, "run")
-    with pytest.raises(RuntimeError), locked(path), connected(path) as db:
+    with pytest.raises(RuntimeError), opened(path) as db:
         db.execute("INSERT INTO verifiers VALUES ('half', '{}')")
         raise RuntimeError("interrupted")
     assert rows(path, "SELECT count(*) FROM verifiers WHERE verifier = 'half'") == [(0,)]
 
 
 def test_the_lock_names_who_holds_it(path):
-    import os
-
     with locked(path), pytest.raises(CacheError, match=str(os.getpid())), locked(path, 0.02):
         pass
+
+
+def test_the_lock_names_the_other_process_that_holds_it(path):
+    script = (
+        "import sys; from pathlib import Path; from speciarl.cache.lock import locked\n"
+        f"with locked(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(CacheError, match=f"process {holder.pid} for more than"), locked(path, 0.05):
+        pass
+    holder.communicate("", timeout=30)
+    with locked(path, 0.05):
+        pass
+
+
+def test_the_lock_says_that_another_thread_holds_it(path):
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(path):
+            taken.set()
+            done.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait(10)
+    with pytest.raises(CacheError, match="another thread"), locked(path, 0.05):
+        pass
+    done.set()
+    holder.join(10)
 
 
 def test_a_forked_process_may_not_use_the_cache(path):
@@ -143,3 +189,120 @@ def test_processes_write_side_by_side_without_loss_or_duplicates(path):
     assert [process.exitcode for process in writers] == [0, 0, 0]
     counts = "SELECT count(*), count(DISTINCT (class, prediction)) FROM verdicts"
     assert rows(path, counts) == [(800, 800)]
+
+
+def test_rows_of_other_processes_show_after_a_refresh(path):
+    first, second = (VerdictCache(path, IDENTITY, name) for name in ("first", "second"))
+    first.put(dict.fromkeys(pairs(5000), GULL))
+    assert second.get(pairs(1)) == [None]
+    second.refresh()
+    assert second.get(pairs(5001)) == [GULL] * 5000 + [None]
+    assert len(second) == 5000
+
+
+def test_a_deleted_store_is_begun_anew(path):
+    cache = VerdictCache(path, IDENTITY, "run")
+    cache.put(dict.fromkeys(pairs(3), GULL))
+    path.unlink()
+    assert cache.put(dict.fromkeys(pairs(4), GULL)) == 4
+    assert cache.get(pairs(5)) == [GULL] * 4 + [None]
+    assert rows(path, "SELECT count(*) FROM verifiers") == [(1,)]
+
+
+def test_threads_share_a_cache(path):
+    cache = VerdictCache(path, IDENTITY, "run")
+    stored = []
+
+    def work(start):
+        for i in range(start, start + 300, 50):
+            stored.append(cache.put(dict.fromkeys(pairs(100, start=i), GULL)))
+            assert cache.get(pairs(100, start=i)) == [GULL] * 100
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in (0, 100, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(stored) == 18
+    count = "SELECT count(*), count(DISTINCT prediction) FROM verdicts"
+    assert sum(stored) == len(cache) == 550
+    assert rows(path, count) == [(550, 550)]
+
+
+@pytest.mark.parametrize("how", ["cache", "query", "another name"])
+def test_a_second_handle_in_one_process_is_refused(path, how):
+    """Closing it would give the first one's lock away, and another writer destroy rows."""
+    cache = VerdictCache(path, IDENTITY, "run")
+    link = path.with_name("link.duckdb")
+    link.symlink_to(path)
+    second = {
+        "cache": lambda: cache.put({Pair("a", "b"): GULL}),
+        "query": lambda: query_store(path, "SELECT 1"),
+        "another name": lambda: query_store(link, "SELECT 1"),
+    }
+    with opened(path), pytest.raises(CacheError, match=f"process {os.getpid()}.*second handle"):
+        second[how]()
+    second[how]()
+
+
+def test_a_fork_waits_until_the_file_is_closed(path):
+    """Parent and child with the file open would both write, and lose rows."""
+    VerdictCache(path, IDENTITY, "run")
+    inside, events = threading.Event(), []
+
+    def hold():
+        with opened(path):
+            inside.set()
+            time.sleep(0.3)
+            events.append("closed")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if events == ["closed"] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    holder.join(10)
+
+
+def test_a_fork_of_a_process_that_used_a_store_may_open_none(path):
+    VerdictCache(path, IDENTITY, "run").put({Pair("a", "b"): GULL})
+    child = os.fork()
+    if child == 0:
+        try:
+            VerdictCache(path, IDENTITY, "child")
+            os._exit(1)
+        except CacheError as error:
+            os._exit(0 if "spawn" in str(error) else 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_between_transactions_other_programs_may_open_the_file(path):
+    VerdictCache(path, IDENTITY, "run").put({Pair("a", "b"): GULL})
+    script = (
+        f"import duckdb; print(duckdb.connect({str(path)!r}).sql('FROM verdicts').fetchall()[0][1])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "a\n", done.stderr
+
+
+def test_keys_do_not_depend_on_the_order_of_the_batch(path):
+    keys = PairKeys("v")
+    batch = pairs(50)
+    assert (keys(batch) == PairKeys("v")(batch[::-1])[::-1]).all()
+    content = b"\x01\x00\x00\x00v\x0c\x00\x00\x00Herring Gullanswer 0"
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    assert keys(batch[:1]).tobytes() == digest
+
+
+def test_notes_that_cannot_be_written_are_not_lost_in_silence(path):
+    cache = VerdictCache(path, IDENTITY, "run")
+    for step in range(20):
+        cache.note_lookup(step=step, hits=1, misses=0, failures=0, asked=0, judge_seconds=0.0)
+    cache.flush()
+    assert rows(path, "SELECT count(*), max(step) FROM lookups") == [(20, 19)]
+    path.write_bytes(b"not a database, but long enough to be read as one" * 200)
+    cache.note_lookup(step=20, hits=1, misses=0, failures=0, asked=0, judge_seconds=0.0)
+    with pytest.raises(CacheError, match="cannot be opened"):
+        cache.flush()

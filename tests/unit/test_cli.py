@@ -48,6 +48,9 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
         "class,prediction,verdict\nGull,bird,generic\n"
     )
     assert speciarl("verdicts", "sql", "SELEC", *options, code=1).count("\n") == 1
+    twice = "SELECT class, class FROM verdicts"
+    assert "with AS" in speciarl("verdicts", "sql", twice, *options, code=1)
+    assert "rows" in speciarl("verdicts", "sql", "", *options, code=1)
     assert "nothing.duckdb" in speciarl(
         "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
     )

@@ -1,14 +1,19 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
-from speciarl.cache import VerdictCache
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cli import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.judging import CachedVerifier, verdict_table
-from speciarl.precompute import pairs_to_expect, precompute
+from speciarl.precompute import pairs_seen, pairs_to_expect, precompute
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
+FOLDER = Path(__file__).parents[2]
 DOWN = Failure(FailureKind.UNREACHABLE, "connection refused")
 
 
@@ -70,13 +75,39 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     )
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
-    first = precompute(taxonomy, verifier, cache)
     pairs = pairs_to_expect(taxonomy)
-    assert first.height == len(pairs) == verifier.asked == 3 + 2 * 2
+    first = precompute(pairs, verifier, cache)
+    assert first.height == pairs.height == verifier.asked == 4 + 2 * 2
     assert first.rows() == sorted(first.rows())
     again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
-    assert precompute(taxonomy, verifier, again).equals(first)
-    assert verifier.asked == len(pairs)
+    assert precompute(pairs, verifier, again).equals(first)
+    assert verifier.asked == pairs.height
+
+
+def test_answers_seen_before_are_expected_in_normal_form(tmp_path, capsys):
+    predictions("GULL.", None, "gull", "...", "tern").write_parquet(tmp_path / "d.parquet")
+    pairs = pairs_seen([tmp_path / "d.parquet"])
+    assert pairs.rows() == [("Gull", "gull"), ("Gull", "tern")]
+    assert pairs_seen([]).is_empty()
+
+
+def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("speciarl.precompute.BATCH", 2)
+    pairs = pl.DataFrame({"class": "Gull", "prediction": [f"a{i}" for i in range(7)]})
+    breaking, whole = Table(), Table()
+
+    def judge(batch):
+        if breaking.asked >= 4:
+            raise VerifierError("the judge is gone")
+        return Table.judge(breaking, batch)
+
+    monkeypatch.setattr(breaking, "judge", judge)
+    with pytest.raises(VerifierError):
+        precompute(pairs, breaking, VerdictCache(tmp_path / "c.duckdb", Table.identity, "r"))
+    cache = VerdictCache(tmp_path / "c.duckdb", Table.identity, "r")
+    assert precompute(pairs, whole, cache).height == 7
+    assert whole.asked == 7 - 4
+    assert "pairs/s" in capsys.readouterr().err
 
 
 def test_a_table_of_verdicts_leaves_out_failures():
@@ -86,3 +117,23 @@ def test_a_table_of_verdicts_leaves_out_failures():
         Pair("a", "z"): Judgement(None, failure=DOWN),
     }
     assert verdict_table(judged).rows() == [("a", "y", "generic", "t"), ("b", "x", "wrong", "t")]
+
+
+def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
+    taxonomy, store = tmp_path / "taxonomy.parquet", tmp_path / "cache.duckdb"
+    pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]}).write_parquet(taxonomy)
+    (tmp_path / "run").mkdir()
+    given = predictions("bird", "herring gull", None, "Bird.")
+    given = given.with_columns(class_name=pl.lit("Herring Gull"))
+    given.write_parquet(tmp_path / "run/cub200.parquet")
+    arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
+    arguments += ["--params", FOLDER / "params.yaml"]
+    command = ["verdicts", "precompute", str(tmp_path), *map(str, arguments)]
+    for added in (2, 0):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.exception
+        assert f"2 pairs in 1 files, {added} verdicts added" in done.output
+    found = query_store(store, "SELECT prediction, verdict::VARCHAR FROM verdicts ORDER BY 1")
+    assert found.rows() == [("bird", "generic"), ("herring gull", "specific")]
+    empty = CliRunner().invoke(app, [*command[:2], str(tmp_path / "none"), *command[3:]])
+    assert "snakemake" in str(empty.exception)

@@ -13,7 +13,7 @@ from speciarl.config import Verifier
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import CachedVerifier, open_cached
-from speciarl.precompute import precompute
+from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.rewards import REWARDS
 from speciarl.training.bridge import RewardBridge
 from speciarl.training.run import Settings
@@ -147,7 +147,7 @@ def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path)
         verifier = build_verifier(settings(server.url), FACTS, CLASSES)
         cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "precompute")
         with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
-            precompute(taxonomy, verifier, cache, max_failures=0.2)
+            precompute(pairs_to_expect(taxonomy), verifier, cache, max_failures=0.2)
     assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
 
 

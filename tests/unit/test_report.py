@@ -93,7 +93,7 @@ def scores() -> pl.DataFrame:
 
 def build(into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING, miniature=True) -> str:
     build_report(
-        scores, training, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
+        scores, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
         miniature=miniature, into=into,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")

@@ -105,7 +105,8 @@ def run(server, policy, manifest, tmp_path):
     nothing.write_parquet(tmp_path / "precomputed.parquet")
     outputs = Outputs(
         model=tmp_path / "model", metrics=tmp_path / "metrics.parquet",
-        verdicts=tmp_path / "verdicts.parquet", work=tmp_path / "work",
+        verdicts=tmp_path / "verdicts.parquet", answers=tmp_path / "answers.parquet",
+        work=tmp_path / "work",
     )  # fmt: skip
     inputs = Inputs(
         base=policy, samples=manifest, verdicts=tmp_path / "precomputed.parquet",

@@ -2,6 +2,7 @@ rule report:
     input:
         scores="results/scores.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
+        answers=expand("results/training/{run}/answers.parquet", run=RUNS),
     output:
         page="results/report.html",
         tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts"]),

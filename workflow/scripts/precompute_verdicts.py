@@ -5,7 +5,7 @@ import polars as pl
 from speciarl.cache import VerdictCache
 from speciarl.config import Verifier
 from speciarl.files import write_parquet
-from speciarl.precompute import precompute
+from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.stage import section, stage
 from speciarl.verifiers.build import build_verifier, classes_of
 
@@ -16,6 +16,6 @@ with stage(snakemake.log[0]):
     verifier = build_verifier(settings, facts, classes_of(taxonomy))
     store = Path(snakemake.output[0]).with_name("cache.duckdb")
     cache = VerdictCache(store, verifier.identity, "precompute")
-    verdicts = precompute(taxonomy, verifier, cache, settings.max_failures)
+    verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
     write_parquet(named, Path(snakemake.output[0]))

@@ -7,10 +7,14 @@ from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
     runs = list(snakemake.params["runs"])
-    training = dict(zip(runs, map(pl.read_parquet, snakemake.input.training), strict=True))
+    training, answers = (
+        dict(zip(runs, map(pl.read_parquet, files), strict=True))
+        for files in (snakemake.input.training, snakemake.input.answers)
+    )
     build_report(
         pl.read_parquet(snakemake.input.scores),
         training,
+        answers,
         runs=runs,
         weights=snakemake.params["specificity"],
         provenance=dict(snakemake.params.items()),

@@ -1,0 +1,167 @@
+"""Whether verdicts can be trusted: two verifiers compared, and signs of reward hacking in a run.
+
+Plain functions from frames to frames; what they are shown as is for the caller.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import polars as pl
+
+from speciarl.text import several_answers, without_instructions
+from speciarl.verdicts import LABELS, Verdict
+
+# What a training run keeps of its answers: `count` rollouts of a step gave this answer for this
+# class; the verdict is null where the verifier failed.
+ANSWERS = pl.Schema(
+    {
+        "step": pl.Int64, "class": pl.String, "prediction": pl.String, "verdict": pl.String,
+        "count": pl.Int64,
+    }
+)  # fmt: skip
+STRETCHES = 10  # rows of the table of signs
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two verifiers agree on the pairs that both have judged."""
+
+    pairs: int
+    same: int
+    kappa: float | None
+    """Cohen's kappa, 1 for the same verdicts, 0 for chance; None where chance explains all."""
+    confusion: pl.DataFrame
+    """Counts: a row for each verdict of the first, a column for each of the second."""
+    by_class: pl.DataFrame
+    """class, pairs, differing, share: where they differ most often, most first."""
+    differing: pl.DataFrame
+    """class, prediction, first, second, apart (steps of the ladder), used: most used first."""
+
+
+def agreement(verdicts: pl.DataFrame, first: str, second: str, *answers: pl.DataFrame) -> Agreement:
+    """Compare two verifiers on the same pairs.
+
+    Args:
+        verdicts: verifier, class, prediction, verdict.
+        first: fingerprint of a verifier.
+        second: that of another.
+        answers: of any number of runs, as ANSWERS; they say how often a pair was used.
+    """
+    key = ["class", "prediction"]
+    one, other = (
+        verdicts.filter(verifier=name).select(*key, pl.col("verdict").cast(pl.String).alias(side))
+        for name, side in ((first, "first"), (second, "second"))
+    )
+    both = one.join(other, on=key)
+    used = pl.concat([pl.DataFrame(schema=ANSWERS), *answers])
+    counts = used.group_by(key).agg(used=pl.col("count").sum())
+    differing = (
+        both.filter(pl.col("first") != pl.col("second"))
+        .with_columns(apart=(_step("first") - _step("second")).abs())
+        .join(counts, on=key, how="left")
+        .with_columns(pl.col("used").fill_null(0))
+        .sort("used", "apart", *key, descending=[True, True, False, False])
+    )
+    same = both.height - differing.height
+    return Agreement(both.height, same, _kappa(both), _confusion(both), _by_class(both), differing)
+
+
+def hacking_signs(answers: pl.DataFrame) -> pl.DataFrame:
+    """What a policy does when it learns to please the judge, over the course of a run.
+
+    Args:
+        answers: as ANSWERS.
+
+    Returns:
+        One row for each of up to STRETCHES stretches of steps: first_step, last_step, answers,
+        several (share that offer more than one label), addressing (share that speak to the judge),
+        commonest (the most frequent answer), commonest_share, commonest_classes (for how many
+        classes it was given), mean_length (characters).
+    """
+    texts = answers["prediction"].unique()
+    marks = pl.DataFrame(
+        {
+            "prediction": texts,
+            "is_several": pl.Series([several_answers(t) for t in texts], dtype=pl.Boolean),
+            "is_addressing": pl.Series(
+                [without_instructions(t) != t for t in texts], dtype=pl.Boolean
+            ),
+        }
+    )
+    steps = answers.select("step").unique().sort("step").with_row_index("place")
+    stretch = pl.col("place") * STRETCHES // max(steps.height, STRETCHES)
+    weight = pl.col("count") / pl.col("count").sum()
+    rows = answers.join(steps.with_columns(stretch=stretch), on="step").join(marks, on="prediction")
+    commonest = (
+        rows.group_by("stretch", "prediction")
+        .agg(pl.col("count").sum(), commonest_classes=pl.col("class").n_unique())
+        .sort("stretch", "count", "prediction", descending=[False, True, False])
+        .unique("stretch", keep="first", maintain_order=True)
+        .rename({"prediction": "commonest"})
+    )
+    return (
+        rows.group_by("stretch")
+        .agg(
+            first_step=pl.col("step").min(),
+            last_step=pl.col("step").max(),
+            answers=pl.col("count").sum(),
+            several=(pl.col("is_several") * weight).sum(),
+            addressing=(pl.col("is_addressing") * weight).sum(),
+            mean_length=(pl.col("prediction").str.len_chars() * weight).sum(),
+        )
+        .join(commonest, on="stretch")
+        .sort("stretch")
+        .with_columns(commonest_share=pl.col("count") / pl.col("answers"))
+        .select(
+            "first_step", "last_step", "answers", "several", "addressing", "commonest",
+            "commonest_share", "commonest_classes", "mean_length",
+        )
+    )  # fmt: skip
+
+
+def answers_for_many_classes(answers: pl.DataFrame) -> pl.DataFrame:
+    """prediction, classes, count, correct (share): answers by how many classes got them."""
+    correct = [verdict.value for verdict in Verdict if verdict.correct]
+    return (
+        answers.group_by("prediction")
+        .agg(
+            classes=pl.col("class").n_unique(),
+            correct=pl.col("count").filter(pl.col("verdict").is_in(correct)).sum()
+            / pl.col("count").sum(),
+            count=pl.col("count").sum(),
+        )
+        .filter(pl.col("classes") > 1)
+        .select("prediction", "classes", "count", "correct")
+        .sort("classes", "count", "prediction", descending=[True, True, False])
+    )
+
+
+def _step(side: str) -> pl.Expr:
+    return pl.col(side).replace_strict(list(LABELS), range(len(LABELS)), return_dtype=pl.Int64)
+
+
+def _kappa(both: pl.DataFrame) -> float | None:
+    """(observed - chance) / (1 - chance); chance is what the two's own shares would give."""
+    if both.is_empty():
+        return None
+    observed = both.filter(pl.col("first") == pl.col("second")).height / both.height
+    shares = [both.group_by(side).agg(n=pl.len() / both.height) for side in ("first", "second")]
+    chance = shares[0].join(shares[1], left_on="first", right_on="second")
+    expected = float((chance["n"] * chance["n_right"]).sum())
+    return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def _confusion(both: pl.DataFrame) -> pl.DataFrame:
+    counts = Counter(both.select("first", "second").rows())
+    columns = {label: [counts[row, label] for row in LABELS] for label in LABELS}
+    return pl.DataFrame({"first": LABELS, **columns})
+
+
+def _by_class(both: pl.DataFrame) -> pl.DataFrame:
+    return (
+        both.group_by("class")
+        .agg(pairs=pl.len(), differing=(pl.col("first") != pl.col("second")).sum())
+        .filter(pl.col("differing") > 0)
+        .with_columns(share=pl.col("differing") / pl.col("pairs"))
+        .sort("differing", "class", descending=[True, False])
+    )

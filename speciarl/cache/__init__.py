@@ -1,0 +1,10 @@
+"""The verdict store: what a verifier has said is never asked again.
+
+One DuckDB file that many processes share, outside the graph of the pipeline and safe to delete.
+Reads come from an index in memory; the file is opened for short transactions only.
+"""
+
+from speciarl.cache.store import query_store
+from speciarl.cache.verdict_cache import VerdictCache
+
+__all__ = ["VerdictCache", "query_store"]

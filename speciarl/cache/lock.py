@@ -1,0 +1,110 @@
+"""Who may open a store: one thread of one process at a time, and nobody across a fork.
+
+DuckDB locks its file for the process. Two things lose committed rows behind its back: a second
+handle on the file in the same process, since closing that gives the lock away; and a fork while
+the file is open, since parent and child then both write. So a process has one gate, whatever
+store is opened. A fork waits at the gate until the file is closed, and the gate stays shut in a
+child whose parent has passed it: neither DuckDB nor polars survives a fork.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from speciarl.errors import CacheError
+
+LOCK_SECONDS = 60.0
+POLL_SECONDS = 0.002
+
+
+class _Gate:
+    """Lets one thread of this process through at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a fork by the thread inside must not wait for itself
+        self._inside: int | None = None
+        self._passed = False
+        self._shut = False
+        os.register_at_fork(
+            before=lambda: self._lock.acquire(),
+            after_in_parent=lambda: self._lock.release(),
+            after_in_child=self._forked,
+        )
+
+    def _forked(self) -> None:
+        self._lock = threading.RLock()
+        self._inside = None
+        self._shut = self._passed
+
+    @contextmanager
+    def passed(self, path: Path, seconds: float) -> Iterator[None]:
+        if self._shut:
+            raise CacheError(
+                f"{path} cannot be opened in process {os.getpid()}, forked from one that has used "
+                "a store: start it with spawn instead"
+            )
+        here = threading.get_ident()
+        if self._inside == here:
+            raise CacheError(
+                f"{path} cannot be opened: process {os.getpid()}, this one, has a store open, and "
+                "a second handle could lose rows; close it first"
+            )
+        if not self._lock.acquire(timeout=seconds):
+            raise CacheError(_held(path, f"another thread of process {os.getpid()}", seconds))
+        self._inside, self._passed = here, True
+        try:
+            yield
+        finally:
+            self._inside = None
+            self._lock.release()
+
+
+_GATE = _Gate()
+
+
+@contextmanager
+def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock file beside the store; it frees itself when its owner dies.
+
+    Raises:
+        CacheError: this thread holds one already, this process is a fork, or another holds it
+            longer than `seconds`; the line names the process.
+    """
+    deadline = time.monotonic() + seconds
+    with _GATE.passed(path, seconds):
+        handle = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            while not _taken(handle):
+                if time.monotonic() > deadline:
+                    owner = os.pread(handle, 20, 0).decode().strip("\0\n ") or "unknown"
+                    raise CacheError(_held(path, f"process {owner}", seconds))
+                time.sleep(POLL_SECONDS)
+            os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _lock_file(path: Path) -> Path:
+    # the real path: a link to the store is the same store
+    path = path.resolve()
+    return path.with_name(path.name + ".lock")
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held(path: Path, owner: str, seconds: float) -> str:
+    return (
+        f"{_lock_file(path)} is held by {owner} for more than {seconds:.0f} s: wait for it, or "
+        "end it"
+    )

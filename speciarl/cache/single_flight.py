@@ -1,0 +1,89 @@
+"""Asks a verifier for pairs that the store lacks, each pair once over all threads and processes.
+
+Whoever claims a pair first asks for it; the others wait until the claim is free and look into the
+store. If they find nothing there, because the owner died or its verifier failed on the pair, they
+ask themselves. Nobody waits while holding a claim, so that nobody waits for ever.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from speciarl.cache.claims import Claims
+from speciarl.cache.coalesced import Coalesced
+from speciarl.cache.verdict_cache import VerdictCache
+from speciarl.errors import VerifierError
+from speciarl.verifiers.base import Judgement, Pair, Verifier
+
+POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 900.0  # a stopped owner is not waited for longer: then pairs are asked twice
+
+
+@dataclass
+class Answers:
+    """What became of some pairs; `asked` were put to the verifier, for `seconds` in all."""
+
+    judged: dict[Pair, Judgement] = field(default_factory=dict)
+    asked: int = 0
+    seconds: float = 0.0
+
+
+def ask_once(
+    cache: VerdictCache,
+    verifier: Verifier,
+    pairs: Sequence[Pair],
+    patience: float = PATIENCE_SECONDS,
+) -> Answers:
+    """A judgement of each of some distinct pairs, stored before this returns.
+
+    Raises:
+        VerifierError: the verifier broke off or left a pair out; what it gave before is stored.
+        CacheError: the store cannot be written.
+    """
+    answers = Answers()
+    left = list(pairs)
+    deadline = time.monotonic() + patience
+    while left:
+        with Claims(cache.path) as claims:
+            if time.monotonic() < deadline:
+                claimed = claims.take(cache.keys(left))
+                mine = [pair for pair, own in zip(left, claimed, strict=True) if own]
+            else:
+                mine = left
+            if mine:
+                _settle(cache, verifier, mine, claims, answers)
+        left = [pair for pair in left if pair not in answers.judged]
+        if left:
+            time.sleep(POLL_SECONDS)
+    return answers
+
+
+def _settle(
+    cache: VerdictCache, verifier: Verifier, mine: list[Pair], claims: Claims, answers: Answers
+) -> None:
+    """Judge claimed pairs; first look whether somebody has stored them before the claim."""
+    cache.refresh()
+    stored = zip(mine, cache.get(mine), strict=True)
+    answers.judged.update((pair, judgement) for pair, judgement in stored if judgement)
+    missing = [pair for pair in mine if pair not in answers.judged]
+    if not missing:
+        return
+    started = time.perf_counter()
+    answers.asked += len(missing)
+    writing = Coalesced[tuple[Pair, Judgement]](partial(_store, cache, claims))
+    try:
+        for pair, judgement in verifier.judge(missing):
+            writing.add((pair, judgement))
+            answers.judged[pair] = judgement
+        answers.seconds += time.perf_counter() - started
+    finally:
+        writing.flush()  # what was paid for is kept, also where the verifier breaks off
+    left_out = [pair for pair in missing if pair not in answers.judged]
+    if left_out:
+        raise VerifierError(f"the verifier gave no judgement on {left_out[0]!r}: see its log")
+
+
+def _store(cache: VerdictCache, claims: Claims, judged: list[tuple[Pair, Judgement]]) -> None:
+    cache.put(dict(judged))
+    claims.give_back(cache.keys(pair for pair, _ in judged))

@@ -1,0 +1,62 @@
+"""What a store holds and what it saved, as tables."""
+
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.cache.store import query_store
+from speciarl.errors import CacheError
+from speciarl.verdicts import LABELS
+
+_COUNTED = ", ".join(f"count(*) FILTER (verdict = '{label}') AS \"{label}\"" for label in LABELS)
+QUERIES = {
+    "verdicts by verifier": f"""
+        SELECT verifier, identity->>'verifier' AS kind, count(verdict) AS verdicts, {_COUNTED}
+        FROM verifiers LEFT JOIN verdicts USING (verifier) GROUP BY ALL ORDER BY verdicts DESC, 1
+    """,
+    "verdicts by what decided": """
+        SELECT verifier, decided_by, count(*) AS verdicts, sum(milliseconds) / 1000 AS seconds,
+               avg(milliseconds) AS "mean ms"
+        FROM verdicts GROUP BY ALL ORDER BY ALL
+    """,
+    "verdicts by run": """
+        SELECT run, count(*) AS verdicts, min(created_at) AS first, max(created_at) AS last
+        FROM verdicts GROUP BY ALL ORDER BY first, run
+    """,
+    "lookups by run": """
+        SELECT run, count(*) AS steps, sum(hits + misses)::BIGINT AS lookups,
+               sum(hits)::BIGINT AS hits, sum(hits) / sum(hits + misses) AS "hit rate",
+               sum(asked)::BIGINT AS asked, sum(failures)::BIGINT AS failures,
+               sum(judge_seconds) AS "judge seconds"
+        FROM lookups GROUP BY run ORDER BY run
+    """,
+}
+_IN_COMMON = """
+SELECT one.verifier AS first, other.verifier AS second FROM verdicts AS one
+JOIN verdicts AS other USING (class, prediction) WHERE one.verifier < other.verifier
+GROUP BY ALL ORDER BY count(*) DESC, 1, 2 LIMIT 1
+"""
+
+
+def statistics(store: Path) -> dict[str, pl.DataFrame]:
+    """Verdicts by verifier and label, by what decided and by run; lookups and their cost by run."""
+    return {title: query_store(store, query) for title, query in QUERIES.items()}
+
+
+def verifiers_in_common(store: Path) -> tuple[str, str] | None:
+    """The two verifiers that have judged the most pairs in common; None where no two have."""
+    found = query_store(store, _IN_COMMON)
+    return found.row(0) if found.height else None
+
+
+def verdicts_of(store: Path, *verifiers: str) -> pl.DataFrame:
+    """verifier, class, prediction, verdict: all of these verifiers.
+
+    Raises:
+        CacheError: one of them has no verdict in the store.
+    """
+    query = "SELECT verifier, class, prediction, verdict::VARCHAR AS verdict FROM verdicts"
+    rows = query_store(store, query).filter(pl.col("verifier").is_in(verifiers))
+    for name in set(verifiers) - set(rows["verifier"].unique()):
+        raise CacheError(f"{store} has no verdict of verifier {name!r}: see `verdicts stats`")
+    return rows

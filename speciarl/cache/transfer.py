@@ -1,0 +1,155 @@
+"""Verdicts out of a store and into one: parquet export, import, merge, forgetting.
+
+What comes in is held against the ladder and against what is there: of two verdicts on one key the
+store keeps its own, and says so.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from speciarl.cache.keys import PairKeys
+from speciarl.cache.store import opened, query_store
+from speciarl.cache.verdict_cache import INSERT_VERIFIER
+from speciarl.errors import CacheError
+from speciarl.files import write_parquet
+from speciarl.verdicts import LABELS
+from speciarl.verifiers.base import fingerprint
+
+EXPORT = (
+    "verifier", "identity", "class", "prediction", "verdict", "decided_by", "raw_answer",
+    "milliseconds", "run", "created_at",
+)  # fmt: skip
+_TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
+_CONFLICTS = """
+SELECT verifier, class, prediction, ours.verdict::VARCHAR AS kept, theirs.verdict AS refused
+FROM incoming AS theirs JOIN verdicts AS ours USING (key_high, key_low, verifier, class, prediction)
+WHERE kept != refused ORDER BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What became of the verdicts that came in; `total` is the sum of the three others."""
+
+    total: int
+    added: int
+    present: int
+    conflicts: pl.DataFrame
+    """verifier, class, prediction, kept, refused: where the store had another verdict."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total} verdicts in: {self.added} added, {self.present} already there, "
+            f"{self.conflicts.height} in conflict"
+        )
+
+
+def stored_verdicts(store: Path) -> pl.DataFrame:
+    """Every verdict with its verifier's identity: columns of EXPORT, sorted by what is judged."""
+    query = "SELECT * EXCLUDE (key_high, key_low, number) REPLACE (verdict::VARCHAR AS verdict)"
+    rows = query_store(store, f"{query} FROM verdicts ORDER BY verifier, class, prediction")
+    identities = query_store(store, "SELECT verifier, identity::VARCHAR AS identity FROM verifiers")
+    # an Enum, since one identity may be long and belongs to a million rows
+    named = identities.with_columns(pl.col("identity").cast(pl.Enum(identities["identity"])))
+    joined = rows.join(named, on="verifier", how="left", maintain_order="left")
+    return joined.select(EXPORT).with_columns(pl.col("verdict").cast(pl.Enum(LABELS)))
+
+
+def export_store(store: Path, into: Path) -> int:
+    """Write every verdict into a parquet file; the same content gives the same bytes."""
+    rows = stored_verdicts(store)
+    write_parquet(rows, into)
+    return rows.height
+
+
+def import_file(store: Path, file: Path) -> TakenIn:
+    """Take in an exported file.
+
+    Raises:
+        CacheError: it cannot be read, lacks a column, or has another ladder.
+    """
+    try:
+        rows = pl.read_parquet(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CacheError(
+            f"{file} cannot be read as parquet: {str(error).splitlines()[0]}"
+        ) from None
+    return _take_in(store, rows, file)
+
+
+def merge_store(store: Path, other: Path) -> TakenIn:
+    """Take in everything that another store has.
+
+    Raises:
+        CacheError: it is this store, or no store of this layout and ladder.
+    """
+    if store.resolve() == other.resolve():
+        raise CacheError(f"{other} is the store itself: name another one")
+    return _take_in(store, stored_verdicts(other), other)
+
+
+def forget(store: Path, equal: Mapping[str, str]) -> int:
+    """Remove the verdicts whose columns have these values; all of them where none is given.
+
+    Processes that run keep what they have in memory.
+    """
+    wanted = " AND ".join(f"{column} = ${column}" for column in equal) or "true"
+    if not store.is_file():
+        raise CacheError(f"{store} does not exist: there is nothing to forget")
+    with opened(store) as db:
+        statement = f"DELETE FROM verdicts WHERE {wanted}"
+        ((count,),) = db.execute(statement, dict(equal) or None).fetchall()
+    return count
+
+
+def _take_in(store: Path, rows: pl.DataFrame, source: Path) -> TakenIn:
+    identities = _require_ours(rows, source)
+    rows = rows.select(EXPORT).drop("identity").with_columns(pl.col("verdict").cast(pl.String))
+    incoming = _with_keys(rows)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with opened(store) as db:
+        for verifier, identity in identities:
+            db.execute(INSERT_VERIFIER, [verifier, identity])
+        # of equal keys in the source itself the first counts; the others are held against it
+        first = incoming.unique(["key_high", "key_low"], keep="first", maintain_order=True)
+        ((added,),) = _with(db, first).execute(_TAKE_IN).fetchall()
+        conflicts = pl.DataFrame(_with(db, incoming).sql(_CONFLICTS).to_arrow_table())
+        db.unregister("incoming")
+    return TakenIn(rows.height, added, rows.height - added - conflicts.height, conflicts)
+
+
+def _with(db: duckdb.DuckDBPyConnection, incoming: pl.DataFrame) -> duckdb.DuckDBPyConnection:
+    return db.register("incoming", incoming)
+
+
+def _require_ours(rows: pl.DataFrame, source: Path) -> list[tuple[str, str]]:
+    """The verifiers with their identities; refuses what no store of ours would export."""
+    missing = [name for name in EXPORT if name not in rows.columns]
+    if missing:
+        raise CacheError(f"{source} has no column {missing[0]!r}: it is no export of a store")
+    kind = rows.schema["verdict"]
+    ladder = kind.categories if isinstance(kind, pl.Enum) else rows["verdict"].unique().sort()
+    foreign = [label for label in ladder if label not in LABELS]
+    if foreign or (isinstance(kind, pl.Enum) and tuple(ladder) != LABELS):
+        raise CacheError(f"{source} has another ladder of verdicts: {', '.join(map(str, ladder))}")
+    identities = rows.select("verifier", "identity").unique().sort("verifier").rows()
+    for verifier, identity in identities:
+        if identity is None or fingerprint(json.loads(identity)) != verifier:
+            raise CacheError(f"{source}: {verifier!r} is not the fingerprint of its identity")
+    return identities
+
+
+def _with_keys(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with key_high and key_low, by verifier."""
+    parts = [rows.clear().with_columns(key_high=pl.lit(0, pl.UInt64), key_low=pl.lit(0, pl.UInt64))]
+    for (verifier,), part in rows.group_by("verifier", maintain_order=True):
+        keys = PairKeys(verifier)(part.select("class", "prediction").rows())
+        parts.append(
+            part.with_columns(pl.Series("key_high", keys[:, 0]), pl.Series("key_low", keys[:, 1]))
+        )
+    return pl.concat(parts)

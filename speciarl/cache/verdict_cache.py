@@ -1,0 +1,183 @@
+"""Verdicts of one verifier: read from an index in memory, written to the shared store."""
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from speciarl.cache.coalesced import Coalesced
+from speciarl.cache.index import ABSENT, Index
+from speciarl.cache.keys import PairKeys
+from speciarl.cache.store import opened, store_id
+from speciarl.errors import CacheError
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair, fingerprint
+
+INSERT_VERIFIER = """
+INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)
+"""
+NEWER = "FROM verdicts WHERE verifier = $1 AND number > $2"
+MEANINGS = f"SELECT verdict::VARCHAR, decided_by, max(number) {NEWER} GROUP BY ALL ORDER BY ALL"
+NEWER_KEYS = f"""
+SELECT key_high, key_low, code FROM (SELECT *, verdict::VARCHAR AS label {NEWER}) AS newer
+JOIN meanings ON label = meanings.verdict AND newer.decided_by = meanings.decided_by
+"""
+
+
+class VerdictCache:
+    """Verdicts of one verifier, by (class, answer); threads may share one.
+
+    Args:
+        path: the DuckDB file; created where absent.
+        identity: the verifier's identity; its fingerprint is part of every key.
+        run: name noted beside every verdict and lookup that this process adds.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, object], run: str) -> None:
+        self.path = path
+        self.verifier = fingerprint(identity)
+        self.run = run
+        self.keys = PairKeys(self.verifier)
+        self._identity = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+        self._pid = os.getpid()
+        self._index = Index()
+        self._store_id: str | None = None
+        self._last = 0  # number of the newest row taken up
+        # What a code of the index says; one object for all pairs that were judged alike.
+        self._meanings: list[Judgement | None] = [None]
+        self._codes: dict[tuple[Verdict, str | None], int] = {}
+        self._changing = threading.Lock()
+        self._notes = Coalesced[dict[str, object]](self._store_notes)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def get(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement | None]:
+        """The stored judgement of each pair, None where there is none.
+
+        What a judge said in full and how long it took is in the file only.
+        """
+        return self.find(self.keys(pairs))
+
+    def find(self, keys: np.ndarray) -> list[Judgement | None]:
+        """`get` for pairs whose keys are known (n x 2, from `self.keys`)."""
+        meanings = self._meanings
+        return [meanings[code] for code in self._index.find(keys).tolist()]
+
+    def lacks(self, keys: np.ndarray) -> np.ndarray:
+        """For each key (n x 2) whether nothing is stored under it."""
+        return self._index.find(keys) == ABSENT
+
+    def refresh(self) -> None:
+        """Take up what other processes have stored meanwhile."""
+        self._refuse_in_fork()
+        with self._changing, opened(self.path) as db:
+            self._take_up(db)
+
+    def put(self, judged: Mapping[Pair, Judgement], run: str | None = None) -> int:
+        """Store verdicts durably in one transaction; failures are never stored.
+
+        Args:
+            judged: a judgement of each pair.
+            run: noted beside them, where it is not the run of this cache.
+
+        Returns:
+            How many were stored; pairs that the store already has keep their verdict.
+        """
+        self._refuse_in_fork()
+        known = [(pair, j) for pair, j in judged.items() if j.verdict is not None]
+        if not known:
+            return 0
+        keys = self.keys(pair for pair, _ in known)
+        with self._changing:
+            with opened(self.path) as db:
+                self._take_up(db)
+                newest = self._last
+                fresh = np.flatnonzero(self.lacks(keys))
+                rows, keys = [known[i] for i in fresh], keys[fresh]
+                if rows:
+                    db.register("fresh", self._table(rows, keys, run or self.run))
+                    db.execute("INSERT INTO verdicts BY NAME SELECT * FROM fresh")
+                    db.unregister("fresh")
+                    ((newest,),) = db.execute("SELECT currval('stored')").fetchall()
+            codes = [self._code(j.verdict, j.decided_by) for _, j in rows if j.verdict]
+            self._index.add(keys[:, 0], keys[:, 1], np.array(codes, np.uint16))
+            self._last = newest
+        return len(rows)
+
+    def note_lookup(self, **counts: float) -> None:
+        """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds.
+
+        It is written in the background, so that a training step does not wait for the disk.
+        """
+        self._refuse_in_fork()
+        self._notes.add({"run": self.run, **counts, "created_at": _now()})
+
+    def flush(self) -> None:
+        """Return once every note of a lookup is stored; verdicts are, when `put` returns."""
+        self._notes.flush()
+
+    def _store_notes(self, rows: list[dict[str, object]]) -> None:
+        with opened(self.path) as db:
+            db.register("noted", pl.DataFrame(rows))
+            db.execute("INSERT INTO lookups BY NAME SELECT * FROM noted")
+            db.unregister("noted")
+
+    def _take_up(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Add the rows that are newer than the newest seen; all of them, if the file is new."""
+        found = store_id(db)
+        if found != self._store_id:
+            self._store_id, self._last, self._index = found, 0, Index()
+            db.execute(INSERT_VERIFIER, [self.verifier, self._identity])
+        since = [self.verifier, self._last]
+        meanings = db.execute(MEANINGS, since).fetchall()
+        if not meanings:
+            return
+        codes = [(label, by, self._code(Verdict(label), by)) for label, by, _ in meanings]
+        schema = {"verdict": pl.String, "decided_by": pl.String, "code": pl.UInt16}
+        db.register("meanings", pl.DataFrame(codes, schema, orient="row"))
+        newer = db.execute(NEWER_KEYS, since).fetchnumpy()
+        db.unregister("meanings")
+        self._index.add(newer["key_high"], newer["key_low"], newer["code"])
+        self._last = max(number for _, _, number in meanings)
+
+    def _code(self, verdict: Verdict, decided_by: str | None) -> int:
+        meaning = (verdict, decided_by)
+        if meaning not in self._codes:
+            self._meanings.append(Judgement(verdict, decided_by))
+            self._codes[meaning] = len(self._meanings) - 1
+        return self._codes[meaning]
+
+    def _table(
+        self, rows: Sequence[tuple[Pair, Judgement]], keys: np.ndarray, run: str
+    ) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "class": [pair.class_name for pair, _ in rows],
+                "prediction": [pair.answer for pair, _ in rows],
+                "verdict": [j.verdict.value for _, j in rows if j.verdict],
+                "decided_by": [j.decided_by for _, j in rows],
+                "raw_answer": pl.Series([j.raw_answer for _, j in rows], dtype=pl.String),
+                "milliseconds": pl.Series([j.milliseconds for _, j in rows], dtype=pl.Float32),
+                "key_high": keys[:, 0],
+                "key_low": keys[:, 1],
+            }
+        ).with_columns(verifier=pl.lit(self.verifier), run=pl.lit(run), created_at=pl.lit(_now()))
+
+    def _refuse_in_fork(self) -> None:
+        if os.getpid() != self._pid:
+            raise CacheError(
+                f"{self.path}: a forked process cannot use a verdict cache: start it with spawn"
+            )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,187 @@
+"""`speciarl verdicts …`: the store of verdicts, from the command line."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speciarl.errors import CacheError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from speciarl.cache.transfer import TakenIn
+
+verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
+STORE = Path("data/verdicts/cache.duckdb")
+TRAINING = Path("results/training")
+TAXONOMY = Path("data/taxonomy.parquet")
+FACTS = Path("data/taxonomies")
+PARAMS = Path("params.yaml")
+
+
+@verdicts.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="SQL over verdicts, verifiers, lookups.")],
+    store: Store = STORE,
+) -> None:
+    """Run a query on the store and print the rows as CSV (docs/sql.md has examples)."""
+    from speciarl.cache import query_store
+
+    sys.stdout.write(query_store(store, query).write_csv())
+
+
+@verdicts.command()
+def stats(store: Store = STORE) -> None:
+    """What the store holds by verifier, label and run; lookups, hit rate and judge seconds."""
+    from speciarl.cache.statistics import statistics
+
+    for title, table in statistics(store).items():
+        _show(title, table)
+
+
+@verdicts.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(help="The parquet file to write.")],
+    store: Store = STORE,
+) -> None:
+    """Write every verdict, with its verifier's identity, into a sorted parquet file."""
+    from speciarl.cache.transfer import export_store
+
+    print(f"{file}: {export_store(store, file)} verdicts")
+
+
+@verdicts.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A parquet file that `export` wrote.")],
+    store: Store = STORE,
+) -> None:
+    """Take in an exported file. Where the store has another verdict it keeps its own: exit 1."""
+    from speciarl.cache import transfer
+
+    _report(transfer.import_file(store, file))
+
+
+@verdicts.command()
+def merge(
+    other: Annotated[Path, typer.Argument(help="Another store.")],
+    store: Store = STORE,
+) -> None:
+    """Take in another store. Where this one has another verdict it keeps its own: exit 1."""
+    from speciarl.cache.transfer import merge_store
+
+    _report(merge_store(store, other))
+
+
+@verdicts.command()
+def forget(
+    verifier: Annotated[str | None, typer.Option(help="Its fingerprint.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run that added them.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class", help="The true class.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="With --yes: all verdicts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirms --all.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Remove the verdicts that meet every condition given."""
+    from speciarl.cache.transfer import forget as forget_verdicts
+
+    named = {"verifier": verifier, "run": run, "class": class_name}
+    chosen = {column: value for column, value in named.items() if value is not None}
+    if everything == bool(chosen):
+        raise CacheError("forget what? Give --verifier, --run or --class, or else --all --yes")
+    if everything and not yes:
+        raise CacheError("--all forgets every verdict, paid ones too: add --yes if that is meant")
+    print(f"{forget_verdicts(store, chosen)} verdicts forgotten")
+
+
+@verdicts.command()
+def precompute(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions by run.")],
+    params: Annotated[Path, typer.Option(help="The parameters.")] = PARAMS,
+    judge: Annotated[bool, typer.Option("--judge", help="The judge of evaluation.")] = False,
+    taxonomy: Annotated[Path, typer.Option(help="The relations built.")] = TAXONOMY,
+    facts: Annotated[Path, typer.Option(help="The folder of taxonomies.")] = FACTS,
+    store: Store = STORE,
+) -> None:
+    """Judge what models have answered before, ahead of a run; what the store has is not asked."""
+    import polars as pl
+
+    from speciarl.cache import VerdictCache
+    from speciarl.config import load
+    from speciarl.precompute import pairs_seen, precompute
+    from speciarl.verifiers.build import build_verifier, classes_of
+
+    files = sorted(predictions.glob("*/*.parquet"))
+    if not files or not taxonomy.is_file():
+        raise CacheError(
+            f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
+        )
+    chosen = load([params])
+    settings = chosen.judge if judge else chosen.verifier
+    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
+    cache = VerdictCache(store, verifier.identity, "precompute")
+    known, pairs = len(cache), pairs_seen(files)
+    precompute(pairs, verifier, cache, settings.max_failures)
+    print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
+
+
+@verdicts.command()
+def audit(
+    first: Annotated[str | None, typer.Option(help="Fingerprint of a verifier.")] = None,
+    second: Annotated[str | None, typer.Option(help="That of another.")] = None,
+    training: Annotated[Path, typer.Option(help="What training runs left.")] = TRAINING,
+    rows: Annotated[int, typer.Option(help="Most rows of a list.")] = 20,
+    store: Store = STORE,
+) -> None:
+    """Signs of reward hacking in training runs, and how far two verifiers agree.
+
+    Where no two verifiers are named, the two with the most pairs in common are compared.
+    """
+    from speciarl.audit import agreement, answers_for_many_classes, hacking_signs
+    from speciarl.cache.statistics import verdicts_of, verifiers_in_common
+
+    answers = _answers(training)
+    for run, given in answers.items():
+        _show(f"signs of reward hacking: {run}", hacking_signs(given))
+        _show(f"answers for several classes: {run}", answers_for_many_classes(given).head(rows))
+    pair = (first, second) if first and second else verifiers_in_common(store)
+    if pair is None:
+        print("agreement: no two verifiers have judged a pair in common")
+        return
+    found = agreement(verdicts_of(store, *pair), *pair, *answers.values())
+    kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
+    print(f"{' and '.join(pair)}: {found.pairs} pairs, {found.same} alike, Cohen's kappa {kappa}\n")
+    _show("verdicts of the first (rows) against the second (columns)", found.confusion)
+    _show("classes where they differ most often", found.by_class.head(rows))
+    _show("pairs where they differ, most used first", found.differing.head(rows))
+
+
+def _answers(training: Path) -> "dict[str, pl.DataFrame]":
+    """What each run answered, for the runs that were trained by a reward."""
+    import polars as pl
+
+    files = sorted(training.glob("*/answers.parquet"))
+    found = {file.parent.name: pl.read_parquet(file) for file in files}
+    return {run: given for run, given in found.items() if given.height}
+
+
+def _report(taken: "TakenIn") -> None:
+    print(taken)
+    if taken.conflicts.height:
+        _show("kept and refused", taken.conflicts)
+        raise typer.Exit(1)
+
+
+def _show(title: str, table: "pl.DataFrame") -> None:
+    """A table as text, whole."""
+    import polars as pl
+
+    with pl.Config(
+        tbl_formatting="ASCII_MARKDOWN", tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=1000,
+        fmt_str_lengths=100, float_precision=3,
+    ):  # fmt: skip
+        print(f"{title}\n\n{table}\n" if table.height else f"{title}: none\n")

@@ -1,0 +1,187 @@
+"""One pair, one question: over threads and processes, whatever becomes of who asks."""
+
+import multiprocessing
+import threading
+import time
+
+import pytest
+
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.claims import Claims
+from speciarl.cache.single_flight import ask_once
+from speciarl.errors import VerifierError
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+
+GOOD = Judgement(Verdict.GENERIC, "judge", raw_answer="generic", milliseconds=12.5)
+BAD = Judgement(None, failure=Failure(FailureKind.INVALID, "'maybe' is no label"))
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Judge:
+    """Takes a while, notes what it was asked in a file that all processes share."""
+
+    identity = {"verifier": "slow"}  # noqa: RUF012
+
+    def __init__(self, notes, *, fails=(), breaks_after=None, seconds=0.002):
+        self.notes, self.fails, self.breaks_after = notes, fails, breaks_after
+        self.seconds = seconds
+
+    def judge(self, pairs):
+        for number, pair in enumerate(pairs):
+            if number == self.breaks_after:
+                raise VerifierError("the judge is gone")
+            with self.notes.open("a") as notes:
+                notes.write(f"{pair.answer}\n")
+            time.sleep(self.seconds)
+            yield pair, BAD if pair.answer in self.fails else GOOD
+
+    def asked(self):
+        return self.notes.read_text().split("\n")[:-1] if self.notes.exists() else []
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "cache.duckdb"
+
+
+@pytest.fixture
+def notes(tmp_path):
+    return tmp_path / "asked"
+
+
+def open_cache(store):
+    return VerdictCache(store, Judge.identity, "run")
+
+
+def pairs(*answers):
+    return [Pair("Herring Gull", answer) for answer in answers]
+
+
+MANY = pairs(*(f"answer{i}" for i in range(60)))
+
+
+def _ask(store, notes, seconds):
+    answers = ask_once(open_cache(store), Judge(notes, seconds=seconds), MANY)
+    assert all(answers.judged[pair].verdict is Verdict.GENERIC for pair in MANY)
+
+
+def test_processes_that_want_the_same_pairs_ask_for_each_once(store, notes):
+    processes = [SPAWN.Process(target=_ask, args=(store, notes, 0.02)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sorted(Judge(notes).asked()) == sorted(pair.answer for pair in MANY)
+
+
+def test_threads_that_share_a_cache_ask_for_each_pair_once(store, notes):
+    cache, judge = open_cache(store), Judge(notes)
+    answers = []
+
+    def ask(part):
+        answers.append(ask_once(cache, judge, part))
+
+    threads = [threading.Thread(target=ask, args=(MANY[start:],)) for start in (0, 0, 20, 40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(answers) == 4
+    assert sum(a.asked for a in answers) == len(judge.asked()) == len(MANY)
+    assert all(j == GOOD or j == Judgement(GOOD.verdict, "judge")
+               for a in answers for j in a.judged.values())  # fmt: skip
+
+
+def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
+    owner = SPAWN.Process(target=_ask, args=(store, notes, 30))
+    owner.start()
+    for _ in range(600):
+        if Judge(notes).asked():
+            break
+        time.sleep(0.05)
+    threading.Timer(0.3, owner.kill).start()
+    answers = ask_once(open_cache(store), Judge(notes), MANY)
+    owner.join(30)
+    assert owner.exitcode == -9
+    assert answers.asked == len(MANY)
+    assert all(answers.judged[pair].verdict for pair in MANY)
+
+
+def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
+    """Each asker tries once: failures neither spread nor go round for ever."""
+    found = []
+
+    def ask(judge):
+        found.append(ask_once(open_cache(store), judge, pairs("gull", "down")))
+
+    judges = [Judge(notes, fails={"down"}, seconds=0.05), Judge(notes, seconds=0.05)]
+    threads = [threading.Thread(target=ask, args=(judge,)) for judge in judges]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.03)
+    for thread in threads:
+        thread.join(30)
+    failed, decided = found
+    assert failed.judged[pairs("down")[0]] == BAD
+    assert decided.judged[pairs("down")[0]] == GOOD
+    assert judges[0].asked().count("gull") == 1
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == 2
+
+
+def test_one_bad_pair_of_128_leaves_127_verdicts(store, notes):
+    batch = pairs(*(f"answer{i}" for i in range(128)))
+    answers = ask_once(open_cache(store), Judge(notes, fails={"answer77"}, seconds=0), batch)
+    assert answers.asked == 128
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == 127
+
+
+def test_what_a_judge_gave_before_it_broke_off_is_stored(store, notes):
+    with pytest.raises(VerifierError, match="gone"):
+        ask_once(open_cache(store), Judge(notes, breaks_after=9), MANY)
+    query = "SELECT count(*), min(raw_answer), max(milliseconds) FROM verdicts"
+    assert query_store(store, query).row(0) == (9, "generic", 12.5)
+    again = ask_once(open_cache(store), Judge(notes), MANY)
+    assert again.asked == len(MANY) - 9
+
+
+def test_verdicts_are_stored_while_the_judge_is_at_work(store, notes):
+    judge = Judge(notes, seconds=0.02)
+    asking = threading.Thread(target=ask_once, args=(open_cache(store), judge, MANY))
+    asking.start()
+    seen = set()
+    while asking.is_alive():
+        seen.add(query_store(store, "SELECT count(*) FROM verdicts").item())
+        asking.join(0.05)
+    assert any(0 < count < len(MANY) for count in seen)
+
+
+def test_a_pair_that_the_verifier_leaves_out_is_named(store):
+    class Forgetful:
+        identity = Judge.identity
+
+        def judge(self, pairs):
+            return ((pair, GOOD) for pair in pairs[1:])
+
+    with pytest.raises(VerifierError, match="'gull'"):
+        ask_once(open_cache(store), Forgetful(), pairs("gull", "tern"))
+
+
+def test_a_claim_that_is_held_too_long_is_passed_over(store, notes):
+    cache = open_cache(store)
+    with Claims(store) as others:
+        assert others.take(cache.keys(pairs("gull"))).all()
+        answers = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
+    assert answers.asked == 2
+
+
+def test_a_claim_is_for_one_and_can_be_given_back(store):
+    keys = open_cache(store).keys(MANY)
+    with Claims(store) as first, Claims(store) as second:
+        assert first.take(keys[:40]).all()
+        assert second.take(keys).tolist() == [False] * 40 + [True] * 20
+        first.give_back(keys[:10])
+        assert second.take(keys[:40]).sum() == 10
+    with Claims(store) as third:
+        assert third.take(keys).all()

@@ -1,0 +1,153 @@
+"""Verdicts out of one store and into another, through the command line."""
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.transfer import import_file
+from speciarl.cli import app
+from speciarl.errors import CacheError
+from speciarl.verdicts import LABELS, Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+FIRST, SECOND = {"verifier": "first"}, {"verifier": "second", "prompt": "Größe?"}
+BIRD, GULL = Pair("Herring Gull", "bird"), Pair("Herring Gull", "gull")
+
+
+def judged(verdict, milliseconds=None):
+    return Judgement(verdict, "judge", raw_answer=verdict.value, milliseconds=milliseconds)
+
+
+def filled(path, run="run", identity=FIRST, **verdicts):
+    cache = VerdictCache(path, identity, run)
+    cache.put({Pair("Herring Gull", answer): judged(v, 2.5) for answer, v in verdicts.items()})
+    return cache
+
+
+def command(*arguments, store, code=0):
+    done = CliRunner().invoke(app, ["verdicts", *map(str, arguments), "--store", str(store)])
+    if done.exit_code != code:
+        raise done.exception
+    return done.output
+
+
+@pytest.fixture
+def store(tmp_path):
+    path = tmp_path / "a.duckdb"
+    filled(path, bird=Verdict.GENERIC, gull=Verdict.LESS_SPECIFIC)
+    filled(path, "other", SECOND, gull=Verdict.SPECIFIC)
+    return path
+
+
+def test_an_export_comes_back_whole_and_byte_for_byte(store, tmp_path):
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    assert "3 verdicts" in command("export", first, store=store)
+    copy = tmp_path / "b.duckdb"
+    counts = "3 verdicts in: 3 added, 0 already there, 0 in conflict"
+    assert counts in command("import", first, store=copy)
+    command("export", second, store=copy)
+    assert first.read_bytes() == second.read_bytes()
+    rows = pl.read_parquet(first)
+    keys = ["verifier", "class", "prediction"]
+    assert rows.equals(rows.sort(keys))
+    assert rows.null_count().sum_horizontal().item() == 0
+    assert VerdictCache(copy, SECOND, "r").get([GULL])[0].verdict is Verdict.SPECIFIC
+
+
+def test_a_second_import_adds_nothing(store, tmp_path):
+    command("export", tmp_path / "x.parquet", store=store)
+    output = command("import", tmp_path / "x.parquet", store=store)
+    assert "3 verdicts in: 0 added, 3 already there, 0 in conflict" in output
+
+
+def test_a_merge_keeps_our_verdict_and_lists_the_other(store, tmp_path):
+    other = tmp_path / "b.duckdb"
+    filled(other, bird=Verdict.WRONG, gull=Verdict.LESS_SPECIFIC, tern=Verdict.WRONG)
+    output = command("merge", other, store=store, code=1)
+    assert "3 verdicts in: 1 added, 1 already there, 1 in conflict" in output
+    (line,) = [line for line in output.splitlines() if "bird" in line]
+    assert "generic" in line and "wrong" in line
+    cache = VerdictCache(store, FIRST, "run")
+    assert cache.get([BIRD])[0].verdict is Verdict.GENERIC
+    assert cache.get([Pair("Herring Gull", "tern")])[0].verdict is Verdict.WRONG
+    with pytest.raises(CacheError, match="the store itself"):
+        command("merge", store, store=store, code=None)
+
+
+def test_a_file_that_contradicts_itself_is_in_conflict(store, tmp_path):
+    command("export", tmp_path / "x.parquet", store=store)
+    rows = pl.read_parquet(tmp_path / "x.parquet").filter(prediction="bird")
+    turned = rows.with_columns(verdict=pl.lit("abstain").cast(pl.Enum(LABELS)))
+    pl.concat([rows, turned, rows]).write_parquet(tmp_path / "y.parquet")
+    taken = import_file(tmp_path / "new.duckdb", tmp_path / "y.parquet")
+    assert (taken.total, taken.added, taken.present) == (3, 1, 1)
+    assert taken.conflicts.select("kept", "refused").rows() == [("generic", "abstain")]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": pl.lit("good")}, "another ladder.*good"),
+        ({"verdict": pl.col("verdict").cast(pl.String).cast(pl.Enum(LABELS[::-1]))}, "another"),
+        ({"identity": pl.lit('{"verifier": "forged"}')}, "fingerprint"),
+    ],
+)
+def test_what_is_foreign_is_refused(store, tmp_path, change, said):
+    command("export", tmp_path / "x.parquet", store=store)
+    rows = pl.read_parquet(tmp_path / "x.parquet").with_columns(**change)
+    rows.write_parquet(tmp_path / "y.parquet")
+    with pytest.raises(CacheError, match=said):
+        import_file(store, tmp_path / "y.parquet")
+    rows.drop("class").write_parquet(tmp_path / "y.parquet")
+    with pytest.raises(CacheError, match="no column 'class'"):
+        import_file(store, tmp_path / "y.parquet")
+    (tmp_path / "y.parquet").write_bytes(b"no parquet")
+    with pytest.raises(CacheError, match=r"y\.parquet"):
+        import_file(store, tmp_path / "y.parquet")
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (("--run", "other"), 2),
+        (("--class", "Herring Gull"), 0),
+        (("--run", "run", "--class", "Tern"), 3),
+        (("--all", "--yes"), 0),
+    ],
+)
+def test_forgetting_says_how_many(store, options, left):
+    assert f"{3 - left} verdicts forgotten" in command("forget", *options, store=store)
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == left
+
+
+@pytest.mark.parametrize("options", [(), ("--all",), ("--all", "--yes", "--run", "run")])
+def test_forgetting_all_takes_two_words(store, options):
+    with pytest.raises(CacheError, match="--all"):
+        command("forget", *options, store=store, code=None)
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == 3
+
+
+def test_what_was_forgotten_can_be_stored_again(store):
+    cache = VerdictCache(store, FIRST, "again")
+    command("forget", "--verifier", cache.verifier, store=store)
+    later = VerdictCache(store, FIRST, "later")
+    assert later.get([BIRD, GULL]) == [None, None]
+    assert later.put({BIRD: judged(Verdict.GENERIC)}) == 1
+    cache.refresh()
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == 2
+
+
+def test_stats_count_by_verifier_label_and_run(store):
+    cache = VerdictCache(store, FIRST, "run")
+    cache.note_lookup(step=0, hits=30, misses=10, failures=1, asked=5, judge_seconds=2.5)
+    cache.flush()
+    output = command("stats", store=store)
+    lookups = next(line for line in output.splitlines() if "0.750" in line)
+    assert [cell.strip() for cell in lookups.strip("|").split("|")] == [
+        "run", "1", "40", "30", "0.750", "5", "1", "2.500",
+    ]  # fmt: skip
+    second = next(line for line in output.splitlines() if "second" in line)
+    assert [cell.strip() for cell in second.strip("|").split("|")][1:] == [
+        "second", "1", "0", "0", "0", "0", "1", "0",
+    ]  # fmt: skip

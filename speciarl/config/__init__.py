@@ -1,5 +1,7 @@
 """params.yaml as typed sections: the one place that owns names, defaults and limits.
 
+The sections on pictures stand in `data`, on learning in `learning`, on judges in `judges`.
+
 Unknown keys and impossible values are refused with one line that names the key. Nothing else
 reads the file: rules pass values on to plain functions.
 """
@@ -9,153 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from speciarl.config.base import Count, Positive, Section, Seed, Share, one_of
+from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
+from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.judges import Verifier
+from speciarl.config.learning import Grpo, Lora, Policy, Sft
 from speciarl.errors import ConfigError
 from speciarl.policy.prompts import prompt_names
 from speciarl.rewards import REWARDS
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
-DATASETS = (
-    "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
-    "caltech101",
-)  # fmt: skip
-
 OWN = "own pictures"  # the group of datasets of one's own that are in no other
 
-Benchmark = Annotated[str, one_of(DATASETS)]
 RewardName = Annotated[str, one_of(REWARDS)]
 PromptName = Annotated[str, one_of(prompt_names())]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-"""Of a run, a training set or a dataset of one's own: it becomes part of file names."""
-
-
-class Folder(Section):
-    """A dataset of one's own, a folder of pictures per class; its facts, if there are any, stand in
-    data/taxonomies/NAME.yaml."""
-
-    path: str
-    """The folder, absolute or relative to the project."""
-    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
-    seed: Seed = 0
-    """Picks the pictures for the test."""
-
-
-class Datasets(Section):
-    mirror: Literal["miniature", "real"] = "miniature"
-    """Which rows of data/sources.csv to fetch."""
-    offline_dir: str | None = None
-    """A folder of archives that is looked at before any URL."""
-    splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)
-    """The benchmarks that take part, and which division into train, val and test."""
-    folders: dict[Name, Folder] = Field(default_factory=dict)
-    """Datasets of one's own that take part."""
-
-    @property
-    def names(self) -> list[str]:
-        """All datasets that take part."""
-        return [*self.splits, *self.folders]
-
-    @model_validator(mode="after")
-    def _each_dataset_once(self) -> "Datasets":
-        if not self.names:
-            raise ValueError("expected at least one dataset in splits or folders")
-        if taken := [name for name in self.folders if name in (*DATASETS, "common")]:
-            raise ValueError(f"folders.{taken[0]}: the name is taken, choose another")
-        return self
-
-
-class Miniature(Section):
-    """The pictures that stand in for the benchmarks, and that the miniature policy learns from."""
-
-    train_per_class: Count = 20
-    test_per_class: Count = 5
-    undecidable: Share = 0.4
-    """Share of the pictures whose class cannot be seen, only its group."""
-    image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
-    """Edge in pixels; 28 is one visual token."""
-    seed: Seed = 0
-
-
-class TrainingSet(Section):
-    datasets: list[str] = Field(min_length=1)
-    splits: list[Literal["train", "val", "test"]] = Field(default=["train"], min_length=1)
-    """What to draw from, of each dataset."""
-    size: Count | None = None
-    """How many pictures, in equal shares of the datasets; all where not given."""
-    balanced: bool = False
-    """Equal shares of the classes, too."""
-    seed: Seed = 0
-
-
-class Policy(Section):
-    source: Literal["miniature", "directory"] = "miniature"
-    """Train the miniature policy, or take a model directory."""
-    path: str | None = None
-    """The model directory, for `source: directory`."""
-    pictures_per_class: Count = 40
-    knowing_steps: Count = 900
-    """Optimiser steps on specific names."""
-    habit_steps: Count = 400
-    """Optimiser steps on answers of mixed levels."""
-    batch_size: Count = 48
-    learning_rate: Positive = 2e-3
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _path_with_directory(self) -> "Policy":
-        if (self.source == "directory") != (self.path is not None):
-            raise ValueError("path goes with source: directory, and only with it")
-        return self
-
-
-class Lora(Section):
-    rank: Count = 4
-    alpha: Count = 8
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class Grpo(Section):
-    """Group relative policy optimisation through TRL (arXiv 2402.03300)."""
-
-    generations: Count = 80
-    """How often rollouts are drawn."""
-    prompts_per_generation: Count = 8
-    updates_per_generation: Count = 1
-    micro_batch: Count = 80
-    """Completions in one forward pass, per process."""
-    learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    max_grad_norm: Positive = 1.0
-    kl: Annotated[float, Field(ge=0)] = 0.01
-    """Weight of the k3 estimate of the divergence from the base policy."""
-    clip: Positive = 0.2
-    clip_high: Positive | None = None
-    """Upper clip where it differs (DAPO: .28)."""
-    dual_clip: Positive | None = 3.0
-    loss: Literal["bnpo", "grpo", "dr_grpo", "dapo"] = "bnpo"
-    """`bnpo` is a mean over tokens, as in the authors' runs."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
-    temperature: Positive = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_new_tokens: Count = 24
-    checkpoint_every: Count = 20
-    """Generations between two checkpoints."""
-
-
-class Sft(Section):
-    """Supervised fine-tuning on the class names of the training set."""
-
-    epochs: Positive = 4.0
-    batch_size: Count = 40
-    micro_batch: Count = 40
-    learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    max_grad_norm: Positive = 1.0
 
 
 class Run(Section):

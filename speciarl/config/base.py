@@ -10,6 +10,8 @@ Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+"""Of a run, a training set or a dataset of one's own: it becomes part of file names."""
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:

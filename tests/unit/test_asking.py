@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speciarl.config import DATASETS
+from speciarl.config.data import DATASETS
 from speciarl.errors import ConfigError
 from speciarl.taxonomy.facts import load_facts
 from speciarl.text import normalise

@@ -1,0 +1,73 @@
+"""The sections on pictures: which datasets take part, what is rendered, and what is trained on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from speciarl.config.base import Count, Name, Section, Seed, Share, one_of
+
+DATASETS = (
+    "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
+    "caltech101",
+)  # fmt: skip
+
+Benchmark = Annotated[str, one_of(DATASETS)]
+
+
+class Folder(Section):
+    """A dataset of one's own, a folder of pictures per class; its facts, if there are any, stand in
+    data/taxonomies/NAME.yaml."""
+
+    path: str
+    """The folder, absolute or relative to the project."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
+    seed: Seed = 0
+    """Picks the pictures for the test."""
+
+
+class Datasets(Section):
+    mirror: Literal["miniature", "real"] = "miniature"
+    """Which rows of data/sources.csv to fetch."""
+    offline_dir: str | None = None
+    """A folder of archives that is looked at before any URL."""
+    splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)
+    """The benchmarks that take part, and which division into train, val and test."""
+    folders: dict[Name, Folder] = Field(default_factory=dict)
+    """Datasets of one's own that take part."""
+
+    @property
+    def names(self) -> list[str]:
+        """All datasets that take part."""
+        return [*self.splits, *self.folders]
+
+    @model_validator(mode="after")
+    def _each_dataset_once(self) -> "Datasets":
+        if not self.names:
+            raise ValueError("expected at least one dataset in splits or folders")
+        if taken := [name for name in self.folders if name in (*DATASETS, "common")]:
+            raise ValueError(f"folders.{taken[0]}: the name is taken, choose another")
+        return self
+
+
+class Miniature(Section):
+    """The pictures that stand in for the benchmarks, and that the miniature policy learns from."""
+
+    train_per_class: Count = 20
+    test_per_class: Count = 5
+    undecidable: Share = 0.4
+    """Share of the pictures whose class cannot be seen, only its group."""
+    image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
+    """Edge in pixels; 28 is one visual token."""
+    seed: Seed = 0
+
+
+class TrainingSet(Section):
+    datasets: list[str] = Field(min_length=1)
+    splits: list[Literal["train", "val", "test"]] = Field(default=["train"], min_length=1)
+    """What to draw from, of each dataset."""
+    size: Count | None = None
+    """How many pictures, in equal shares of the datasets; all where not given."""
+    balanced: bool = False
+    """Equal shares of the classes, too."""
+    seed: Seed = 0

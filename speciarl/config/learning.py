@@ -1,0 +1,73 @@
+"""The sections on learning: the base policy, its adapters, and the two ways of training them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from speciarl.config.base import Count, Positive, Section, Seed
+
+
+class Policy(Section):
+    source: Literal["miniature", "directory"] = "miniature"
+    """Train the miniature policy, or take a model directory."""
+    path: str | None = None
+    """The model directory, for `source: directory`."""
+    pictures_per_class: Count = 40
+    knowing_steps: Count = 900
+    """Optimiser steps on specific names."""
+    habit_steps: Count = 400
+    """Optimiser steps on answers of mixed levels."""
+    batch_size: Count = 48
+    learning_rate: Positive = 2e-3
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _path_with_directory(self) -> "Policy":
+        if (self.source == "directory") != (self.path is not None):
+            raise ValueError("path goes with source: directory, and only with it")
+        return self
+
+
+class Lora(Section):
+    rank: Count = 4
+    alpha: Count = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Grpo(Section):
+    """Group relative policy optimisation through TRL (arXiv 2402.03300)."""
+
+    generations: Count = 80
+    """How often rollouts are drawn."""
+    prompts_per_generation: Count = 8
+    updates_per_generation: Count = 1
+    micro_batch: Count = 80
+    """Completions in one forward pass, per process."""
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Positive = 1.0
+    kl: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the k3 estimate of the divergence from the base policy."""
+    clip: Positive = 0.2
+    clip_high: Positive | None = None
+    """Upper clip where it differs (DAPO: .28)."""
+    dual_clip: Positive | None = 3.0
+    loss: Literal["bnpo", "grpo", "dr_grpo", "dapo"] = "bnpo"
+    """`bnpo` is a mean over tokens, as in the authors' runs."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_new_tokens: Count = 24
+    checkpoint_every: Count = 20
+    """Generations between two checkpoints."""
+
+
+class Sft(Section):
+    """Supervised fine-tuning on the class names of the training set."""
+
+    epochs: Positive = 4.0
+    batch_size: Count = 40
+    micro_batch: Count = 40
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Positive = 1.0

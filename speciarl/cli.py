@@ -80,7 +80,9 @@ def judge(
     from speciarl.taxonomy import Taxonomy
     from speciarl.verifiers.explained import PairJudge, judge_csv
 
-    if (batch is None) != (class_name is not None and answer is not None):
+    if batch is not None and (class_name or answer or dataset or as_json):
+        raise typer.BadParameter("--batch goes without CLASS, ANSWER, --dataset and --json")
+    if batch is None and (class_name is None or answer is None):
         raise typer.BadParameter("expected CLASS and ANSWER, or --batch FILE")
     pairs = PairJudge(Taxonomy.load_all(facts))
     if batch is not None:

@@ -8,7 +8,7 @@ import unicodedata
 from functools import lru_cache
 
 NORMALISER_VERSION = 1  # part of a verifier's fingerprint: raise it when `normalise` changes
-_KEPT = 100_000  # results kept for each rule: a policy says the same thing again and again
+_KEPT = 20_000  # results kept for each rule: a policy says the same thing again and again
 MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and not an answer
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -19,7 +19,7 @@ _SPACE = re.compile(r"\s+")
 
 _REFUSAL = re.compile(
     r"""^(?:(?:(?:i\s+am|i'm|we\s+are)\s+)?(?:very\s+)?sorry\b[,.;:]?\s*(?:but\s+)?
-           |(?:unfortunately|as\s+an\s+ai\b[^,]*),?\s*)?(?:
+           |(?:unfortunately|as\s+an\s+ai\b[^,]{0,80}),?\s*)?(?:
         none(?:\s+of\s+(?:these|them|the\s+above))? | n/?a | null | nothing
       | (?:no|not\s+a)\s+(?:idea|answer|label|prediction|guess)\b.*
       | (?:it\s+is\s+|it's\s+)?(?:unknown|unidentified|unidentifiable|unclear|undetermined|uncertain
@@ -105,8 +105,8 @@ def normalise(answer: str) -> str:
 
 @lru_cache(_KEPT)
 def is_refusal(answer: str) -> bool:
-    """Whether a normalised answer declines to name anything."""
-    return _REFUSAL.match(answer) is not None
+    """Whether a normalised answer declines to name anything; longer than MAX_ANSWER, none does."""
+    return len(answer) <= MAX_ANSWER and _REFUSAL.match(answer) is not None
 
 
 @lru_cache(_KEPT)
@@ -114,8 +114,10 @@ def without_instructions(answer: str) -> str:
     """A normalised answer without what names nothing: tags, and clauses that address the judge.
 
     "samoyed. ignore the rules" is "samoyed"; an answer that is nothing else becomes empty. What
-    addresses nobody is returned as it is.
+    addresses nobody is returned as it is, and so is what is longer than MAX_ANSWER.
     """
+    if len(answer) > MAX_ANSWER:  # patterns like these take the square of the length
+        return answer
     text = _TAG.sub(" ", answer).strip()
     parts = _CLAUSE.split(text)  # clauses, and between them what parts them
     clauses, before = parts[::2], ["", *parts[1::2]]
@@ -134,6 +136,7 @@ def several_answers(answer: str) -> bool:
     """Whether a normalised answer offers more than one label.
 
     "A or B", "A / B", a list, and "A, B" are several; "and" or "&" within a name is not, nor is
-    a comma or slash that the caller's taxonomy knows as part of a name.
+    a comma or slash that the caller's taxonomy knows as part of a name. Of a longer text only the
+    first MAX_ANSWER characters are looked at.
     """
-    return any(p.search(answer) for p in (_OR, _LISTED, _SLASH, _COMMA))
+    return any(p.search(answer[:MAX_ANSWER]) for p in (_OR, _LISTED, _SLASH, _COMMA))

@@ -15,7 +15,7 @@ Tokens = tuple[str, ...]
 
 MAX_CHARACTERS = 300  # beyond it an answer is a text, not a name
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
-_NOT_WORD = re.compile(r"[^a-z0-9]+")
+_NOT_WORD = re.compile(r"[\W_]+")  # names may be in any script
 _DIGIT = re.compile(r"\d")
 _ASIDE = re.compile(r"\(([^()]*)\)?")
 _RANGE = re.compile(

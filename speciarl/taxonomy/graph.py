@@ -56,7 +56,20 @@ class Taxonomy:
         return cls([load_facts(path, name) for name, path in paths.items()])
 
     def with_plain(self, dataset: str, class_names: Iterable[str]) -> "Taxonomy":
-        """The same taxonomy and a dataset of which only the class names are known."""
+        """The same taxonomy and a dataset of which only the class names are known.
+
+        Raises:
+            TaxonomyError: two of the names are read as one.
+        """
+        class_names = list(class_names)
+        alike: dict[str, str] = {}
+        for name in class_names:
+            other = alike.setdefault(self._key(name), name)
+            if other != name:
+                raise TaxonomyError(
+                    f"{dataset}: the classes {other!r} and {name!r} are one and the same as "
+                    f"answers: rename one, or describe both in {dataset}.yaml"
+                )
         plain = Facts(dataset=dataset, classes={name: ClassEntry() for name in class_names})
         return Taxonomy([*self._files, plain])
 
@@ -127,10 +140,6 @@ class Taxonomy:
             TaxonomyError: the class has no entry.
         """
         return tuple(describe(number, self._tree) for number in self._numbers(class_name, dataset))
-
-    def names_one(self, dataset: str, answer: str) -> bool:
-        """Whether the whole answer is one known name, so that its comma or slash parts nothing."""
-        return bool(self._lexicons[dataset].own(tokens(answer, self._common.words)))
 
     def terms(self, dataset: str) -> tuple[str, ...]:
         """The surface forms known for a dataset, common ones included, sorted."""

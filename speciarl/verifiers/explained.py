@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -88,7 +89,7 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
     """
     counts: Counter[str] = Counter()
     agreeing = given = 0
-    with _opened(source) as file:
+    with _readable(source) as file:
         reader = csv.DictReader(file)
         columns = list(reader.fieldnames or ())
         if missing := [name for name in REQUIRED if name not in columns]:
@@ -113,11 +114,18 @@ def _passed_on(column: str) -> str:
     return f"given_{column}" if column in ADDED else column
 
 
-def _opened(source: Path) -> TextIO:
+@contextmanager
+def _readable(source: Path) -> Iterator[TextIO]:
+    """The opened file; what turns out not to be CSV in UTF-8 becomes a DataError."""
     try:
-        return source.open(newline="", encoding="utf-8-sig")
+        file = source.open(newline="", encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{source} cannot be read: {error.strerror}") from None
+    with file:
+        try:
+            yield file
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{source}: expected CSV in UTF-8 ({error})") from None
 
 
 def _whole(reader: csv.DictReader, source: Path) -> Iterator[dict[str, str]]:

@@ -69,6 +69,7 @@ def test_judge_says_what_decided(tmp_path):
         "dataset,class,prediction,verdict,decided_by\ncub200,Herring Gull,bird,generic,taxonomy\n"
     )
     assert "--batch" in speciarl("judge", "Herring Gull", code=2)
+    assert "--batch" in speciarl("judge", "Herring Gull", "--batch", "pairs.csv", code=2)
 
 
 def test_taxonomy_show_prints_a_class_of_every_dataset_that_has_it():

@@ -11,7 +11,7 @@ from speciarl import config
 from speciarl.datasets.images import open_image
 from speciarl.datasets.manifest import build_folder_manifest
 from speciarl.datasets.readers import SCHEMA
-from speciarl.errors import DataError
+from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
@@ -71,6 +71,7 @@ def test_what_is_no_picture_is_left_out_and_counted(
 ) -> None:
     put(tmp_path, a=2)
     (tmp_path / "a" / "notes.txt").touch()
+    (tmp_path / "a" / "._0.jpg").touch()
     (tmp_path / ".cache").mkdir()
     with caplog.at_level(logging.INFO):
         assert build(tmp_path, 0.5).height == 2
@@ -102,6 +103,28 @@ def test_other_forms_are_refused(
             (folder / name).mkdir()
     with pytest.raises(DataError, match=message):
         build(folder, share)
+
+
+def test_a_dataset_without_pictures_for_the_test_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "divided" / "train", a=2)
+    put(tmp_path / "shared", a=1, b=1)
+    for folder, share in (("divided", None), ("shared", 0.5)):
+        with pytest.raises(DataError, match="expected pictures for the test in"):
+            build(tmp_path / folder, share)
+
+
+def test_names_in_any_script_are_known(tmp_path: Path) -> None:
+    classes = {"animals": ["猫", "犬", "кошка"]}
+    verifier = build_verifier(config.Verifier(), FACTS, classes)
+    judged = dict(verifier.judge([Pair("猫", "猫"), Pair("猫", "犬"), Pair("кошка", "кошка")]))
+    assert [j.verdict for j in judged.values()] == [
+        Verdict.SPECIFIC, Verdict.WRONG, Verdict.SPECIFIC
+    ]  # fmt: skip
+
+
+def test_names_that_are_read_as_one_are_refused() -> None:
+    with pytest.raises(TaxonomyError, match="pets: the classes 'cat' and 'cats' are one"):
+        Taxonomy.of_classes(FACTS, {"pets": ["cat", "cats"]})
 
 
 def test_without_facts_only_the_names_of_the_classes_are_known() -> None:

@@ -104,6 +104,15 @@ def test_a_file_of_another_form_is_refused(tmp_path, text, message):
         batch(tmp_path, text)
 
 
+def test_a_file_in_another_encoding_or_with_an_endless_field_is_refused(tmp_path):
+    path = tmp_path / "pairs.csv"
+    header = b"dataset,class,prediction\ncub200,Herring Gull,"
+    for content in (header + "möwe".encode("latin-1"), header + b"x" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"pairs.csv: expected CSV in UTF-8 \("):
+            judge_csv(path, io.StringIO(), judge())
+
+
 def test_an_unknown_class_in_a_file_is_named_with_its_row(tmp_path):
     text = "dataset,class,prediction\ncub200,Herring Gull,gull\ncub200,quux,gull\n"
     with pytest.raises(TaxonomyError, match=r"pairs.csv: row 3: class 'quux' of cub200"):

@@ -310,11 +310,6 @@ def test_describe_shows_what_the_facts_say() -> None:
         taxonomy().describe("dodo")
 
 
-def test_names_one_knows_names_with_slashes() -> None:
-    assert taxonomy().names_one("fgvc_aircraft", "F-16A/B")
-    assert not taxonomy().names_one("food101", "sushi/sashimi")
-
-
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["Western Gull", "737-800", "rose", "ramen", "pug", "Audi S4 Sedan 2007"]),

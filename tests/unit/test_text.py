@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speciarl.text import (
+    MAX_ANSWER,
     extract_answer,
     is_refusal,
     normalise,
@@ -167,6 +168,14 @@ def test_what_addresses_the_judge_names_nothing(answer, named):
 )  # fmt: skip
 def test_what_addresses_nobody_stays_as_it_is(answer):
     assert without_instructions(normalise(answer)) == normalise(answer)
+
+
+@pytest.mark.parametrize("unit", ["as an ai ", "ignore ", "- a ", "x.", "cannot be ", "<a"])
+def test_long_texts_are_no_refusals_and_stay_as_they_are(unit):
+    text = unit * 20_000
+    assert not is_refusal(text)
+    assert without_instructions(text) == text
+    assert several_answers(text) == several_answers(text[:MAX_ANSWER])
 
 
 @given(texts)

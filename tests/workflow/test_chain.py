@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 
 import duckdb
@@ -119,6 +120,16 @@ def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [6]
     group = scores.filter(run="own", level="group", name="own pictures")
     assert group["samples"].to_list() == [6]
+
+
+def test_a_picture_that_is_added_to_one_s_own_is_noticed(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    picture = next((project.folder / "pictures/garden").rglob("*.png"))
+    shutil.copy(picture, picture.with_name("another.png"))
+    project.snakemake("data/manifests/garden.parquet")
+    manifest = pl.read_parquet(project.folder / "data/manifests/garden.parquet")
+    assert manifest.height == 16
+    assert "manifest_folder@garden" in project.run("dvc", "status")
 
 
 def test_dvc_reruns_exactly_the_stages_that_read_a_changed_value(finished, tmp_path):

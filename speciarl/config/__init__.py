@@ -19,14 +19,14 @@ from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.judges import Verifier
 from speciarl.config.learning import Grpo, Lora, Policy, Sft
 from speciarl.errors import ConfigError
-from speciarl.policy.prompts import prompt_names
+from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
 OWN = "own pictures"  # the group of datasets of one's own that are in no other
 
 RewardName = Annotated[str, one_of(REWARDS)]
-PromptName = Annotated[str, one_of(prompt_names())]
+PromptName = Annotated[str, one_of(names_in(FOR_THE_POLICY))]
 
 
 class Run(Section):

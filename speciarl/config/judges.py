@@ -6,15 +6,22 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from speciarl.config.base import Count, Positive, Section, Share, Text, one_of
-from speciarl.verifiers.asking import prompt_names
+from speciarl.prompts import FOR_THE_JUDGES, names_in
 
-PromptName = Annotated[str, one_of(prompt_names())]
+PromptName = Annotated[str, one_of(names_in(FOR_THE_JUDGES))]
 
 
 def _plain_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise ValueError("expected http(s)://HOST[:PORT]/v1")
+    expected = "expected http(s)://HOST[:PORT]/v1"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # which would repeat what stands there
+        raise ValueError(expected) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.query:
+        raise ValueError(expected)
+    if not value.isprintable():
+        raise ValueError("expected no line break or other control character")
     if parts.username or parts.password:
         raise ValueError("expected no user or password: the key goes into api_key_env's variable")
     return value

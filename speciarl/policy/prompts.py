@@ -1,15 +1,6 @@
 """The prompt pool: one text file per question put to the policy."""
 
-from pathlib import Path
-
-from speciarl.prompts import load_from, names_in
-
-FOLDER = Path(__file__).with_name("prompts")
-
-
-def prompt_names() -> list[str]:
-    """Names usable as `prompt:` of a run."""
-    return names_in(FOLDER)
+from speciarl.prompts import FOR_THE_POLICY, load_from
 
 
 def load_prompt(name: str) -> str:
@@ -18,7 +9,7 @@ def load_prompt(name: str) -> str:
     Raises:
         ConfigError: there is no such prompt.
     """
-    return load_from(FOLDER, name)
+    return load_from(FOR_THE_POLICY, name)
 
 
 def messages(prompt: str) -> list[dict]:

@@ -1,21 +1,14 @@
 """What a language model is told about a pair, and how its answer is read."""
 
 import json
-from pathlib import Path
 
-from speciarl.prompts import load_from, names_in
+from speciarl.prompts import FOR_THE_JUDGES, load_from
 from speciarl.text import NORMALISER_VERSION
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Pair
 
-PROMPTS = Path(__file__).with_name("prompts")
 # Part of a verifier's fingerprint: raise it when `messages` or `read_label` changes.
 ANSWER_FORMAT = 1
-
-
-def prompt_names() -> list[str]:
-    """Names usable as `prompt:` of a model that judges."""
-    return names_in(PROMPTS)
 
 
 def load_prompt(name: str) -> str:
@@ -24,7 +17,7 @@ def load_prompt(name: str) -> str:
     Raises:
         ConfigError: there is no such prompt.
     """
-    return load_from(PROMPTS, name)
+    return load_from(FOR_THE_JUDGES, name)
 
 
 def identity_of_question(prompt: str) -> dict[str, object]:

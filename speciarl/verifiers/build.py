@@ -1,12 +1,14 @@
 """The verifier that the parameters ask for."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
+from speciarl.errors import ConfigError
 from speciarl.taxonomy import Taxonomy
 from speciarl.text import normalise
 from speciarl.verifiers import base
@@ -42,6 +44,9 @@ def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> b
 
     The only place where the library itself reads the environment: the API key, whose variable the
     parameters name. Where it is not set none is sent.
+
+    Raises:
+        ConfigError: what is set cannot be a key.
     """
     # Imported for those who ask a model: seconds for the one, a tenth for the other.
     if isinstance(model, DirectoryModel):
@@ -52,7 +57,16 @@ def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> b
     from speciarl.verifiers.server import ChatServer
 
     assert server is not None  # the section sees to it
-    return LlmJudge(model, ChatServer(server, os.environ.get(server.api_key_env)))
+    return LlmJudge(model, ChatServer(server, _api_key(server.api_key_env)))
+
+
+def _api_key(variable: str) -> str | None:
+    key = os.environ.get(variable, "").strip()  # a key read from a file ends in a line break
+    if not re.fullmatch(r"[!-~]*", key):
+        raise ConfigError(
+            f"{variable} cannot be an API key, expected printable ASCII without spaces: set it anew"
+        )
+    return key or None
 
 
 def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:

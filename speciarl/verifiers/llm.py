@@ -52,13 +52,16 @@ class LlmJudge:
         The requests run in an event loop on a thread of their own, so that they go on while the
         caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
         """
+        if not pairs:  # the taxonomy leaves often none open; thread and client would take 20 ms
+            return
         told: SimpleQueue[tuple[Pair, Judgement] | None] = SimpleQueue()
         with start_blocking_portal() as portal:
             work = portal.start_task_soon(self._judge_all, pairs, told.put)
             work.add_done_callback(lambda _: told.put(None))
             while (one := told.get()) is not None:
                 yield one
-            work.result()  # a fault of ours, had there been one
+            if fault := work.exception():  # of ours, not of the judge
+                raise _first(fault)
 
     async def _judge_all(self, pairs: Sequence[Pair], tell: Tell) -> None:
         waiting = iter(pairs)  # shared: each worker takes the next pair when it is free
@@ -71,7 +74,18 @@ class LlmJudge:
             started = time.perf_counter()
             said = await self.server.complete(client, self._request(pair))
             milliseconds = 1000 * (time.perf_counter() - started)
-            tell((pair, _judgement(said, milliseconds)))
+            tell((pair, self._judgement(said, milliseconds)))
+
+    def _judgement(self, said: str | Failure, milliseconds: float) -> Judgement:
+        if isinstance(said, Failure):
+            return Judgement(None, failure=said, milliseconds=milliseconds)
+        verdict = read_label(said)
+        if verdict is None:
+            said = self.server.redacted(said)
+            message = f"expected one of the six labels, the judge said {said[:100]!r}"
+            failure = Failure(FailureKind.INVALID, message)
+            return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
+        return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)
 
     def _request(self, pair: Pair) -> dict[str, object]:
         return {
@@ -89,12 +103,6 @@ class LlmJudge:
         }
 
 
-def _judgement(said: str | Failure, milliseconds: float) -> Judgement:
-    if isinstance(said, Failure):
-        return Judgement(None, failure=said, milliseconds=milliseconds)
-    verdict = read_label(said)
-    if verdict is None:
-        message = f"expected one of the six labels, the judge said {said[:100]!r}"
-        failure = Failure(FailureKind.INVALID, message)
-        return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
-    return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)
+def _first(fault: BaseException) -> BaseException:
+    """The fault itself where it comes out of the workers, whom the first one stops, as a group."""
+    return fault.exceptions[0] if isinstance(fault, BaseExceptionGroup) else fault

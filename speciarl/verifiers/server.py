@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from random import random
@@ -30,7 +31,7 @@ class ChatServer:
 
     Args:
         settings: address, timeouts, bounds.
-        api_key: sent as bearer token where given; it appears in no message.
+        api_key: sent as bearer token where given, printable ASCII; it appears in no message.
         sleep: waits between two attempts.
         clock: of the breaker.
     """
@@ -45,6 +46,8 @@ class ChatServer:
     ) -> None:
         self.settings = settings
         self._api_key = api_key
+        # A JSON text may have a backslash before any of its characters.
+        self._key_written = re.compile(r"\\?".join(map(re.escape, api_key))) if api_key else None
         self._sleep = sleep
         self._breaker = Breaker(settings.give_up_after, settings.rest_seconds, clock)
 
@@ -86,38 +89,45 @@ class ChatServer:
                 self._breaker.worked()
             else:
                 self._breaker.failed()
-            return self._failure(error)
+            return self._failure(*_reason(error))
         self._breaker.worked()
-        return _content(response)
+        said = _content(response)
+        if said is not None:
+            return said
+        detail = f"expected a chat completion with content: {response.text}"
+        return self._failure(FailureKind.INVALID, detail)
 
     async def _post(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
         response = await client.post("chat/completions", json=body)
         return response.raise_for_status()
 
-    def _failure(self, error: httpx.HTTPError) -> Failure:
-        if isinstance(error, httpx.HTTPStatusError):
-            status = error.response.status_code
-            detail = f"HTTP {status}: {error.response.text}"
-            kind = FailureKind.OVERLOADED if _busy(status) else FailureKind.REFUSED
-        else:
-            detail = f"{type(error).__name__}: {error}"
-            timed_out = isinstance(error, httpx.TimeoutException)
-            reached = not isinstance(error, httpx.ConnectTimeout)
-            kind = FailureKind.TIMED_OUT if timed_out and reached else FailureKind.UNREACHABLE
-        if self._api_key:  # some servers repeat the key that they refuse
-            detail = detail.replace(self._api_key, "***")
-        return Failure(kind, f"{self.settings.base_url}: {' '.join(detail.split())[:300]}")
+    def redacted(self, text: str) -> str:
+        """A text from outside for a message, without the key, which some servers repeat."""
+        return self._key_written.sub("***", text) if self._key_written else text
+
+    def _failure(self, kind: FailureKind, detail: str) -> Failure:
+        shown = " ".join(self.redacted(detail).split())[:300]
+        return Failure(kind, f"{self.settings.base_url}: {shown}")
 
 
-def _content(response: httpx.Response) -> str | Failure:
+def _reason(error: httpx.HTTPError) -> tuple[FailureKind, str]:
+    if isinstance(error, httpx.HTTPStatusError):
+        status = error.response.status_code
+        kind = FailureKind.OVERLOADED if _busy(status) else FailureKind.REFUSED
+        return kind, f"HTTP {status}: {error.response.text}"
+    timed_out = isinstance(error, httpx.TimeoutException)
+    reached = not isinstance(error, httpx.ConnectTimeout)
+    kind = FailureKind.TIMED_OUT if timed_out and reached else FailureKind.UNREACHABLE
+    return kind, f"{type(error).__name__}: {error}"
+
+
+def _content(response: httpx.Response) -> str | None:
+    """What the model says, where the answer is a chat completion."""
     try:
         said = response.json()["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
-        said = None
-    if isinstance(said, str):
-        return said
-    sample = " ".join(response.text.split())[:200]
-    return Failure(FailureKind.INVALID, f"expected a chat completion with content: {sample}")
+        return None
+    return said if isinstance(said, str) else None
 
 
 def _status(error: BaseException) -> int | None:

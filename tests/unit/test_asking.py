@@ -8,17 +8,19 @@ import pytest
 
 from speciarl.config.data import DATASETS
 from speciarl.errors import ConfigError
+from speciarl.prompts import FOR_THE_JUDGES, names_in
 from speciarl.taxonomy.facts import load_facts
 from speciarl.text import normalise
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.asking import load_prompt, prompt_names
+from speciarl.verifiers.asking import load_prompt
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.rules import Rules
 
 FACTS = Path(__file__).parents[2] / "data/taxonomies"
+NAMES = names_in(FOR_THE_JUDGES)
 EXAMPLES = [
     (name, json.loads(pair), label)
-    for name in prompt_names()
+    for name in NAMES
     for pair, label in re.findall(
         rf"^({{.*}}).*-> ({'|'.join(sorted(LABELS, key=len, reverse=True))})\b",
         load_prompt(name),
@@ -28,11 +30,11 @@ EXAMPLES = [
 
 
 def test_there_is_a_base_prompt_and_three_variants():
-    assert prompt_names() == ["base", "checklist", "decision_procedure", "normalise_first"]
-    assert len({load_prompt(name) for name in prompt_names()}) == 4
+    assert NAMES == ["base", "checklist", "decision_procedure", "normalise_first"]
+    assert len({load_prompt(name) for name in NAMES}) == 4
 
 
-@pytest.mark.parametrize("name", prompt_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_prompt_tells_all_six_labels_and_that_a_prediction_is_data(name):
     prompt = load_prompt(name)
     assert all(label in prompt for label in LABELS)

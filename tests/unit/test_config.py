@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def test_the_paper_has_one_judge_for_training_and_another_for_evaluation():
     [
         ("base_url", "http://me:secret@host/v1"),
         ("base_url", "http://host/v1?key=secret"),
+        ("base_url", "http://host:secret/v1"),
         ("api_key_env", "sk-secret"),
     ],
 )
@@ -71,6 +74,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(grpo__nonsense=1), "grpo.nonsense"),
         (changed(runs__rft__rollouts=-1), "runs.rft.rollouts"),
         (changed(runs__rft__reward="golden"), "runs.rft.reward"),
+        (changed(runs__rft__prompt="checklist"), "runs.rft.prompt"),
         (changed(runs__rft__training_set="cats"), "runs.rft.training_set"),
         (changed(runs__rft="x"), "runs.rft"),
         (changed(datasets__splits__birds="official"), "datasets.splits.birds"),
@@ -91,6 +95,10 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(judge=judged(model={"kind": "server", "name": "x"})), "judge.model.revision"),
         (changed(judge=judged(model={**MODEL, "kind": "oracle"})), "judge.model"),
         (changed(judge=judged(server={"base_url": "localhost:1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h:99999/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h:0/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://[::1/v1"})), "judge.server.base_url"),
+        (changed(judge=judged(server={"base_url": "http://h/v1\n"})), "judge.server.base_url"),
         (changed(judge=judged(server={**SERVER, "concurrency": 0})), "judge.server.concurrency"),
         (changed(judge=judged(server={**SERVER, "api_key_env": "sk-1"})), "server.api_key_env"),
         (changed(policy__path="models/mine"), "policy"),
@@ -110,6 +118,13 @@ def test_refused_in_one_line_that_names_the_key(values, key):
     assert key in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 250
+
+
+def test_the_parameters_are_checked_without_the_policy_and_the_judges():
+    above = {"speciarl.policy", "speciarl.verifiers"}
+    code = f"import sys, speciarl.config; print({above} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_dataset_of_one_s_own_is_one_row():

@@ -123,15 +123,39 @@ def test_requests_go_on_while_the_caller_is_busy():
         assert len(list(judging)) == 4
 
 
+def test_for_no_pairs_nothing_is_started(monkeypatch):
+    def started(*_):
+        raise AssertionError("started")
+
+    judge = judge_at("http://127.0.0.1/v1")
+    monkeypatch.setattr("speciarl.verifiers.llm.start_blocking_portal", started)
+    monkeypatch.setattr(judge.server, "connect", started)
+    assert list(judge.judge([])) == []
+
+
 def test_a_fault_of_ours_reaches_the_caller(monkeypatch):
     async def broken(*_):
-        raise RuntimeError("broken")
+        raise RuntimeError("broken") from KeyError("why")
 
     judge = judge_at("http://127.0.0.1/v1")
     monkeypatch.setattr(judge.server, "complete", broken)
-    with pytest.raises(ExceptionGroup) as fault:
+    with pytest.raises(RuntimeError, match="broken") as fault:
         list(judge.judge([Pair("c", "a"), Pair("c", "b")]))
-    assert fault.group_contains(RuntimeError, match="broken")
+    assert isinstance(fault.value.__cause__, KeyError)
+
+
+def test_what_was_judged_before_a_fault_of_ours_is_given(monkeypatch):
+    async def broken_at_b(client, body):
+        if '"b"' in body["messages"][-1]["content"]:
+            raise RuntimeError("broken")
+        return "wrong"
+
+    judge = judge_at("http://127.0.0.1/v1", concurrency=1)
+    monkeypatch.setattr(judge.server, "complete", broken_at_b)
+    given = []
+    with pytest.raises(RuntimeError, match="broken"):
+        given.extend(judge.judge([Pair("c", "a"), Pair("c", "b"), Pair("c", "d")]))
+    assert [pair.answer for pair, _ in given] == ["a"]
 
 
 def test_closing_early_cancels_what_is_under_way():

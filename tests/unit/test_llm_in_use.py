@@ -10,7 +10,7 @@ import pytest
 
 from speciarl.cache import VerdictCache
 from speciarl.config import Verifier
-from speciarl.errors import TrainingError, VerifierError
+from speciarl.errors import ConfigError, TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.judging import CachedVerifier, open_cached
 from speciarl.precompute import pairs_to_expect, precompute
@@ -61,6 +61,30 @@ def test_the_key_comes_from_the_variable_that_is_named(monkeypatch):
         answers(verifier, "zyzzyva quux")
     assert server.requests[0].headers["Authorization"] == "Bearer sk-test"
     assert verifier.fingerprint == build_verifier(settings(server.url), FACTS, CLASSES).fingerprint
+
+
+def test_whitespace_around_the_key_is_no_part_of_it(monkeypatch):
+    monkeypatch.setenv("SPECIARL_JUDGE_API_KEY", " sk-test\r\n")
+    with serving(lambda _: says("generic")) as server:
+        (judged,) = answers(build_verifier(settings(server.url), FACTS, CLASSES), "zyzzyva quux")
+    assert judged.decided_by == "llm"
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-test"
+
+
+@pytest.mark.parametrize("empty", ["", " \n"])
+def test_an_empty_variable_is_no_key(empty, monkeypatch):
+    monkeypatch.setenv("SPECIARL_JUDGE_API_KEY", empty)
+    with serving(lambda _: says("generic")) as server:
+        answers(build_verifier(settings(server.url), FACTS, CLASSES), "zyzzyva quux")
+    assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("key", ["sk-se\ncret", "sk-se cret", "sk-se\x7fcret", "sk-s\u00e9cret"])
+def test_what_cannot_be_a_key_is_refused_by_the_name_of_its_variable(key, monkeypatch):
+    monkeypatch.setenv("SPECIARL_JUDGE_API_KEY", key)
+    with pytest.raises(ConfigError, match="SPECIARL_JUDGE_API_KEY") as refused:
+        build_verifier(settings("http://127.0.0.1/v1"), FACTS, CLASSES)
+    assert "sk-s" not in str(refused.value) and "cret" not in str(refused.value)
 
 
 def test_closing_the_cascade_closes_the_judge_below():

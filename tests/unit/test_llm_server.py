@@ -1,5 +1,6 @@
 """What becomes of requests that fail: tried again, typed, given up, and the key kept quiet."""
 
+import json
 import logging
 import socket
 import threading
@@ -143,6 +144,30 @@ def test_pairs_that_are_refused_one_by_one_do_not_count_against_the_judge(status
         judge = judge_at(server.url, concurrency=1, give_up_after=2)
         kinds = [one.failure.kind for _, one in judge.judge(pairs)]
     assert (kinds[-1] is FailureKind.NOT_ASKED) == left_alone
+
+
+@pytest.mark.parametrize("key", [KEY, 'sk/of"the\\test'], ids=["plain", "odd"])
+@pytest.mark.parametrize(
+    "written",
+    [str, json.dumps, lambda text: text.replace("/", "\\/")],
+    ids=["as it is", "in JSON", "in PHP's JSON"],
+)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda text: Reply(401, text),
+        lambda text: Reply(200, text),
+        lambda text: Reply(200, f"{'x' * 238} {text}"),
+        lambda text: says(text),
+        lambda text: says(f"{'x' * 79} {text}"),
+    ],
+    ids=["refused", "no completion", "cut short", "said", "said and cut short"],
+)
+def test_a_key_that_the_server_repeats_is_in_no_message(reply, written, key):
+    with serving(lambda _: reply(written(f"bad key Bearer {key}"))) as server:
+        judged = only(judge_at(server.url, key=key))
+    assert judged.verdict is None
+    assert key[:5] not in repr(judged)
 
 
 def test_the_key_is_sent_and_stands_nowhere_else(caplog):

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from speciarl.config.judges import DirectoryModel
 from speciarl.errors import VerifierError
+from speciarl.prompts import FOR_THE_JUDGES
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.asking import PROMPTS, messages
+from speciarl.verifiers.asking import messages
 from speciarl.verifiers.base import FailureKind, Pair, fingerprint
 from speciarl.verifiers.build import build_model
 from speciarl.verifiers.local import LocalJudge, shared_prefix
@@ -41,7 +43,7 @@ def directory(tmp_path_factory):
         special_tokens=["<|im_start|>", "<|im_end|>"],
         show_progress=False,
     )
-    tokenizer.train_from_iterator([path.read_text() for path in PROMPTS.glob("*.txt")], trainer)
+    tokenizer.train_from_iterator(map(Path.read_text, FOR_THE_JUDGES.glob("*.txt")), trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
     wrapped.chat_template = TEMPLATE
     wrapped.save_pretrained(folder)

@@ -1,11 +1,14 @@
 """A model as judge in the workflow: when it is down, and what makes a stage run again."""
 
+import re
+
 import duckdb
 import yaml
 
 SNAPSHOT = "data/verdicts/precomputed.parquet"
 MODEL = {"kind": "server", "name": "judge", "revision": "1", "prompt": "base"}
 SERVER = {"base_url": "http://127.0.0.1:9/v1"}
+DIRECTORY = {"kind": "directory", "path": "models/judge"}
 IDLE = "Nothing to be done"
 
 
@@ -40,3 +43,38 @@ def test_another_address_makes_nothing_run_again_but_another_prompt_does(project
     read = [key for stage in stages.values() for key in stage.get("do", stage)["params"]]
     assert "verifier.model" in read and "judge.model" in read
     assert not [key for key in read if key.endswith(".server")]
+
+
+def model_in(folder):
+    """What passes for a model as long as nobody asks it."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_text("one")
+
+
+def test_new_weights_in_the_same_directory_make_the_stage_run_again(project):
+    weights = project.folder / "models/judge/model.safetensors"
+    model_in(weights.parent)
+    project.change(verifier={"backend": "cascade", "model": DIRECTORY})
+    project.snakemake(SNAPSHOT)
+    assert IDLE in project.snakemake("--dry-run", SNAPSHOT)
+
+    weights.write_text("two")
+    plan = project.snakemake("--dry-run", SNAPSHOT)
+    assert "precompute_verdicts" in plan and "build_taxonomy" not in plan
+
+
+def test_each_stage_reads_the_weights_of_its_own_judge(project):
+    for name in ("one", "two"):
+        model_in(project.folder / "models" / name)
+    project.change(
+        verifier={"backend": "cascade", "model": {**DIRECTORY, "path": "models/one"}},
+        judge={"backend": "llm", "model": {**DIRECTORY, "path": "models/two"}},
+    )
+    plan = project.snakemake("--dry-run", "all")
+    jobs = re.findall(r"^rule (\w+):\n +input: (.*)$", plan, re.MULTILINE)
+    read = {rule: set(inputs.split(", ")) for rule, inputs in jobs}
+    for name, stages in {"one": {"precompute_verdicts", "train"}, "two": {"judge"}}.items():
+        files = {f"models/{name}/config.json", f"models/{name}/model.safetensors"}
+        assert {stage for stage, inputs in read.items() if files & inputs} == stages
+        assert all(files <= read[stage] for stage in stages)

@@ -73,6 +73,18 @@ def reads_judge(section, *watched):
     }
 
 
+def weights_of(section):
+    """Files of a language model that the job itself loads as its judge; new ones judge otherwise.
+
+    Files and not their directory, whose time does not change when one of them is overwritten.
+    Where there are none, the job says so.
+    """
+    model = getattr(PARAMS, section).model
+    if model is None or model.kind != "directory":
+        return []
+    return sorted(str(path) for path in Path(model.path).rglob("*") if path.is_file())
+
+
 def mirror_of(dataset):
     """What `download` waits for: the rendered archives, in the miniature only."""
     return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []

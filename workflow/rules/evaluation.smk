@@ -25,6 +25,7 @@ rule judge:
         verdicts="data/verdicts/precomputed.parquet",
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,
+        weights=weights_of("judge"),
     output:
         directory("results/verdicts/{run}"),
     log:

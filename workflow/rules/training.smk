@@ -6,6 +6,7 @@ rule train:
         verdicts="data/verdicts/precomputed.parquet",
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,
+        weights=weights_of("verifier"),
     output:
         model=directory("models/{run}"),
         metrics="results/training/{run}/metrics.parquet",

@@ -2,6 +2,7 @@ rule precompute_verdicts:
     input:
         taxonomy="data/taxonomy.parquet",
         facts=TAXONOMIES,
+        weights=weights_of("verifier"),
     output:
         "data/verdicts/precomputed.parquet",
     log:

@@ -41,7 +41,8 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     """One transaction on the store, with its tables in reach; makes it where it is absent.
 
     Raises:
-        CacheError: it is held for too long, or is no store of this layout and ladder.
+        CacheError: it is held for too long, is no store of this layout and ladder, or DuckDB fails,
+            be it that the disk is full.
     """
     if read_only and not path.is_file():
         raise CacheError(f"{path} does not exist: it is filled by `precompute_verdicts`")
@@ -49,16 +50,26 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
         db = _duckdb()
         _attach(db, path, read_only)
         try:
-            db.execute("USE store; BEGIN")
-            _check(db, path)
-            yield db
-        except BaseException:
-            db.rollback()
-            raise
-        else:
-            db.commit()
-        finally:
-            db.execute("USE memory; DETACH store")
+            with _transaction(db):
+                _check(db, path)
+                yield db
+        except duckdb.Error as error:
+            raise CacheError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction on the attached store, which is detached at the end."""
+    try:
+        db.execute("USE store; BEGIN")
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    else:
+        db.commit()
+    finally:
+        db.execute("USE memory; DETACH store")
 
 
 def store_id(db: duckdb.DuckDBPyConnection) -> str:

@@ -117,6 +117,29 @@ def test_an_unfinished_transaction_leaves_nothing(path):
     assert rows(path, "SELECT count(*) FROM verifiers WHERE verifier = 'half'") == [(0,)]
 
 
+def test_a_full_disk_is_one_line(path):
+    """The largest size of a file stands for it."""
+    script = f"""
+import resource
+from pathlib import Path
+
+from speciarl.cache import VerdictCache
+from speciarl.errors import CacheError
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+cache = VerdictCache(Path({str(path)!r}), {{"verifier": "test"}}, "run")
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+try:
+    cache.put({{Pair("a", f"{{i:032}}"): Judgement(Verdict.WRONG, "t") for i in range(40_000)}})
+except CacheError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"{path}: ") and "write" in line, done.stderr
+
+
 def test_the_lock_names_who_holds_it(path):
     with locked(path), pytest.raises(CacheError, match=str(os.getpid())), locked(path, 0.02):
         pass

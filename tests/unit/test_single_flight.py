@@ -9,8 +9,9 @@ import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.claims import Claims
+from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.single_flight import ask_once
-from speciarl.errors import VerifierError
+from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
@@ -198,6 +199,27 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
         answers = ask_once(cache, Judge(notes), coming, patience=150)
     assert answers.asked == 0
     assert all(answers.judged[pair].verdict is GOOD.verdict for pair in coming)
+
+
+def test_every_write_has_ended_when_a_failed_one_is_raised():
+    started, go, written = threading.Event(), threading.Event(), []
+
+    def store(items):
+        if items == ["bad"]:
+            started.set()
+            go.wait(10)
+            raise CacheError("the disk is full")
+        time.sleep(0.1)
+        written.extend(items)
+
+    writing = Coalesced(store)
+    writing.add("bad")
+    assert started.wait(10)
+    writing.add("good")
+    go.set()
+    with pytest.raises(CacheError, match="full"):
+        writing.flush()
+    assert written == ["good"]
 
 
 def test_a_claim_is_for_one_and_can_be_given_back(store):

@@ -222,6 +222,15 @@ def test_every_write_has_ended_when_a_failed_one_is_raised():
     assert written == ["good"]
 
 
+def test_a_link_to_the_store_has_its_claims(store):
+    keys = open_cache(store).keys(MANY)
+    link = store.with_name("link.duckdb")
+    link.symlink_to(store)
+    with Claims(store) as first, Claims(link) as second:
+        assert first.take(keys).all()
+        assert not second.take(keys).any()
+
+
 def test_a_claim_is_for_one_and_can_be_given_back(store):
     keys = open_cache(store).keys(MANY)
     with Claims(store) as first, Claims(store) as second:

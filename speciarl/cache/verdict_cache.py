@@ -26,7 +26,8 @@ NEWER = "FROM verdicts WHERE verifier = $1 AND number > $2"
 MEANINGS = f"SELECT verdict::VARCHAR, decided_by, max(number) {NEWER} GROUP BY ALL ORDER BY ALL"
 NEWER_KEYS = f"""
 SELECT key_high, key_low, code FROM (SELECT *, verdict::VARCHAR AS label {NEWER}) AS newer
-JOIN meanings ON label = meanings.verdict AND newer.decided_by = meanings.decided_by
+JOIN meanings ON label = meanings.verdict
+    AND newer.decided_by IS NOT DISTINCT FROM meanings.decided_by
 """
 
 

@@ -56,6 +56,14 @@ def test_a_pair_is_stored_once_and_keeps_its_first_verdict(path):
     assert rows(path, "SELECT run, verdict FROM verdicts") == [("first", "specific")]
 
 
+def test_a_verdict_without_what_decided_it_is_found_again(path):
+    pair, nameless = Pair("Herring Gull", "gull"), Judgement(Verdict.WRONG)
+    VerdictCache(path, IDENTITY, "first").put({pair: nameless})
+    again = VerdictCache(path, IDENTITY, "second")
+    assert again.get([pair]) == [nameless]
+    assert again.put({pair: nameless}) == 0
+
+
 def test_a_failure_is_never_stored(path):
     cache = VerdictCache(path, IDENTITY, "run")
     good, bad = pairs(2)

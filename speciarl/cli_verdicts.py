@@ -70,7 +70,7 @@ def merge(
     other: Annotated[Path, typer.Argument(help="Another store.")],
     store: Store = STORE,
 ) -> None:
-    """Take in another store. Where this one has another verdict it keeps its own: exit 1."""
+    """Take in another store's verdicts. Where this one has another it keeps its own: exit 1."""
     from speciarl.cache.transfer import merge_store
 
     _report(merge_store(store, other))

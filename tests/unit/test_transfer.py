@@ -91,6 +91,12 @@ def test_a_file_that_contradicts_itself_is_in_conflict(store, tmp_path):
         ({"verdict": pl.lit("good")}, "another ladder.*good"),
         ({"verdict": pl.col("verdict").cast(pl.String).cast(pl.Enum(LABELS[::-1]))}, "another"),
         ({"identity": pl.lit('{"verifier": "forged"}')}, "fingerprint"),
+        ({"identity": pl.lit("no JSON")}, "fingerprint"),
+        ({"identity": pl.lit(None, pl.String)}, "'identity' has rows without a value"),
+        ({"verdict": pl.lit(None, pl.Enum(LABELS))}, "'verdict' has rows without a value"),
+        ({"prediction": pl.lit(None, pl.String)}, "'prediction' has rows without a value"),
+        ({"prediction": pl.lit(7)}, "'prediction' is Int32, expected String"),
+        ({"milliseconds": pl.lit("long")}, "'milliseconds' is String"),
     ],
 )
 def test_what_is_foreign_is_refused(store, tmp_path, change, said):

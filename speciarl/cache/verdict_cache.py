@@ -117,7 +117,8 @@ class VerdictCache:
     def note_lookup(self, **counts: float) -> None:
         """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds.
 
-        It is written in the background, so that a training step does not wait for the disk.
+        Outside training there is no step. The row is written in the background, so that a
+        training step does not wait for the disk.
         """
         self._refuse_in_fork()
         self._notes.add({"run": self.run, **counts, "created_at": _now()})

@@ -106,8 +106,7 @@ def open_cached(
     Args:
         settings: the `verifier` or `judge` section.
         snapshot: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
-            store lacks of them is put back, so that it is safe to delete. Those of another
-            verifier than this one are left alone.
+            store lacks of them is put back. Those of another verifier are left alone.
         taxonomy: the relations built for the classes in use.
         facts: folder of the taxonomies' YAML files.
         run: noted beside every verdict and lookup that the run adds.

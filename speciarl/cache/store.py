@@ -109,7 +109,8 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
     except duckdb.Error as error:
         raise CacheError(
             f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): "
-            "close the other program or delete the file, it is refilled from the snapshots"
+            "close the other program, or move the file away, a new one begins with the precomputed "
+            "verdicts only"
         ) from None
 
 
@@ -133,7 +134,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
     layout = db.execute("SELECT layout FROM store").fetchall() if "store" in found else None
     if layout != [(LAYOUT,)] or not ladder:
         raise CacheError(
-            f"{path} is no verdict store of this version: move it away or delete it, a new one is "
-            "filled from the snapshots"
+            f"{path} is no verdict store of this version: move it away, a new one begins with the "
+            "precomputed verdicts only"
         )
     _checked.add(store_id(db))

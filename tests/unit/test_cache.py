@@ -113,7 +113,7 @@ def test_another_ladder_is_refused(path):
 
 def test_a_file_that_is_no_database_is_named(path):
     path.write_bytes(b"not a database, but long enough to be read as one" * 200)
-    with pytest.raises(CacheError, match=r"cache\.duckdb.*delete the file"):
+    with pytest.raises(CacheError, match=r"cache\.duckdb.*move the file away"):
         VerdictCache(path, IDENTITY, "run")
 
 

@@ -29,9 +29,16 @@ def sql(
     store: Store = STORE,
 ) -> None:
     """Run a query on the store and print the rows as CSV (docs/sql.md has examples)."""
+    from polars.exceptions import ComputeError
+
     from speciarl.cache import query_store
 
-    sys.stdout.write(query_store(store, query).write_csv())
+    try:
+        text = query_store(store, query).write_csv()
+    except ComputeError as error:
+        why = str(error).splitlines()[0]
+        raise CacheError(f"{why}: cast that column to VARCHAR") from None
+    sys.stdout.write(text)
 
 
 @verdicts.command()
@@ -143,11 +150,15 @@ def audit(
     from speciarl.audit import agreement, answers_for_many_classes, hacking_signs
     from speciarl.cache.statistics import verdicts_of, verifiers_in_common
 
+    if (first is None) != (second is None):
+        raise typer.BadParameter("expected --first and --second, or neither")
     answers = _answers(training)
     for run, given in answers.items():
         _show(f"signs of reward hacking: {run}", hacking_signs(given))
         _show(f"answers for several classes: {run}", answers_for_many_classes(given).head(rows))
-    pair = (first, second) if first and second else verifiers_in_common(store)
+    pair = (
+        (first, second) if first is not None and second is not None else verifiers_in_common(store)
+    )
     if pair is None:
         print("agreement: no two verifiers have judged a pair in common")
         return

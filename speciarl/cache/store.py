@@ -51,7 +51,7 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
         _attach(db, path, read_only)
         try:
             with _transaction(db):
-                _check(db, path)
+                _check(db, path, read_only)
                 yield db
         except duckdb.Error as error:
             raise CacheError(f"{path}: {' '.join(str(error).split())}") from error
@@ -94,6 +94,8 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
             raise CacheError(" ".join(str(error).split())) from None
         except pl.exceptions.DuplicateError:
             raise CacheError("two columns have one name: tell them apart with AS") from None
+        except pl.exceptions.ComputeError:
+            raise CacheError("a column is of a type without a table: cast it to VARCHAR") from None
 
 
 @cache
@@ -114,7 +116,7 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
         ) from None
 
 
-def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _check(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
     """Make the tables in an empty file; refuse what is not ours. Looks once at each store."""
     try:
         if store_id(db) in _checked:
@@ -124,7 +126,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
         db.begin()
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store'"
     found = {name for (name,) in db.execute(tables).fetchall()}
-    if not found:
+    if not found and not read_only:
         db.execute(SCHEMA)
         return
     types = "SELECT labels FROM duckdb_types() WHERE type_name = 'verdict' AND labels IS NOT NULL"

@@ -107,13 +107,18 @@ def forget(
 @verdicts.command()
 def precompute(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions by run.")],
-    params: Annotated[Path, typer.Option(help="The parameters.")] = PARAMS,
+    params: Annotated[
+        list[Path] | None, typer.Option(help="params.yaml, then again for what overrides it.")
+    ] = None,
     judge: Annotated[bool, typer.Option("--judge", help="The judge of evaluation.")] = False,
     taxonomy: Annotated[Path, typer.Option(help="The relations built.")] = TAXONOMY,
     facts: Annotated[Path, typer.Option(help="The folder of taxonomies.")] = FACTS,
     store: Store = STORE,
 ) -> None:
-    """Judge what models have answered before, ahead of a run; what the store has is not asked."""
+    """Judge what models have answered before, ahead of a run; what the store has is not asked.
+
+    Answers for classes that are no longer among the relations are left out and counted.
+    """
     import polars as pl
 
     from speciarl.cache import VerdictCache
@@ -126,13 +131,17 @@ def precompute(
         raise CacheError(
             f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
         )
-    chosen = load([params])
+    chosen = load(params or [PARAMS])
     settings = chosen.judge if judge else chosen.verifier
-    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
+    relations = pl.read_parquet(taxonomy)
+    verifier = build_verifier(settings, facts, classes_of(relations))
     cache = VerdictCache(store, verifier.identity, "precompute")
-    known, pairs = len(cache), pairs_seen(files)
+    known, seen = len(cache), pairs_seen(files)
+    pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
     precompute(pairs, verifier, cache, settings.max_failures)
     print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
+    if pairs.height < seen.height:
+        print(f"{seen.height - pairs.height} pairs left out: their class is not in {taxonomy}")
 
 
 @verdicts.command()

@@ -132,13 +132,17 @@ def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
     given = predictions("bird", "herring gull", None, "Bird.")
     given = given.with_columns(class_name=pl.lit("Herring Gull"))
     given.write_parquet(tmp_path / "run/cub200.parquet")
+    gone = predictions("dish").with_columns(class_name=pl.lit("pizza"))
+    gone.write_parquet(tmp_path / "run/food101.parquet")
+    (tmp_path / "over.yaml").write_text("verifier: {max_failures: 0.5}")
     arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
-    arguments += ["--params", FOLDER / "params.yaml"]
+    arguments += ["--params", FOLDER / "params.yaml", "--params", tmp_path / "over.yaml"]
     command = ["verdicts", "precompute", str(tmp_path), *map(str, arguments)]
     for added in (2, 0):
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, done.exception
-        assert f"2 pairs in 1 files, {added} verdicts added" in done.output
+        assert f"2 pairs in 2 files, {added} verdicts added" in done.output
+        assert "1 pairs left out: their class is not in" in done.output
     found = query_store(store, "SELECT prediction, verdict::VARCHAR FROM verdicts ORDER BY 1")
     assert found.rows() == [("bird", "generic"), ("herring gull", "specific")]
     empty = CliRunner().invoke(app, [*command[:2], str(tmp_path / "none"), *command[3:]])

@@ -29,9 +29,16 @@ def sql(
     store: Store = STORE,
 ) -> None:
     """Run a query on the store and print the rows as CSV (docs/sql.md has examples)."""
+    from polars.exceptions import ComputeError
+
     from speciarl.cache import query_store
 
-    sys.stdout.write(query_store(store, query).write_csv())
+    try:
+        text = query_store(store, query).write_csv()
+    except ComputeError as error:
+        why = str(error).splitlines()[0]
+        raise CacheError(f"{why}: cast that column to VARCHAR") from None
+    sys.stdout.write(text)
 
 
 @verdicts.command()
@@ -70,7 +77,7 @@ def merge(
     other: Annotated[Path, typer.Argument(help="Another store.")],
     store: Store = STORE,
 ) -> None:
-    """Take in another store. Where this one has another verdict it keeps its own: exit 1."""
+    """Take in another store's verdicts. Where this one has another it keeps its own: exit 1."""
     from speciarl.cache.transfer import merge_store
 
     _report(merge_store(store, other))
@@ -100,13 +107,18 @@ def forget(
 @verdicts.command()
 def precompute(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions by run.")],
-    params: Annotated[Path, typer.Option(help="The parameters.")] = PARAMS,
+    params: Annotated[
+        list[Path] | None, typer.Option(help="params.yaml, then again for what overrides it.")
+    ] = None,
     judge: Annotated[bool, typer.Option("--judge", help="The judge of evaluation.")] = False,
     taxonomy: Annotated[Path, typer.Option(help="The relations built.")] = TAXONOMY,
     facts: Annotated[Path, typer.Option(help="The folder of taxonomies.")] = FACTS,
     store: Store = STORE,
 ) -> None:
-    """Judge what models have answered before, ahead of a run; what the store has is not asked."""
+    """Judge what models have answered before, ahead of a run; what the store has is not asked.
+
+    Answers for classes that are no longer among the relations are left out and counted.
+    """
     import polars as pl
 
     from speciarl.cache import VerdictCache
@@ -119,13 +131,17 @@ def precompute(
         raise CacheError(
             f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
         )
-    chosen = load([params])
+    chosen = load(params or [PARAMS])
     settings = chosen.judge if judge else chosen.verifier
-    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
+    relations = pl.read_parquet(taxonomy)
+    verifier = build_verifier(settings, facts, classes_of(relations))
     cache = VerdictCache(store, verifier.identity, "precompute")
-    known, pairs = len(cache), pairs_seen(files)
+    known, seen = len(cache), pairs_seen(files)
+    pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
     precompute(pairs, verifier, cache, settings.max_failures)
     print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
+    if pairs.height < seen.height:
+        print(f"{seen.height - pairs.height} pairs left out: their class is not in {taxonomy}")
 
 
 @verdicts.command()
@@ -143,11 +159,15 @@ def audit(
     from speciarl.audit import agreement, answers_for_many_classes, hacking_signs
     from speciarl.cache.statistics import verdicts_of, verifiers_in_common
 
+    if (first is None) != (second is None):
+        raise typer.BadParameter("expected --first and --second, or neither")
     answers = _answers(training)
     for run, given in answers.items():
         _show(f"signs of reward hacking: {run}", hacking_signs(given))
         _show(f"answers for several classes: {run}", answers_for_many_classes(given).head(rows))
-    pair = (first, second) if first and second else verifiers_in_common(store)
+    pair = (
+        (first, second) if first is not None and second is not None else verifiers_in_common(store)
+    )
     if pair is None:
         print("agreement: no two verifiers have judged a pair in common")
         return

@@ -24,8 +24,8 @@ class Lookups:
 
     A hit is an answer known from the snapshot that the run started from, or met before in it; so
     the counts do not depend on what other runs have added to the shared store meanwhile. A miss
-    is one met for the first time; `asked` of them had to be put to the verifier, and `failures`
-    of those came back without a verdict.
+    is one met for the first time, or without a verdict, however often it occurs; `failures` are
+    the latter. `asked` pairs, each counted once, had to be put to the verifier.
     """
 
     hits: int = 0
@@ -62,14 +62,15 @@ class CachedVerifier:
         keys = self.cache.keys(distinct)
         judged, answers = judge_distinct(self.cache, self.verifier, distinct, keys)
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
-        misses = self.know(keys, decided)
-        self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
         judgements = [judged[pair] for pair in pairs]
+        failures = sum(j.verdict is None for j in judgements)
+        misses = self.know(keys[decided]) + failures
+        self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
         counts = Lookups(
             hits=len(pairs) - misses,
             misses=misses,
             asked=answers.asked,
-            failures=sum(j.verdict is None for j in judgements),
+            failures=failures,
             judge_seconds=answers.seconds,
         )
         return judgements, counts
@@ -81,12 +82,11 @@ class CachedVerifier:
         self.met.update((pair, judgement) for pair, judgement in found if judgement)
         self.know(self.cache.keys(pairs))
 
-    def know(self, keys: np.ndarray, chosen: np.ndarray | None = None) -> int:
-        """Count the keys (n x 2) not known so far; the `chosen` of them are from now on."""
-        new = self._known.find(keys) == ABSENT
-        adding = keys[new if chosen is None else new & chosen]
-        self._known.add(adding[:, 0], adding[:, 1], np.ones(len(adding), np.uint16))
-        return int(new.sum())
+    def know(self, keys: np.ndarray) -> int:
+        """Take up distinct keys (n x 2); gives how many were not known so far."""
+        new = keys[self._known.find(keys) == ABSENT]
+        self._known.add(new[:, 0], new[:, 1], np.ones(len(new), np.uint16))
+        return len(new)
 
 
 def judge_distinct(
@@ -106,8 +106,7 @@ def open_cached(
     Args:
         settings: the `verifier` or `judge` section.
         snapshot: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
-            store lacks of them is put back, so that it is safe to delete. Those of another
-            verifier than this one are left alone.
+            store lacks of them is put back. Those of another verifier are left alone.
         taxonomy: the relations built for the classes in use.
         facts: folder of the taxonomies' YAML files.
         run: noted beside every verdict and lookup that the run adds.

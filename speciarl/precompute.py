@@ -6,7 +6,8 @@ was, and one for a paid judge can be started long before a run.
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
@@ -14,9 +15,9 @@ from tqdm import tqdm
 
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
-from speciarl.judging import judge_distinct, pairs_of, verdict_table
+from speciarl.judging import Lookups, judge_distinct, pairs_of, verdict_table
 from speciarl.text import normalise
-from speciarl.verifiers.base import Pair, Verifier, reason
+from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ def precompute(
 ) -> pl.DataFrame:
     """Put the verdicts of pairs (class, prediction) into the store.
 
+    The counts of all batches that came to their end are one row of the store's `lookups`.
+
     Returns:
         class, prediction, verdict, decided_by: the snapshot, sorted; a pair on which the verifier
         failed has no row.
@@ -55,24 +58,38 @@ def precompute(
             was decided stays in the store.
     """
     tables = [verdict_table({})]
-    asked = seen = failed = 0
-    for batch in _with_progress(pairs):
-        judged, answers = judge_distinct(cache, verifier, batch, cache.keys(batch))
-        tables.append(verdict_table(judged))
-        asked, seen = asked + answers.asked, seen + len(batch)
-        failed += len(batch) - tables[-1].height
-        if failed > max_failures * seen:
-            raise VerifierError(
-                f"{failed} of {seen} pairs to expect have no verdict, more than max_failures "
-                f"{max_failures} ({reason(judged.values())}): see that the verifier can be "
-                "reached, then start again, what was decided is kept"
-            )
+    total = Lookups()
+    try:
+        for batch in _with_progress(pairs):
+            judged, answers = judge_distinct(cache, verifier, batch, cache.keys(batch))
+            tables.append(verdict_table(judged))
+            total.asked += answers.asked
+            total.judge_seconds += answers.seconds
+            total.failures += len(batch) - tables[-1].height
+            total.misses += answers.asked
+            total.hits += len(batch) - answers.asked
+            _require_few_failures(total, max_failures, judged)
+    finally:
+        cache.note_lookup(**asdict(total))
+        cache.flush()
     snapshot = pl.concat(tables).sort("class", "prediction")
     log.info(
         "%d pairs: %d were in the store, %d asked, %d without a verdict",
-        pairs.height, pairs.height - asked, asked, failed,
+        pairs.height, pairs.height - total.asked, total.asked, total.failures,
     )  # fmt: skip
     return snapshot
+
+
+def _require_few_failures(
+    total: Lookups, max_failures: float, judged: Mapping[Pair, Judgement]
+) -> None:
+    seen = total.hits + total.misses
+    if total.failures > max_failures * seen:
+        raise VerifierError(
+            f"{total.failures} of {seen} pairs to expect have no verdict, more than max_failures "
+            f"{max_failures} ({reason(judged.values())}): see that the verifier can be "
+            "reached, then start again, what was decided is kept"
+        )
 
 
 def _normal(answers: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """The verdict store: what a verifier has said is never asked again.
 
-One DuckDB file that many processes share, outside the graph of the pipeline and safe to delete.
-Reads come from an index in memory; the file is opened for short transactions only.
+One DuckDB file that many processes share, outside the graph of the pipeline. Reads come from an
+index in memory; the file is opened for short transactions only. A new file begins with the
+precomputed verdicts; what else a judge has said is in the old one only, unless it was exported.
 """
 
 from speciarl.cache.store import query_store

@@ -23,6 +23,7 @@ class Claims:
     """The claims of one asker; all are given back at the end of the block."""
 
     def __init__(self, store: Path) -> None:
+        store = store.resolve()  # a link to the store is the same store
         self._folder = store.with_name(store.name + ".claims")
 
     def __enter__(self) -> "Claims":

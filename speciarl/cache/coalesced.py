@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 FLUSH_SECONDS = 0.25
@@ -41,14 +41,13 @@ class Coalesced(Generic[T]):
             write.result()
 
     def flush(self) -> None:
-        """Return once everything is stored."""
+        """Return once everything is stored; raise, if a write failed, once all have ended."""
         self._hurry.set()
         writes, self._writes = self._writes, []
-        try:
-            for write in writes:
-                write.result()
-        finally:
-            self._hurry.clear()
+        wait(writes)
+        self._hurry.clear()
+        for write in writes:
+            write.result()
 
     def _write(self) -> None:
         self._hurry.wait(FLUSH_SECONDS)

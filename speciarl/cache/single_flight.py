@@ -17,7 +17,7 @@ from speciarl.errors import VerifierError
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 
 POLL_SECONDS = 0.05
-PATIENCE_SECONDS = 900.0  # a stopped owner is not waited for longer: then pairs are asked twice
+PATIENCE_SECONDS = 900.0  # an owner that gives nothing for so long is passed over: asked twice
 
 
 @dataclass
@@ -53,7 +53,9 @@ def ask_once(
                 mine = left
             if mine:
                 _settle(cache, verifier, mine, claims, answers)
-        left = [pair for pair in left if pair not in answers.judged]
+        before, left = len(left), [pair for pair in left if pair not in answers.judged]
+        if len(left) < before:
+            deadline = time.monotonic() + patience
         if left:
             time.sleep(POLL_SECONDS)
     return answers

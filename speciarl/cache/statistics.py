@@ -23,12 +23,17 @@ QUERIES = {
         SELECT run, count(*) AS verdicts, min(created_at) AS first, max(created_at) AS last
         FROM verdicts GROUP BY ALL ORDER BY first, run
     """,
+    # Of a step repeated after an interruption the last lookups count, but all that was spent.
     "lookups by run": """
-        SELECT run, count(*) AS steps, sum(hits + misses)::BIGINT AS lookups,
-               sum(hits)::BIGINT AS hits, sum(hits) / sum(hits + misses) AS "hit rate",
+        SELECT run, step IS NOT NULL AS training, count(DISTINCT step) AS steps,
+               sum(hits + misses) FILTER (last)::BIGINT AS lookups,
+               sum(hits) FILTER (last)::BIGINT AS hits,
+               sum(hits) FILTER (last) / sum(hits + misses) FILTER (last) AS "hit rate",
                sum(asked)::BIGINT AS asked, sum(failures)::BIGINT AS failures,
                sum(judge_seconds) AS "judge seconds"
-        FROM lookups GROUP BY run ORDER BY run
+        FROM (SELECT *, step IS NULL OR row_number() OVER newest = 1 AS last FROM lookups
+              WINDOW newest AS (PARTITION BY run, step ORDER BY created_at DESC))
+        GROUP BY ALL ORDER BY ALL
     """,
 }
 _IN_COMMON = """

@@ -41,7 +41,8 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     """One transaction on the store, with its tables in reach; makes it where it is absent.
 
     Raises:
-        CacheError: it is held for too long, or is no store of this layout and ladder.
+        CacheError: it is held for too long, is no store of this layout and ladder, or DuckDB fails,
+            be it that the disk is full.
     """
     if read_only and not path.is_file():
         raise CacheError(f"{path} does not exist: it is filled by `precompute_verdicts`")
@@ -49,16 +50,26 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
         db = _duckdb()
         _attach(db, path, read_only)
         try:
-            db.execute("USE store; BEGIN")
-            _check(db, path)
-            yield db
-        except BaseException:
-            db.rollback()
-            raise
-        else:
-            db.commit()
-        finally:
-            db.execute("USE memory; DETACH store")
+            with _transaction(db):
+                _check(db, path, read_only)
+                yield db
+        except duckdb.Error as error:
+            raise CacheError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction on the attached store, which is detached at the end."""
+    try:
+        db.execute("USE store; BEGIN")
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    else:
+        db.commit()
+    finally:
+        db.execute("USE memory; DETACH store")
 
 
 def store_id(db: duckdb.DuckDBPyConnection) -> str:
@@ -83,6 +94,8 @@ def query_store(path: Path, query: str) -> pl.DataFrame:
             raise CacheError(" ".join(str(error).split())) from None
         except pl.exceptions.DuplicateError:
             raise CacheError("two columns have one name: tell them apart with AS") from None
+        except pl.exceptions.ComputeError:
+            raise CacheError("a column is of a type without a table: cast it to VARCHAR") from None
 
 
 @cache
@@ -98,11 +111,12 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
     except duckdb.Error as error:
         raise CacheError(
             f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): "
-            "close the other program or delete the file, it is refilled from the snapshots"
+            "close the other program, or move the file away, a new one begins with the precomputed "
+            "verdicts only"
         ) from None
 
 
-def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _check(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
     """Make the tables in an empty file; refuse what is not ours. Looks once at each store."""
     try:
         if store_id(db) in _checked:
@@ -112,7 +126,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
         db.begin()
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store'"
     found = {name for (name,) in db.execute(tables).fetchall()}
-    if not found:
+    if not found and not read_only:
         db.execute(SCHEMA)
         return
     types = "SELECT labels FROM duckdb_types() WHERE type_name = 'verdict' AND labels IS NOT NULL"
@@ -122,7 +136,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
     layout = db.execute("SELECT layout FROM store").fetchall() if "store" in found else None
     if layout != [(LAYOUT,)] or not ladder:
         raise CacheError(
-            f"{path} is no verdict store of this version: move it away or delete it, a new one is "
-            "filled from the snapshots"
+            f"{path} is no verdict store of this version: move it away, a new one begins with the "
+            "precomputed verdicts only"
         )
     _checked.add(store_id(db))

@@ -24,6 +24,12 @@ EXPORT = (
     "verifier", "identity", "class", "prediction", "verdict", "decided_by", "raw_answer",
     "milliseconds", "run", "created_at",
 )  # fmt: skip
+_NULLABLE = ("decided_by", "raw_answer", "milliseconds")
+_TEXT = (pl.String, pl.Enum, pl.Categorical)
+_KINDS = dict.fromkeys(EXPORT, _TEXT) | {
+    "milliseconds": (pl.Float32, pl.Float64),
+    "created_at": (pl.Datetime,),
+}
 _TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
 _CONFLICTS = """
 SELECT verifier, class, prediction, ours.verdict::VARCHAR AS kept, theirs.verdict AS refused
@@ -71,7 +77,7 @@ def import_file(store: Path, file: Path) -> TakenIn:
     """Take in an exported file.
 
     Raises:
-        CacheError: it cannot be read, lacks a column, or has another ladder.
+        CacheError: it cannot be read, has not the columns of an export, or another ladder.
     """
     try:
         rows = pl.read_parquet(file)
@@ -83,7 +89,7 @@ def import_file(store: Path, file: Path) -> TakenIn:
 
 
 def merge_store(store: Path, other: Path) -> TakenIn:
-    """Take in everything that another store has.
+    """Take in the verdicts of another store; its notes of lookups stay behind.
 
     Raises:
         CacheError: it is this store, or no store of this layout and ladder.
@@ -109,7 +115,8 @@ def forget(store: Path, equal: Mapping[str, str]) -> int:
 
 def _take_in(store: Path, rows: pl.DataFrame, source: Path) -> TakenIn:
     identities = _require_ours(rows, source)
-    rows = rows.select(EXPORT).drop("identity").with_columns(pl.col("verdict").cast(pl.String))
+    texts = [name for name in EXPORT if _KINDS[name] is _TEXT]
+    rows = rows.select(EXPORT).with_columns(pl.col(texts).cast(pl.String)).drop("identity")
     incoming = _with_keys(rows)
     store.parent.mkdir(parents=True, exist_ok=True)
     with opened(store) as db:
@@ -132,6 +139,7 @@ def _require_ours(rows: pl.DataFrame, source: Path) -> list[tuple[str, str]]:
     missing = [name for name in EXPORT if name not in rows.columns]
     if missing:
         raise CacheError(f"{source} has no column {missing[0]!r}: it is no export of a store")
+    _require_values(rows, source)
     kind = rows.schema["verdict"]
     ladder = kind.categories if isinstance(kind, pl.Enum) else rows["verdict"].unique().sort()
     foreign = [label for label in ladder if label not in LABELS]
@@ -139,9 +147,29 @@ def _require_ours(rows: pl.DataFrame, source: Path) -> list[tuple[str, str]]:
         raise CacheError(f"{source} has another ladder of verdicts: {', '.join(map(str, ladder))}")
     identities = rows.select("verifier", "identity").unique().sort("verifier").rows()
     for verifier, identity in identities:
-        if identity is None or fingerprint(json.loads(identity)) != verifier:
+        if not _names(verifier, identity):
             raise CacheError(f"{source}: {verifier!r} is not the fingerprint of its identity")
     return identities
+
+
+def _require_values(rows: pl.DataFrame, source: Path) -> None:
+    """Refuse a column of another type, or without a value where the store needs one."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(rows.schema[name], kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise CacheError(
+                f"{source}: column {name!r} is {rows.schema[name]}, expected {expected}: it is no "
+                "export of a store"
+            )
+        if name not in _NULLABLE and rows[name].null_count():
+            raise CacheError(f"{source}: column {name!r} has rows without a value: remove them")
+
+
+def _names(verifier: str, identity: str) -> bool:
+    try:
+        return fingerprint(json.loads(identity)) == verifier
+    except json.JSONDecodeError:
+        return False
 
 
 def _with_keys(rows: pl.DataFrame) -> pl.DataFrame:

@@ -26,7 +26,8 @@ NEWER = "FROM verdicts WHERE verifier = $1 AND number > $2"
 MEANINGS = f"SELECT verdict::VARCHAR, decided_by, max(number) {NEWER} GROUP BY ALL ORDER BY ALL"
 NEWER_KEYS = f"""
 SELECT key_high, key_low, code FROM (SELECT *, verdict::VARCHAR AS label {NEWER}) AS newer
-JOIN meanings ON label = meanings.verdict AND newer.decided_by = meanings.decided_by
+JOIN meanings ON label = meanings.verdict
+    AND newer.decided_by IS NOT DISTINCT FROM meanings.decided_by
 """
 
 
@@ -116,7 +117,8 @@ class VerdictCache:
     def note_lookup(self, **counts: float) -> None:
         """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds.
 
-        It is written in the background, so that a training step does not wait for the disk.
+        Outside training there is no step. The row is written in the background, so that a
+        training step does not wait for the disk.
         """
         self._refuse_in_fork()
         self._notes.add({"run": self.run, **counts, "created_at": _now()})

@@ -1,6 +1,7 @@
 """Verdicts for predictions, through the cache."""
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,8 @@ def judge_predictions(
 ) -> tuple[pl.DataFrame, str]:
     """Add `verdict` and `decided_by` to each row; the completion is left out.
 
+    What was looked up and asked for it is one row of the store's `lookups`.
+
     A row without an answer gets no verdict and `unparsable`, one that the verifier failed on no
     verdict and `failed`.
 
@@ -29,7 +32,9 @@ def judge_predictions(
         None if answer is None else Pair(name, normalise(answer))
         for name, answer in predictions.select("class_name", "answer").iter_rows()
     ]
-    judged, _ = source.judge([pair for pair in pairs if pair])
+    judged, counts = source.judge([pair for pair in pairs if pair])
+    source.cache.note_lookup(**asdict(counts))
+    source.cache.flush()
     found = iter(judged)
     rows: list[tuple[str | None, str | None]] = []
     for pair in pairs:

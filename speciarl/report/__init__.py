@@ -30,6 +30,7 @@ def build_report(
     provenance: Mapping[str, object],
     miniature: bool,
     into: Path,
+    judged: Sequence[pl.DataFrame] = (),
     published: Published | None = None,
 ) -> None:
     """Write INTO/report.html and INTO/tables/{main,datasets,counts}.csv.
@@ -43,6 +44,7 @@ def build_report(
         provenance: the parameters, plain values.
         miniature: whether the figures come from the miniature, which the page then says.
         into: folder of the results.
+        judged: the files of the `judge` stage, where it asked another verifier than training.
         published: the figures to stand beside; those of the paper where not given.
     """
     # Altair takes a second to import, which whoever wants only the tables need not wait for.
@@ -57,7 +59,7 @@ def build_report(
     write_tables(tables, into / "tables")
     page = render_page(
         "SpeciaRL: results",
-        Evidence(scores, training, answers, runs, weights, published),
+        Evidence(scores, training, answers, judged, runs, weights, published),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,
     )

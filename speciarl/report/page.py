@@ -10,6 +10,7 @@ import yaml
 
 from speciarl.report import charts
 from speciarl.report.findings import UNDEFINED, group_findings, headline, printed, unseen_groups
+from speciarl.report.judges import judges_section
 from speciarl.report.markup import Column, escaped, figure, listing, paragraph, table
 from speciarl.report.signs import signs_section
 from speciarl.report.tables import (
@@ -34,11 +35,15 @@ _MINIATURE = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows: `training` and `answers` by run, as far as there are any."""
+    """What the page shows: `training` and `answers` by run, as far as there are any.
+
+    `judged` are the files of the `judge` stage, where it asked another verifier than training.
+    """
 
     scores: pl.DataFrame
     training: Mapping[str, pl.DataFrame]
     answers: Mapping[str, pl.DataFrame]
+    judged: Sequence[pl.DataFrame]
     runs: Sequence[str]
     weights: Mapping[str, float]
     published: Published
@@ -65,7 +70,7 @@ def render_page(
         trade=_trade(evidence),
         training=_training(evidence),
         cache=_cache(evidence),
-        signs=signs_section(evidence.answers, evidence.runs),
+        signs=_signs(evidence),
         datasets=_datasets(evidence),
         counts=_counts(evidence),
         metrics=_metrics(evidence),
@@ -206,6 +211,11 @@ def _cache(e: Evidence) -> str:
     return figure(chart, "Lookups per step; the two scales differ.") + table(
         caption, [Column(name) for name in names], [(None, rows)]
     )
+
+
+def _signs(e: Evidence) -> str:
+    judges = judges_section(list(e.answers.values()), e.judged)
+    return "\n".join(filter(None, [signs_section(e.answers, e.runs), judges]))
 
 
 def _datasets(e: Evidence) -> str:

@@ -2,7 +2,7 @@
 
 TRL calls the reward function with its own process's slice of a generation batch. A group must
 lie on one process (see `grpo.check_groups`). The first process looks up, asks and writes for
-all; the others get the verdicts from it, and a fault there is raised on every process alike.
+all; the others get the verdicts from it, and whatever fails there is raised on every process.
 """
 
 from collections import Counter, defaultdict
@@ -85,22 +85,27 @@ class RewardBridge:
             for name, answer in zip(class_name, answers, strict=True)
         ]
         everyone = gather_object(pairs) if self.processes > 1 else pairs
-        judgements, counts = self._verdicts([pair for pair in everyone if pair])
+        step = trainer_state.global_step
+        judgements, counts = self._verdicts(step, [pair for pair in everyone if pair])
         rewards = group_rewards(row, pairs, judgements, self.reward)
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
-        self._note(trainer_state.global_step, everyone, judgements, all_rewards, counts)
+        self._note(step, everyone, judgements, all_rewards, counts)
         return rewards
 
-    def _verdicts(self, pairs: list[Pair]) -> tuple[dict[Pair, Judgement], Lookups]:
+    def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgement], Lookups]:
         outcome: list = [None]
+        fault = None
         if self.source is not None:
             try:
                 judged, counts = self.source.judge(pairs)
+                self.source.cache.note_lookup(step=step, **asdict(counts))
                 outcome = [(dict(zip(pairs, judged, strict=True)), counts)]
-            except SpeciaRLError as error:
-                outcome = [error]
+            except Exception as error:  # of any kind: else the others wait for ever
+                fault, outcome = error, [_for_others(error)]
         if self.processes > 1:
             broadcast_object_list(outcome)
+        if fault:
+            raise fault
         if isinstance(outcome[0], SpeciaRLError):
             raise outcome[0]
         return outcome[0]
@@ -125,8 +130,6 @@ class RewardBridge:
                 "misses": counts.misses,
             }
         )
-        if self.source is not None:
-            self.source.cache.note_lookup(step=step, **asdict(counts))
         looked_up = sum(r["hits"] + r["misses"] for r in self.rows)
         failed = sum(r["failed"] for r in self.rows)
         if failed > self.max_failures * looked_up:
@@ -135,3 +138,11 @@ class RewardBridge:
                 f"max_failures {self.max_failures} ({reason(judgements.values())}): see that the "
                 "verifier can be reached, then start again, verdicts and checkpoints are kept"
             )
+
+
+def _for_others(error: Exception) -> SpeciaRLError:
+    """A fault of the first process as the others raise it: one line, and sure to be pickled."""
+    if isinstance(error, SpeciaRLError):
+        return error
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return TrainingError(f"the first process failed ({said}): see its traceback")

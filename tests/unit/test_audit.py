@@ -133,6 +133,8 @@ def test_the_command_compares_the_two_that_judged_most_in_common(tmp_path):
     assert "signs of reward hacking: speciarl" in output and "gull or tern" in output
     (line,) = [line for line in output.splitlines() if line.startswith("| gull  | bird")]
     assert [cell.strip() for cell in line.strip("|").split("|")][-1] == "4", "as often as used"
+    alone = ["verdicts", "audit", "--store", str(store), "--first", names["x"]]
+    assert CliRunner().invoke(app, alone).exit_code == 2, "--second is missing"
     named = audited(store, tmp_path, "--first", names["x"], "--second", names["z"])
     assert "1 pairs, 0 alike" in named and "signs" not in named
 

@@ -77,6 +77,15 @@ def test_a_failure_takes_its_whole_group_out_and_is_not_stored(bridge):
     assert [p.answer for p in bridge.source.verifier.asked].count("down") == 2
 
 
+def test_a_pair_without_a_verdict_is_a_miss_however_often_it_occurs(bridge):
+    judgements, counts = bridge.source.judge([Pair("Herring Gull", "down")] * 10)
+    assert len(judgements) == 10
+    assert (counts.hits, counts.misses, counts.failures, counts.asked) == (0, 10, 10, 1)
+    mixed = [Pair("Herring Gull", answer) for answer in ("down", "tern", "tern", "gull")]
+    _, counts = bridge.source.judge(mixed)
+    assert (counts.hits, counts.misses, counts.failures) == (2, 2, 1)
+
+
 def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
     with pytest.raises(TrainingError, match="2 of 3 answers have no verdict"):
         call(bridge, [1, 1, 1], "down", "down", "Herring Gull")

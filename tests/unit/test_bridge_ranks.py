@@ -29,6 +29,8 @@ class Verifier:
         self.calls += 1
         if any(pair.answer == "poison" for pair in pairs):
             raise VerifierError("the judge is gone")
+        if any(pair.answer == "fault" for pair in pairs):
+            raise RuntimeError("a fault of ours")
         levels = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC}
         return ((p, Judgement(levels.get(p.answer, Verdict.WRONG), "t")) for p in pairs)
 
@@ -53,10 +55,22 @@ def call(*answers):
 rewards = call("gull", "tern") if rank == 0 else call("herring gull", "gull")
 row = bridge.rows[0]
 print(f"rank {rank}", rewards, row["specific"], row["less_specific"], row["wrong"], row["reward"])
-try:
-    call("gull", "poison") if rank == 1 else call("gull", "tern")
-except SpeciaRLError as error:
-    print(f"rank {rank} stopped: {error}")
+
+
+def stopped(first, second):
+    try:
+        call("gull", second) if rank == 1 else call("gull", first)
+    except (SpeciaRLError, RuntimeError, OSError) as error:
+        print(f"rank {rank} {type(error).__name__}: {error}")
+
+
+stopped("tern", "poison")
+stopped("tern", "fault")
+if source:
+    def note_lookup(**counts):
+        raise OSError("no space left")
+    source.cache.note_lookup = note_lookup
+stopped("tern", "gull")
 state.destroy_process_group()
 """
 
@@ -82,12 +96,17 @@ def test_one_process_asks_and_all_get_the_verdicts(tmp_path):
     ]  # fmt: skip
     output = [process.communicate(timeout=120) for process in ranks]
     assert [process.returncode for process in ranks] == [0, 0], output
+    first = "the first process failed"
     # Each group is rewarded by its own best; the counts are those of both processes.
     assert output[0][0].splitlines() == [
         "rank 0 [1.0, 0.0] 1 2 1 0.5",
-        "rank 0 stopped: the judge is gone",
+        "rank 0 VerifierError: the judge is gone",
+        "rank 0 RuntimeError: a fault of ours",
+        "rank 0 OSError: no space left",
     ]
     assert output[1][0].splitlines() == [
         "rank 1 [1.0, 0.0] 1 2 1 0.5",
-        "rank 1 stopped: the judge is gone",
+        "rank 1 VerifierError: the judge is gone",
+        f"rank 1 TrainingError: {first} (RuntimeError: a fault of ours): see its traceback",
+        f"rank 1 TrainingError: {first} (OSError: no space left): see its traceback",
     ]

@@ -56,6 +56,14 @@ def test_a_pair_is_stored_once_and_keeps_its_first_verdict(path):
     assert rows(path, "SELECT run, verdict FROM verdicts") == [("first", "specific")]
 
 
+def test_a_verdict_without_what_decided_it_is_found_again(path):
+    pair, nameless = Pair("Herring Gull", "gull"), Judgement(Verdict.WRONG)
+    VerdictCache(path, IDENTITY, "first").put({pair: nameless})
+    again = VerdictCache(path, IDENTITY, "second")
+    assert again.get([pair]) == [nameless]
+    assert again.put({pair: nameless}) == 0
+
+
 def test_a_failure_is_never_stored(path):
     cache = VerdictCache(path, IDENTITY, "run")
     good, bad = pairs(2)
@@ -105,7 +113,7 @@ def test_another_ladder_is_refused(path):
 
 def test_a_file_that_is_no_database_is_named(path):
     path.write_bytes(b"not a database, but long enough to be read as one" * 200)
-    with pytest.raises(CacheError, match=r"cache\.duckdb.*delete the file"):
+    with pytest.raises(CacheError, match=r"cache\.duckdb.*move the file away"):
         VerdictCache(path, IDENTITY, "run")
 
 
@@ -115,6 +123,29 @@ def test_an_unfinished_transaction_leaves_nothing(path):
         db.execute("INSERT INTO verifiers VALUES ('half', '{}')")
         raise RuntimeError("interrupted")
     assert rows(path, "SELECT count(*) FROM verifiers WHERE verifier = 'half'") == [(0,)]
+
+
+def test_a_full_disk_is_one_line(path):
+    """The largest size of a file stands for it."""
+    script = f"""
+import resource
+from pathlib import Path
+
+from speciarl.cache import VerdictCache
+from speciarl.errors import CacheError
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Judgement, Pair
+
+cache = VerdictCache(Path({str(path)!r}), {{"verifier": "test"}}, "run")
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+try:
+    cache.put({{Pair("a", f"{{i:032}}"): Judgement(Verdict.WRONG, "t") for i in range(40_000)}})
+except CacheError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"{path}: ") and "write" in line, done.stderr
 
 
 def test_the_lock_names_who_holds_it(path):

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from speciarl.cache import VerdictCache
@@ -51,9 +52,15 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     twice = "SELECT class, class FROM verdicts"
     assert "with AS" in speciarl("verdicts", "sql", twice, *options, code=1)
     assert "rows" in speciarl("verdicts", "sql", "", *options, code=1)
+    for value in ("INTERVAL 1 DAY", "[1, 2]", "'x'::BLOB"):
+        line = speciarl("verdicts", "sql", f"SELECT {value} AS v", *options, code=1)
+        assert "VARCHAR" in line and line.count("\n") == 1
     assert "nothing.duckdb" in speciarl(
         "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
     )
+    duckdb.connect(str(tmp_path / "empty.duckdb")).close()
+    line = speciarl("verdicts", "sql", query, "--store", str(tmp_path / "empty.duckdb"), code=1)
+    assert "empty.duckdb is no verdict store" in line and line.count("\n") == 1
 
 
 def test_judge_says_what_decided(tmp_path):

@@ -62,6 +62,10 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC
     judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.5)
     assert pl.read_parquet(tmp_path / "verdicts/d.parquet").height == 2
+    noted = "SELECT run, step, hits, misses, asked, failures FROM lookups ORDER BY created_at"
+    assert query_store(source.cache.path, noted).rows() == [
+        ("r", None, 0, 2, 2, 1), ("r", None, 1, 1, 1, 1),
+    ]  # fmt: skip
 
 
 def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
@@ -107,6 +111,8 @@ def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
     cache = VerdictCache(tmp_path / "c.duckdb", Table.identity, "r")
     assert precompute(pairs, whole, cache).height == 7
     assert whole.asked == 7 - 4
+    noted = query_store(cache.path, "SELECT hits, misses, asked FROM lookups ORDER BY created_at")
+    assert noted.rows() == [(0, 4, 4), (4, 3, 3)]
     assert "pairs/s" in capsys.readouterr().err
 
 
@@ -126,13 +132,17 @@ def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
     given = predictions("bird", "herring gull", None, "Bird.")
     given = given.with_columns(class_name=pl.lit("Herring Gull"))
     given.write_parquet(tmp_path / "run/cub200.parquet")
+    gone = predictions("dish").with_columns(class_name=pl.lit("pizza"))
+    gone.write_parquet(tmp_path / "run/food101.parquet")
+    (tmp_path / "over.yaml").write_text("verifier: {max_failures: 0.5}")
     arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
-    arguments += ["--params", FOLDER / "params.yaml"]
+    arguments += ["--params", FOLDER / "params.yaml", "--params", tmp_path / "over.yaml"]
     command = ["verdicts", "precompute", str(tmp_path), *map(str, arguments)]
     for added in (2, 0):
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, done.exception
-        assert f"2 pairs in 1 files, {added} verdicts added" in done.output
+        assert f"2 pairs in 2 files, {added} verdicts added" in done.output
+        assert "1 pairs left out: their class is not in" in done.output
     found = query_store(store, "SELECT prediction, verdict::VARCHAR FROM verdicts ORDER BY 1")
     assert found.rows() == [("bird", "generic"), ("herring gull", "specific")]
     empty = CliRunner().invoke(app, [*command[:2], str(tmp_path / "none"), *command[3:]])

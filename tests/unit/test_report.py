@@ -91,10 +91,12 @@ def scores() -> pl.DataFrame:
     return scored(ANSWERS, GROUPS)
 
 
-def build(into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING, miniature=True) -> str:
+def build(
+    into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING, miniature=True, judged=()
+) -> str:
     build_report(
         scores, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        miniature=miniature, into=into,
+        miniature=miniature, into=into, judged=judged,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -287,6 +289,13 @@ def test_only_the_miniature_is_called_one(tmp_path, scores):
     note = "not comparable in absolute terms"
     assert note in build(tmp_path, scores)
     assert note not in build(tmp_path, scores, miniature=False)
+
+
+def test_two_judges_are_compared_and_one_is_not(tmp_path, scores):
+    columns = ["class_name", "answer", "verdict"]
+    judged = pl.DataFrame([("Gull", "bird", "generic")], schema=columns, orient="row")
+    assert "judge of evaluation" in build(tmp_path, scores, judged=[judged])
+    assert "judge of evaluation" not in build(tmp_path, scores)
 
 
 def test_best_is_bold_and_the_bound_is_not(tmp_path):

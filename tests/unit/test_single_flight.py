@@ -3,13 +3,15 @@
 import multiprocessing
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.claims import Claims
+from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.single_flight import ask_once
-from speciarl.errors import VerifierError
+from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
@@ -66,6 +68,14 @@ def _ask(store, notes, seconds):
     assert all(answers.judged[pair].verdict is Verdict.GENERIC for pair in MANY)
 
 
+def _until(happened):
+    for _ in range(3000):
+        if happened():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it has not happened in 30 s")
+
+
 def test_processes_that_want_the_same_pairs_ask_for_each_once(store, notes):
     processes = [SPAWN.Process(target=_ask, args=(store, notes, 0.02)) for _ in range(3)]
     for process in processes:
@@ -97,10 +107,7 @@ def test_threads_that_share_a_cache_ask_for_each_pair_once(store, notes):
 def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
     owner = SPAWN.Process(target=_ask, args=(store, notes, 30))
     owner.start()
-    for _ in range(600):
-        if Judge(notes).asked():
-            break
-        time.sleep(0.05)
+    _until(Judge(notes).asked)
     threading.Timer(0.3, owner.kill).start()
     answers = ask_once(open_cache(store), Judge(notes), MANY)
     owner.join(30)
@@ -111,22 +118,20 @@ def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
 
 def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
     """Each asker tries once: failures neither spread nor go round for ever."""
-    found = []
+    owner, waiter = Judge(notes, fails={"down"}, seconds=0.05), Judge(notes)
+    found = {}
 
     def ask(judge):
-        found.append(ask_once(open_cache(store), judge, pairs("gull", "down")))
+        found[judge] = ask_once(open_cache(store), judge, pairs("gull", "down"))
 
-    judges = [Judge(notes, fails={"down"}, seconds=0.05), Judge(notes, seconds=0.05)]
-    threads = [threading.Thread(target=ask, args=(judge,)) for judge in judges]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.03)
-    for thread in threads:
-        thread.join(30)
-    failed, decided = found
-    assert failed.judged[pairs("down")[0]] == BAD
-    assert decided.judged[pairs("down")[0]] == GOOD
-    assert judges[0].asked().count("gull") == 1
+    asking = threading.Thread(target=ask, args=(owner,))
+    asking.start()
+    _until(owner.asked)
+    ask(waiter)
+    asking.join(30)
+    assert found[owner].judged[pairs("down")[0]] == BAD
+    assert found[waiter].judged[pairs("down")[0]] == GOOD
+    assert owner.asked().count("gull") == 1
     assert query_store(store, "SELECT count(*) FROM verdicts").item() == 2
 
 
@@ -174,6 +179,56 @@ def test_a_claim_that_is_held_too_long_is_passed_over(store, notes):
         assert others.take(cache.keys(pairs("gull"))).all()
         answers = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
     assert answers.asked == 2
+
+
+def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
+    """Each wait takes a minute, in which the owner stores one pair more."""
+    cache, owner, now = open_cache(store), open_cache(store), [0.0]
+    coming = pairs(*(f"answer{i}" for i in range(5)))
+    with Claims(store) as others:
+        assert others.take(cache.keys(coming)).all()
+
+        def sleep(seconds):
+            now[0] += 60
+            pair = coming[int(now[0] / 60) - 1]
+            owner.put({pair: GOOD})
+            others.give_back(owner.keys([pair]))
+
+        clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: 0.0, sleep=sleep)
+        monkeypatch.setattr("speciarl.cache.single_flight.time", clock)
+        answers = ask_once(cache, Judge(notes), coming, patience=150)
+    assert answers.asked == 0
+    assert all(answers.judged[pair].verdict is GOOD.verdict for pair in coming)
+
+
+def test_every_write_has_ended_when_a_failed_one_is_raised():
+    started, go, written = threading.Event(), threading.Event(), []
+
+    def store(items):
+        if items == ["bad"]:
+            started.set()
+            go.wait(10)
+            raise CacheError("the disk is full")
+        time.sleep(0.1)
+        written.extend(items)
+
+    writing = Coalesced(store)
+    writing.add("bad")
+    assert started.wait(10)
+    writing.add("good")
+    go.set()
+    with pytest.raises(CacheError, match="full"):
+        writing.flush()
+    assert written == ["good"]
+
+
+def test_a_link_to_the_store_has_its_claims(store):
+    keys = open_cache(store).keys(MANY)
+    link = store.with_name("link.duckdb")
+    link.symlink_to(store)
+    with Claims(store) as first, Claims(link) as second:
+        assert first.take(keys).all()
+        assert not second.take(keys).any()
 
 
 def test_a_claim_is_for_one_and_can_be_given_back(store):

@@ -91,6 +91,12 @@ def test_a_file_that_contradicts_itself_is_in_conflict(store, tmp_path):
         ({"verdict": pl.lit("good")}, "another ladder.*good"),
         ({"verdict": pl.col("verdict").cast(pl.String).cast(pl.Enum(LABELS[::-1]))}, "another"),
         ({"identity": pl.lit('{"verifier": "forged"}')}, "fingerprint"),
+        ({"identity": pl.lit("no JSON")}, "fingerprint"),
+        ({"identity": pl.lit(None, pl.String)}, "'identity' has rows without a value"),
+        ({"verdict": pl.lit(None, pl.Enum(LABELS))}, "'verdict' has rows without a value"),
+        ({"prediction": pl.lit(None, pl.String)}, "'prediction' has rows without a value"),
+        ({"prediction": pl.lit(7)}, "'prediction' is Int32, expected String"),
+        ({"milliseconds": pl.lit("long")}, "'milliseconds' is String"),
     ],
 )
 def test_what_is_foreign_is_refused(store, tmp_path, change, said):
@@ -140,13 +146,19 @@ def test_what_was_forgotten_can_be_stored_again(store):
 
 def test_stats_count_by_verifier_label_and_run(store):
     cache = VerdictCache(store, FIRST, "run")
-    cache.note_lookup(step=0, hits=30, misses=10, failures=1, asked=5, judge_seconds=2.5)
+    spent = {"failures": 1, "asked": 5, "judge_seconds": 2.5}
+    for hits in (1, 30):  # the step was begun twice
+        cache.note_lookup(step=0, hits=hits, misses=10, **spent)
+    cache.note_lookup(hits=0, misses=4, **spent)
     cache.flush()
     output = command("stats", store=store)
-    lookups = next(line for line in output.splitlines() if "0.750" in line)
-    assert [cell.strip() for cell in lookups.strip("|").split("|")] == [
-        "run", "1", "40", "30", "0.750", "5", "1", "2.500",
-    ]  # fmt: skip
+    evaluated, trained = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in output.splitlines()
+        if "| true " in line or "| false " in line
+    )
+    assert evaluated == ["run", "false", "0", "4", "0", "0.000", "5", "1", "2.500"]
+    assert trained == ["run", "true", "1", "40", "30", "0.750", "10", "2", "5.000"]
     second = next(line for line in output.splitlines() if "second" in line)
     assert [cell.strip() for cell in second.strip("|").split("|")][1:] == [
         "second", "1", "0", "0", "0", "0", "1", "0",

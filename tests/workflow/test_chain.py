@@ -67,11 +67,14 @@ def test_training_counts_add_up(finished):
 def test_the_store_answers_plain_sql(finished):
     with duckdb.connect(str(finished.folder / "data/verdicts/cache.duckdb"), read_only=True) as db:
         counts = dict(db.execute("SELECT verdict, count(*) FROM verdicts GROUP BY 1").fetchall())
-        lookups = db.execute("SELECT count(*), min(asked <= misses) FROM lookups").fetchall()
+        count = "SELECT count(step), count(*), min(asked <= misses) FROM lookups"
+        (lookups,) = db.execute(count).fetchall()
     assert set(counts) <= set(LABELS)
     snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed.parquet")
     assert sum(counts.values()) >= snapshot.height > 0
-    assert lookups == [(SMALL["grpo"]["generations"], True)]
+    trained = SMALL["grpo"]["generations"]
+    judged = len(list(finished.folder.glob("results/verdicts/*/*.parquet")))
+    assert lookups == (trained, trained + judged + 1, True), "training, evaluation, precomputation"
 
 
 def test_the_report_stands_alone(finished):

@@ -3,6 +3,7 @@ rule report:
         scores="results/scores.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         answers=expand("results/training/{run}/answers.parquet", run=RUNS),
+        judged=expand("results/verdicts/{run}", run=RUNS),
     output:
         page="results/report.html",
         tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts"]),

@@ -3,6 +3,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.report import build_report
+from speciarl.report.judges import judges_differ
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
@@ -11,6 +12,9 @@ with stage(snakemake.log[0]):
         dict(zip(runs, map(pl.read_parquet, files), strict=True))
         for files in (snakemake.input.training, snakemake.input.answers)
     )
+    folders = map(Path, snakemake.input.judged)
+    judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*.parquet"))]
+    differ = judges_differ(snakemake.params["verifier"], snakemake.params["judge"])
     build_report(
         pl.read_parquet(snakemake.input.scores),
         training,
@@ -20,4 +24,5 @@ with stage(snakemake.log[0]):
         provenance=dict(snakemake.params.items()),
         miniature=snakemake.params["datasets"]["mirror"] == "miniature",
         into=Path(snakemake.output.page).parent,
+        judged=judged if differ else (),
     )

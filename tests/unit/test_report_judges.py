@@ -1,0 +1,61 @@
+"""The report's section on the judges of training and evaluation."""
+
+import polars as pl
+import pytest
+
+from speciarl.audit import ANSWERS
+from speciarl.report.judges import judges_differ, judges_section
+
+TRAINED = pl.DataFrame(
+    [
+        (0, "Herring Gull", "bird", "generic", 7),
+        (1, "Herring Gull", "bird", "generic", 2),
+        (0, "Herring Gull", "a or b", None, 1),
+        (0, "Herring Gull", "gull", "less specific", 3),
+        (1, "Herring Gull", "tern", "wrong", 1),
+    ],
+    schema=ANSWERS,
+    orient="row",
+)
+
+
+def evaluated(*rows):
+    columns = ["class_name", "answer", "verdict"]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def test_two_judges_are_compared_on_the_pairs_of_both():
+    judged = evaluated(
+        ("Herring Gull", "Bird.", "generic"),
+        ("Herring Gull", "bird", "generic"),
+        ("Herring Gull", "gull", "generic"),
+        ("Herring Gull", "tern", "wrong"),
+        ("Herring Gull", "a or b", "wrong"),
+        ("Herring Gull", None, None),
+        ("Samoyed", "dog", "generic"),
+    )
+    page = judges_section([TRAINED, pl.DataFrame(schema=ANSWERS)], [judged, evaluated()])
+    # observed 2/3, by chance (1 x 1 + 1 x 2 + 1 x 0) / 9
+    assert "Of 3 pairs" in page and "2 have the same verdict" in page and "0.500" in page
+    cells = "".join(f"<td>{n}</td>" for n in (0, 0, 1, 0, 0, 0))
+    assert f'<tr><th scope="row">less specific</th>{cells}</tr>' in page
+    assert "<td>gull</td><td>less specific</td><td>generic</td><td>3</td>" in page
+
+
+def test_judges_without_a_pair_in_common_say_so():
+    page = judges_section([TRAINED], [evaluated(("Samoyed", "dog", "generic"))])
+    assert "No answer was judged in training and in evaluation" in page
+
+
+def test_one_judge_is_no_section():
+    assert judges_section([TRAINED], []) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "differ"),
+    [({}, False), ({"server": {"url": "x"}}, False), ({"backend": "llm"}, True),
+     ({"model": {"name": "j"}}, True)],
+)  # fmt: skip
+def test_judges_differ_by_what_they_are(change, differ):
+    verifier = {"backend": "taxonomy", "model": None, "server": None, "max_failures": 0.01}
+    assert judges_differ(verifier, verifier | change) is differ

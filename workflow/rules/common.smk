@@ -73,16 +73,19 @@ def reads_judge(section, *watched):
     }
 
 
-def weights_of(section):
-    """Files of a language model that the job itself loads as its judge; new ones judge otherwise.
+def files_below(folder):
+    """The visible files of a folder from outside.
 
-    Files and not their directory, whose time does not change when one of them is overwritten.
-    Where there are none, the job says so.
+    They stand for it as an input: its own time does not change with what is in them.
     """
+    visible = (path for path in Path(folder).rglob("*") if not path.name.startswith("."))
+    return sorted(str(path) for path in visible if path.is_file())
+
+
+def weights_of(section):
+    """A language model that the job loads as its judge; where it is missing, the job says so."""
     model = getattr(PARAMS, section).model
-    if model is None or model.kind != "directory":
-        return []
-    return sorted(str(path) for path in Path(model.path).rglob("*") if path.is_file())
+    return files_below(model.path) if model is not None and model.kind == "directory" else []
 
 
 def mirror_of(dataset):
@@ -95,10 +98,10 @@ def archives_of(datasets):
     return [f"data/raw/{name}/files.json" for name in datasets if name in BENCHMARKS]
 
 
-def files_below(folder):
-    """The files of a folder of one's own, or the folder itself where there are none."""
-    visible = (path for path in Path(folder).rglob("*") if not path.name.startswith("."))
-    return sorted(str(path) for path in visible if path.is_file()) or folder
+def pictures_of(folder):
+    """The pictures of a dataset of one's own, or the folder itself where there are none."""
+    path = PARAMS.datasets.folders[folder].path
+    return files_below(path) or path
 
 
 def training_set_of(run):

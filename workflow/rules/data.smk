@@ -52,8 +52,7 @@ rule manifest:
 
 rule manifest_folder:
     input:
-        # each picture, so that one that is added or taken away is noticed
-        lambda wildcards: files_below(PARAMS.datasets.folders[wildcards.folder].path),
+        lambda wildcards: pictures_of(wildcards.folder),
     output:
         "data/manifests/{folder}.parquet",
     log:

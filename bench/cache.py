@@ -12,6 +12,7 @@ import multiprocessing
 import random
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -184,8 +185,6 @@ def flushing(store: Path, work: Path) -> None:
 
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
-    from miniature_step import step_seconds
-
     from speciarl.rewards import REWARDS
     from speciarl.training.bridge import RewardBridge
 
@@ -203,14 +202,14 @@ def rewarding(cache: VerdictCache, count: int) -> None:
     cache.flush()
     reward = statistics.median(taken)
     print(f"\nreward function, {BATCH} completions, all hits: {reward:.0f} ms")
-    seconds = step_seconds()
-    if seconds is None:
-        print("no training step to hold it against: run `make reproduce` first")
-    else:
-        share = reward / 1000 / seconds
-        print(
-            f"a training step of the miniature: {seconds:.2f} s, so {share:.1%} of it (limit 2 %)"
-        )
+    command = [sys.executable, str(Path(__file__).with_name("miniature_step.py"))]
+    step = subprocess.run(command, capture_output=True, text=True)
+    if step.returncode:
+        print(f"no training step to hold it against: {step.stderr.splitlines()[-1]}")
+        return
+    seconds = float(step.stdout)
+    share = reward / 1000 / seconds
+    print(f"a training step of the miniature: {seconds:.2f} s, so {share:.1%} of it (limit 2 %)")
 
 
 def main() -> None:

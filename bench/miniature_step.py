@@ -1,7 +1,8 @@
-"""How long a training step of the miniature takes, by training a few."""
+"""Prints how many seconds a training step of the miniature takes, by training a few."""
 
 import logging
 import statistics
+import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -24,8 +25,8 @@ class _Clock(logging.Handler):
         self.times.append(record.created)
 
 
-def step_seconds() -> float | None:
-    """Median seconds of a generation with its update; None where the pipeline has not run."""
+def step_seconds() -> float:
+    """Median seconds of a generation with its update."""
     inputs = Inputs(
         base=ROOT / "models/base",
         samples=ROOT / "data/training/cub200.parquet",
@@ -35,7 +36,7 @@ def step_seconds() -> float | None:
         images=ROOT,
     )
     if not all(path.exists() for path in (inputs.base, inputs.samples, inputs.verdicts)):
-        return None
+        sys.exit("run `make reproduce` first")
     clock = _Clock()
     logger = logging.getLogger("speciarl.training.grpo")
     logger.setLevel(logging.INFO)
@@ -57,3 +58,7 @@ def _train(inputs: Inputs) -> None:
         into = Path(folder)
         tables = [into / f"{name}.parquet" for name in ("metrics", "verdicts", "answers")]
         train("bench", settings, inputs, Outputs(into / "model", *tables, into / "work"), threads=1)
+
+
+if __name__ == "__main__":
+    print(step_seconds())

@@ -30,7 +30,7 @@ def test_the_parameters_on_a_page_go_with_the_defaults(page: Path, tmp_path: Pat
             continue
         files.append(tmp_path / f"{number}.yaml")
         files[-1].write_text(block)
-    load(files)
+    assert (load(files) != load(files[:1])) == (len(files) > 1)  # valid, and of some effect
 
 
 def test_the_facts_on_the_page_of_data_are_a_taxonomy(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _splits_exist(self) -> "Params":
+        for key, chosen in self.training_sets.items():
+            for name in chosen.datasets:
+                folder = self.datasets.folders.get(name)
+                if folder and folder.test_share is not None and chosen.splits == ["val"]:
+                    raise ValueError(
+                        f"training_sets.{key}.splits: expected train, found val, which {name!r} "
+                        "does not have: its test_share divides it into train and test"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _own_group(self) -> "Params":
         grouped = [name for names in self.groups.values() for name in names]
         own = [name for name in self.datasets.folders if name not in grouped]

@@ -15,7 +15,7 @@ Benchmark = Annotated[str, one_of(DATASETS)]
 
 
 class Folder(Section):
-    """A dataset of one's own, a folder of pictures per class; its facts, if there are any, stand in
+    """A custom dataset, a folder of images per class; its facts, if there are any, stand in
     data/taxonomies/NAME.yaml."""
 
     path: str
@@ -24,6 +24,9 @@ class Folder(Section):
     """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
     seed: Seed = 0
     """Picks the pictures for the test."""
+    bad_images: Literal["leave_out", "refuse"] = "leave_out"
+    """What becomes of images that cannot be opened, or are too large or too thin: the others are
+    used and these counted, or the dataset is refused."""
 
 
 class Datasets(Section):

@@ -1,44 +1,163 @@
-"""Opens the picture that a manifest refers to: a file, or a row of a parquet file."""
+"""Opens the image that a manifest refers to, a file or a row of a parquet file, as upright RGB.
 
+Training, prediction and the check of custom datasets all open images here, so that what passes the
+check is what they see.
+"""
+
+import importlib
+import importlib.util
 import io
 import struct
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import polars as pl
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 from speciarl.errors import DataError
 
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What an image may be inside, whatever its name; no other decoder of Pillow is ever started."""
+MAX_PIXELS = 89_478_485  # 256 MiB as RGB; Pillow's own limit
+MAX_RATIO = 200  # of the longer side to the shorter: beyond it Qwen's image processor refuses
+
 _BLOCK = 32  # rows read at once: neighbours are mostly asked for next
-_BLOCKS = 4  # blocks kept; at 130 kB a picture, 17 MB
+_BLOCKS = 4  # blocks kept; at 130 kB an image, 17 MB
+
+# What Pillow's decoders raise on damaged files; UnidentifiedImageError is an OSError.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
+
+if importlib.util.find_spec("pillow_heif"):
+    importlib.import_module("pillow_heif").register_heif_opener()
+    FORMATS += ("HEIF",)
+
+
+class BadImage(DataError):
+    """An image that cannot be used: one line with what is the matter and what to do."""
+
+    def __init__(self, reference: str, kind: str, detail: str) -> None:
+        # A benchmark's images come from its archives; any other image is the user's own.
+        unpacked = reference.startswith("data/raw/") or ".parquet#" in reference
+        todo = "download its dataset again" if unpacked else "replace or remove it"
+        super().__init__(f"{reference}: {kind} ({detail}); {todo}")
+        self.kind = kind  # missing, unreadable, oversized or too thin
+        self.detail = detail
 
 
 def open_image(reference: str, root: Path) -> Image.Image:
-    """Open a picture and decode it as RGB.
+    """Open an image and decode it: the first frame, upright, on white where transparent.
 
     Args:
         reference: the manifest's `image`, a path relative to `root` or PATH.parquet#ROW.
         root: the project root.
 
+    Returns:
+        8-bit RGB.
+
     Raises:
-        DataError: the picture is missing, or its bytes are not a picture.
+        BadImage: it is missing, damaged, of no known format, too large or too thin.
+        DataError: the parquet file is missing or not of images.
     """
     path, _, row = reference.partition(".parquet#")
-    place: Path | io.BytesIO = root / reference
-    if row:
-        place = io.BytesIO(_parquet_bytes(root / f"{path}.parquet", row, reference))
     try:
-        with Image.open(place) as picture:
-            return picture.convert("RGB")
+        if row:
+            content = _parquet_bytes(root / f"{path}.parquet", row, reference)
+            return _decode(io.BytesIO(content), reference)
+        with (root / reference).open("rb") as file:
+            return _decode(file, reference)
     except FileNotFoundError:
-        raise DataError(f"{reference}: picture is missing; download its dataset again") from None
-    # What Pillow's decoders raise on damaged files; UnidentifiedImageError is an OSError.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{reference}: expected a picture ({reason}); fetch it again") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{reference}: refused to decode ({error})") from error
+        raise BadImage(reference, "missing", "no such file") from None
+    except Image.DecompressionBombError:
+        raise BadImage(reference, "oversized", f"over {2 * MAX_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise BadImage(reference, "unreadable", f"expected {', '.join(FORMATS)} inside") from None
+    except _DAMAGED as error:
+        raise BadImage(reference, "unreadable", " ".join(str(error).split())) from error
+
+
+def find_bad(references: Iterable[str], root: Path, threads: int) -> dict[str, BadImage]:
+    """Open every image and say what is the matter with those that cannot be used.
+
+    Args:
+        references: as `open_image` takes them.
+        root: the project root.
+        threads: how many to decode side by side; the largest takes 1 GB.
+    """
+
+    def fault(reference: str) -> BadImage | None:
+        try:
+            open_image(reference, root).close()
+        except BadImage as bad:
+            return bad
+        return None
+
+    references = list(references)
+    with ThreadPoolExecutor(threads) as pool:
+        found = zip(references, pool.map(fault, references), strict=True)
+        shown = tqdm(found, "open", len(references), unit="image", mininterval=30)
+        return {reference: bad for reference, bad in shown if bad is not None}
+
+
+def _decode(file: BinaryIO, reference: str) -> Image.Image:
+    _recognize(file.read(16), reference)
+    file.seek(0)
+    with Image.open(file, formats=FORMATS) as image:
+        _check_size(image.size, reference)
+        image.load()
+        _check_size(image.size, reference)  # the header of a damaged file may say another
+        return _upright(_rgb(image), _orientation(image))
+
+
+def _recognize(head: bytes, reference: str) -> None:
+    """Refuse what deserves a better reason than that no decoder knows it."""
+    if not head:
+        raise BadImage(reference, "unreadable", "the file is empty")
+    heic = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"hevc")
+    if heic and "HEIF" not in FORMATS:
+        detail = "HEIC is read where pillow-heif is installed: pip install pillow-heif"
+        raise BadImage(reference, "unreadable", detail)
+
+
+def _check_size(size: tuple[int, int], reference: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        detail = f"{width} x {height} pixels, at most {MAX_PIXELS:,} in all"
+        raise BadImage(reference, "oversized", detail)
+    if max(size) > MAX_RATIO * min(size):
+        detail = f"{width} x {height} pixels, one side at most {MAX_RATIO} times the other"
+        raise BadImage(reference, "too thin", detail)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # 16-bit grey: the upper byte, as Pillow reads 16-bit colors
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no fixed range: save it with 8 bits")
+    if image.has_transparency_data:
+        shown = Image.new("RGB", image.size, "white")
+        seen = image.convert("RGBA")
+        shown.paste(seen, mask=seen.getchannel("A"))
+        return shown
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where the metadata are damaged, as viewers take it."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGED:
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    image.info.clear()  # else `exif_transpose` writes all metadata anew, and fails on damaged ones
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(image)
 
 
 def _parquet_bytes(path: Path, row: str, reference: str) -> bytes:

@@ -1,5 +1,6 @@
 """Builds the manifest of a dataset: every picture of every split, checked against the disk."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -76,16 +77,25 @@ def build_manifest(
 
 
 def build_folder_manifest(
-    dataset: str, path: Path, *, test_share: float | None, seed: int
-) -> pl.DataFrame:
-    """Read a folder of one's own (`folders.read`) into the manifest schema, as `build_manifest`."""
-    manifest = (
-        folders.read(path, dataset, test_share=test_share, seed=seed)
-        .with_columns(image=pl.lit(f"{path.as_posix()}/") + pl.col("image"))
-        .sort("sample_id")
+    dataset: str,
+    path: Path,
+    *,
+    test_share: float | None,
+    seed: int,
+    bad_images: str = "leave_out",
+    threads: int = 1,
+) -> tuple[pl.DataFrame, Counter[str]]:
+    """Read a custom dataset (`folders.read`) into the manifest schema, as `build_manifest`.
+
+    Returns:
+        The manifest, and how many files are not in it, by reason.
+    """
+    rows, left_out = folders.read(
+        path, dataset, test_share=test_share, seed=seed, bad_images=bad_images, threads=threads
     )
+    manifest = rows.sort("sample_id")
     check_manifest(manifest, dataset)
-    return manifest
+    return manifest, left_out
 
 
 def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
@@ -114,6 +124,16 @@ def summary(manifest: pl.DataFrame) -> str:
     """One line for a log: pictures, classes, and pictures of each split."""
     counts = dict(manifest.group_by("split").len().sort("split").iter_rows())
     return f"{manifest.height} pictures of {manifest['class_id'].n_unique()} classes: {counts}"
+
+
+def accounted(manifest: pl.DataFrame, left_out: Mapping[str, int]) -> str:
+    """One line: the files found are those of the manifest and those left out, by reason."""
+    dropped = sum(left_out.values())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+    return (
+        f"{manifest.height + dropped:,} files: {manifest.height:,} images, "
+        f"{dropped:,} left out" + (f" ({reasons})" if reasons else "")
+    )
 
 
 def _check_pictures(manifest: pl.DataFrame, dataset: str, root: Path) -> None:

@@ -50,9 +50,15 @@ def sample_training(
         share = None
         if size is not None:
             share = size // len(datasets) + (position < size % len(datasets))
-        if rows.is_empty() or (share or 0) > len(rows):
+        if rows.is_empty():
+            there = " and ".join(sorted(set(manifests[dataset]["split"])))
             raise DataError(
-                f"{dataset}: expected {share or 'some'} rows of {' and '.join(splits)}, "
+                f"{dataset}: expected images of {' or '.join(splits)} to train on, found only "
+                f"{there}; add some, or take the dataset out of the training set"
+            )
+        if (share or 0) > len(rows):
+            raise DataError(
+                f"{dataset}: expected {share} rows of {' and '.join(splits)}, "
                 f"found {len(rows)}; ask for fewer or add a dataset"
             )
         drawn.append(_draw(rows, share, balanced, seed))

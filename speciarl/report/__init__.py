@@ -28,7 +28,8 @@ def build_report(
     runs: Sequence[str],
     weights: Mapping[str, float],
     provenance: Mapping[str, object],
-    miniature: bool,
+    seen: Mapping[str, Sequence[str]],
+    miniature: Sequence[str],
     into: Path,
     judged: Sequence[pl.DataFrame] = (),
     published: Published | None = None,
@@ -42,7 +43,8 @@ def build_report(
         runs: rows of the tables, in their order.
         weights: specificity by verdict, named as the columns of counts.
         provenance: the parameters, plain values.
-        miniature: whether the figures come from the miniature, which the page then says.
+        seen: the groups that each run was trained on images of (`findings.seen_groups`).
+        miniature: what comes from the miniature, "images" or "policy": the page says so.
         into: folder of the results.
         judged: the files of the `judge` stage, where it asked another verifier than training.
         published: the figures to stand beside; those of the paper where not given.
@@ -59,7 +61,7 @@ def build_report(
     write_tables(tables, into / "tables")
     page = render_page(
         "SpeciaRL: results",
-        Evidence(scores, training, answers, judged, runs, weights, published),
+        Evidence(scores, training, answers, judged, runs, weights, published, seen),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,
     )

@@ -4,11 +4,12 @@ Two harmonic means are compared as they are printed, to three decimals: what rea
 called level.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
-from speciarl.report.tables import IN_DOMAIN, Published, names_of, score_of
+from speciarl.report.tables import Published, names_of, score_of
 
 ABOVE, LEVEL, BELOW = "above", "level with", "below"
 NOT_COMPARABLE = "not comparable with"
@@ -28,14 +29,35 @@ def compared(own: float | None, other: float | None) -> str | None:
     return LEVEL if abs(difference) < 5e-4 else ABOVE if difference > 0 else BELOW
 
 
-def headline(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> str:
+Seen = Mapping[str, Sequence[str]]
+"""The groups that each run was trained on images of."""
+
+
+def seen_groups(
+    runs: Mapping[str, Mapping[str, Any]],
+    training_sets: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+) -> Seen:
+    """What each run was trained on, from these sections of the parameters."""
+    return {
+        name: [
+            group
+            for group, datasets in groups.items()
+            if row["method"] != "none"
+            and set(datasets) & set(training_sets[row["training_set"]]["datasets"])
+        ]
+        for name, row in runs.items()
+    }
+
+
+def headline(scores: pl.DataFrame, runs: Sequence[str], published: Published, seen: Seen) -> str:
     """One sentence: whose HM the method's exceeds in which of the groups it did not train on."""
-    method, groups = published.method, unseen_groups(scores)
+    method, groups = published.method, unseen_groups(scores, runs, published, seen)
     rivals = _rivals(runs, published)
     if method not in runs:
         return f"No run named {method} takes part, so this report cannot speak about the method."
     if not groups:
-        return "No group outside the training domain was scored."
+        return "No group was scored that none of the compared runs was trained on."
     if not rivals:
         return f"{method} stands alone here: none of its baselines takes part."
     ahead: dict[tuple[int, str, str], list[str]] = {}
@@ -50,7 +72,7 @@ def headline(scores: pl.DataFrame, runs: Sequence[str], published: Published) ->
 
 
 def group_findings(
-    scores: pl.DataFrame, runs: Sequence[str], published: Published
+    scores: pl.DataFrame, runs: Sequence[str], published: Published, seen: Seen
 ) -> list[tuple[str, list[str]]]:
     """Per unseen group its name and sentences: the figures, then whether the paper agrees."""
     if published.method not in runs:
@@ -60,13 +82,31 @@ def group_findings(
             group,
             [*_figures(scores, group, runs, published), *_order(scores, group, runs, published)],
         )
-        for group in unseen_groups(scores)
+        for group in unseen_groups(scores, runs, published, seen)
     ]
 
 
-def unseen_groups(scores: pl.DataFrame) -> list[str]:
-    """Groups of datasets that no run of the main table trains on."""
-    return [name for name in names_of(scores, "group") if name != IN_DOMAIN]
+def unseen_groups(
+    scores: pl.DataFrame, runs: Sequence[str], published: Published, seen: Seen
+) -> list[str]:
+    """Groups that neither the method nor what it is compared with was trained on."""
+    compared_runs = [run for run in (published.method, *published.baselines) if run in runs]
+    trained = {group for run in compared_runs for group in seen[run]}
+    return [name for name in names_of(scores, "group") if name not in trained]
+
+
+def groups_explained(scores: pl.DataFrame, seen: Seen) -> str:
+    """Which runs were trained on images of which groups, and which groups no run has seen."""
+    by_group = {
+        group: [run for run, groups in seen.items() if group in groups]
+        for group in names_of(scores, "group")
+    }
+    said = [f"{_listed(runs)} on {group}" for group, runs in by_group.items() if runs]
+    unseen = [group for group, runs in by_group.items() if not runs]
+    sentences = [f"Trained on images of their datasets: {'; '.join(said)}."] if said else []
+    if unseen:
+        sentences.append(f"No run was trained on images of any dataset in {_listed(unseen)}.")
+    return " ".join(sentences)
 
 
 def _figures(

@@ -9,13 +9,20 @@ import polars as pl
 import yaml
 
 from speciarl.report import charts
-from speciarl.report.findings import UNDEFINED, group_findings, headline, printed, unseen_groups
+from speciarl.report.findings import (
+    UNDEFINED,
+    Seen,
+    group_findings,
+    groups_explained,
+    headline,
+    printed,
+    unseen_groups,
+)
 from speciarl.report.judges import judges_section
 from speciarl.report.markup import Column, escaped, figure, listing, paragraph, table
 from speciarl.report.signs import signs_section
 from speciarl.report.tables import (
     FIGURES,
-    IN_DOMAIN,
     OUTCOMES,
     Published,
     count_table,
@@ -26,11 +33,10 @@ from speciarl.report.tables import (
 )
 
 _HEADINGS = {"specificity": "Spec.", "correctness": "Corr.", "hm": "HM"}
-_MINIATURE = (
-    "This is the miniature: rendered pictures and a policy of about a million parameters. It can "
-    "show which run is ahead of which; its figures are not comparable in absolute terms with the "
-    "published ones, which come from photographs and a model of seven billion parameters."
-)
+_MINIATURE = {
+    "images": "rendered images of the benchmarks",
+    "policy": "a policy of about a million parameters",
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,11 @@ class Evidence:
     runs: Sequence[str]
     weights: Mapping[str, float]
     published: Published
+    seen: Seen
 
 
 def render_page(
-    title: str, evidence: Evidence, provenance: Mapping[str, object], *, miniature: bool
+    title: str, evidence: Evidence, provenance: Mapping[str, object], *, miniature: Sequence[str]
 ) -> str:
     """The whole page; the same arguments give the same bytes.
 
@@ -59,7 +66,7 @@ def render_page(
         evidence: scores, training metrics, runs in their order, specificity weights by verdict,
             and the published figures.
         provenance: plain values by the name of their block at the end of the page.
-        miniature: whether to say that the figures cannot be held against the published ones.
+        miniature: what makes the figures no match for the published ones: "images", "policy".
     """
     template = Template(Path(__file__).with_name("page.html").read_text())
     return template.substitute(
@@ -81,13 +88,16 @@ def render_page(
     )
 
 
-def _summary(e: Evidence, miniature: bool) -> str:
-    parts = [paragraph(headline(e.scores, e.runs, e.published), "lead")]
-    found = group_findings(e.scores, e.runs, e.published)
+def _summary(e: Evidence, miniature: Sequence[str]) -> str:
+    compared = (e.scores, e.runs, e.published, e.seen)
+    parts = [paragraph(headline(*compared), "lead")]
+    found = group_findings(*compared)
     if found:
         said = [f"<b>{escaped(group)}</b>: {escaped(' '.join(text))}" for group, text in found]
         parts.append(listing(said))
-        rows = [score_of(e.scores, e.published.method, "group", g) for g in unseen_groups(e.scores)]
+        rows = [
+            score_of(e.scores, e.published.method, "group", g) for g in unseen_groups(*compared)
+        ]
         sizes = " and ".join(str(row["samples"]) for row in rows if row)
         parts.append(
             paragraph(
@@ -96,7 +106,15 @@ def _summary(e: Evidence, miniature: bool) -> str:
             )
         )
     if miniature:
-        parts.append(paragraph(_MINIATURE, "note"))
+        what = " and ".join(_MINIATURE[part] for part in miniature)
+        parts.append(
+            paragraph(
+                f"This is the miniature: {what}. It can show which run is ahead of which; its "
+                "figures are not comparable in absolute terms with the published ones, which come "
+                "from photographs and a model of seven billion parameters.",
+                "note",
+            )
+        )
     return "\n".join(parts)
 
 
@@ -261,8 +279,7 @@ def _metrics(e: Evidence) -> str:
         "Failed": "The judge could not be had or answered outside the six verdicts.",
         "Undecided": "No verifier could tell how the answer relates to the class; it is counted "
         "as wrong, so Correctness is a lower bound where there are many.",
-        "Groups": f"{IN_DOMAIN} is the domain of the training pictures; runs have seen no picture "
-        "of the other groups in training.",
+        "Groups": groups_explained(e.scores, e.seen),
     }
     terms = [f"<dt>{escaped(k)}</dt><dd>{escaped(text)}</dd>" for k, text in meaning.items()]
     return "<dl>\n" + "\n".join(terms) + "\n</dl>"

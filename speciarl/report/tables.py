@@ -5,7 +5,7 @@ the report, with counts and the three figures (null where undefined).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,6 @@ from speciarl.verdicts import COUNTS
 FIGURES = ("specificity", "correctness", "hm")
 # What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
 OUTCOMES = (*COUNTS, "unparsable", "failed")
-IN_DOMAIN = "in-domain"
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,20 @@ class Published:
     method: str
     baselines: tuple[str, ...]
     bound: str
+    groups: Mapping[str, Sequence[str]]
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]
 
     def figure(self, run: str, group: str, name: str) -> float | None:
         return self.figures.get(run, {}).get(group, {}).get(name)
+
+    def of(self, groups: Mapping[str, Sequence[str]]) -> "Published":
+        """Only what can stand beside these groups: those that hold the paper's datasets."""
+        same = {g for g, names in self.groups.items() if set(groups.get(g, ())) == set(names)}
+        figures = {
+            run: {group: found for group, found in by_group.items() if group in same}
+            for run, by_group in self.figures.items()
+        }
+        return replace(self, figures=figures)
 
     def states(self, group: str, name: str) -> bool:
         """Whether the paper gives this figure of this group for any run."""

@@ -110,6 +110,17 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(datasets__folders={"cub200": {"path": "p"}}), "folders.cub200"),
         (changed(datasets__splits={}, groups={}), "at least one dataset"),
         (changed(training_sets__cub200__splits=["trainval"]), "training_sets.cub200.splits"),
+        (
+            changed(
+                datasets__folders={"garden": {"path": "p", "test_share": 0.5}},
+                training_sets__garden={"datasets": ["garden"], "splits": ["val"]},
+            ),
+            "training_sets.garden.splits: expected train, found val, which 'garden' does not have",
+        ),
+        (
+            changed(datasets__folders={"pets": {"path": "p", "bad_images": "ignore"}}),
+            "datasets.folders.pets.bad_images",
+        ),
     ],
 )
 def test_refused_in_one_line_that_names_the_key(values, key):

@@ -106,7 +106,7 @@ def test_another_split_can_be_drawn() -> None:
     ("changed", "message"),
     [
         ({"size": 7}, "a: expected 7 rows of train, found 6; ask for fewer"),
-        ({"splits": ["val"]}, "a: expected some rows of val, found 0"),
+        ({"splits": ["val"]}, "a: expected images of val to train on, found only test and train"),
     ],
 )
 def test_too_few_rows_are_refused(changed: dict, message: str) -> None:

@@ -7,9 +7,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from speciarl.config import OWN, parse
 from speciarl.evaluation.metrics import score
 from speciarl.report import build_report
-from speciarl.report.findings import compared, group_findings, headline
+from speciarl.report.findings import (
+    Seen,
+    compared,
+    group_findings,
+    groups_explained,
+    headline,
+    seen_groups,
+    unseen_groups,
+)
 from speciarl.report.tables import (
     OUTCOMES,
     count_table,
@@ -23,6 +32,10 @@ from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
 PUBLISHED = load_published()
 RUNS = ["zero_shot", "sft", "speciarl", "best_of_64"]
 GROUPS = {"cub200": "in-domain", "flowers102": "fine-grained", "food101": "fine-grained"}
+SEEN = {
+    "zero_shot": [], "best_of_64": [],
+    "sft": ["in-domain"], "rft": ["in-domain"], "speciarl": ["in-domain"],
+}  # fmt: skip
 WEIGHTS = {v.name.lower(): weight for v, weight in SPECIFICITY_WEIGHTS.items()}
 
 # Answers by run and dataset, one per picture; None is unparsable, "failed" one without a verdict.
@@ -92,11 +105,12 @@ def scores() -> pl.DataFrame:
 
 
 def build(
-    into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING, miniature=True, judged=()
-) -> str:
+    into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING,
+    miniature=("images", "policy"), judged=(), seen=SEEN,
+) -> str:  # fmt: skip
     build_report(
         scores, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        miniature=miniature, into=into, judged=judged,
+        seen=seen, miniature=miniature, into=into, judged=judged,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -192,13 +206,13 @@ def test_compared_as_printed(own, other, how):
 
 def test_headline_when_ahead():
     scores = hms("fine-grained", zero_shot=0.5, rft=0.6, speciarl=0.7)
-    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED)
+    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED, SEEN)
     assert said.endswith("of speciarl exceeds that of zero_shot and rft.")
 
 
 def test_headline_when_behind_or_level():
     scores = hms("fine-grained", zero_shot=0.8, rft=0.7, speciarl=0.7)
-    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED)
+    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED, SEEN)
     assert said.endswith("of speciarl does not exceed that of zero_shot and rft.")
 
 
@@ -210,7 +224,7 @@ def test_headline_when_mixed_and_undefined():
             hms("very fine-grained", zero_shot=0.5, sft=0.8, rft=None, speciarl=0.7),
         ]
     )
-    said = headline(scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED)
+    said = headline(scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED, SEEN)
     assert said == (
         "In fine-grained and very fine-grained, which it was not trained on, the harmonic mean "
         "(HM) of speciarl exceeds that of zero_shot; exceeds that of sft only in fine-grained; "
@@ -220,15 +234,104 @@ def test_headline_when_mixed_and_undefined():
 
 def test_headline_without_the_method_its_baselines_or_unseen_groups():
     scores = hms("fine-grained", zero_shot=0.5, speciarl=0.7)
-    assert "No run named speciarl" in headline(scores, ["zero_shot"], PUBLISHED)
-    assert "stands alone" in headline(scores, ["speciarl"], PUBLISHED)
+    assert "No run named speciarl" in headline(scores, ["zero_shot"], PUBLISHED, SEEN)
+    assert "stands alone" in headline(scores, ["speciarl"], PUBLISHED, SEEN)
     seen = hms("in-domain", zero_shot=0.5, speciarl=0.7)
-    assert "No group outside" in headline(seen, ["zero_shot", "speciarl"], PUBLISHED)
+    assert "No group was scored that none" in headline(
+        seen, ["zero_shot", "speciarl"], PUBLISHED, SEEN
+    )
+
+
+# A custom dataset: one run may be trained on it, or none, or the method itself.
+PARAMS = parse(
+    {
+        "datasets": {
+            "splits": {"cub200": "official", "flowers102": "coop"},
+            "folders": {"garden": {"path": "images/garden", "test_share": 0.2}},
+        },
+        "groups": {"in-domain": ["cub200"], "fine-grained": ["flowers102"]},
+        "training_sets": {
+            "cub200": {"datasets": ["cub200"]},
+            "garden": {"datasets": ["garden"]},
+            "both": {"datasets": ["cub200", "garden"]},
+        },
+        "runs": {"zero_shot": {}},
+    }
+).model_dump()
+
+
+def custom(**training_sets: str) -> tuple[pl.DataFrame, list[str], Seen]:
+    """Scores, runs and what each was trained on: a training set a run, and zero_shot."""
+    rows = {run: {"method": "grpo", "training_set": name} for run, name in training_sets.items()}
+    rows["zero_shot"] = {"method": "none", "training_set": "garden"}
+    seen = seen_groups(rows, PARAMS["training_sets"], PARAMS["groups"])
+    return scored({run: ["specific"] for run in rows}, CUSTOM), list(rows), seen
+
+
+CUSTOM = {"cub200": "in-domain", "flowers102": "fine-grained", "garden": OWN}
+
+
+@pytest.mark.parametrize(
+    ("training_sets", "unseen", "explained"),
+    [
+        (
+            {"speciarl": "cub200"},
+            ["fine-grained", OWN],
+            "Trained on images of their datasets: speciarl on in-domain. "
+            f"No run was trained on images of any dataset in fine-grained and {OWN}.",
+        ),
+        (
+            {"speciarl": "cub200", "speciarl_garden": "garden"},
+            ["fine-grained", OWN],
+            "Trained on images of their datasets: speciarl on in-domain; speciarl_garden on "
+            f"{OWN}. No run was trained on images of any dataset in fine-grained.",
+        ),
+        (
+            {"speciarl": "garden"},
+            ["in-domain", "fine-grained"],
+            f"Trained on images of their datasets: speciarl on {OWN}. "
+            "No run was trained on images of any dataset in in-domain and fine-grained.",
+        ),
+        (
+            {"speciarl": "cub200", "sft": "both"},
+            ["fine-grained"],
+            "Trained on images of their datasets: speciarl and sft on in-domain; sft on "
+            f"{OWN}. No run was trained on images of any dataset in fine-grained.",
+        ),
+        ({}, ["in-domain", "fine-grained", OWN],
+         f"No run was trained on images of any dataset in in-domain, fine-grained and {OWN}."),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_groups_is_true_of_custom_datasets(
+    training_sets, unseen, explained, tmp_path
+):
+    scores, runs, seen = custom(**training_sets)
+    assert unseen_groups(scores, runs, PUBLISHED, seen) == unseen
+    assert groups_explained(scores, seen) == explained
+    page = text_of(build(tmp_path, scores, runs=runs, training={}, seen=seen))
+    assert explained in page
+    if "speciarl" in runs:
+        assert [group for group, _ in group_findings(scores, runs, PUBLISHED, seen)] == unseen
+        names = " and ".join([", ".join(unseen[:-1]), unseen[-1]] if len(unseen) > 1 else unseen)
+        assert f"In {names}, which it was not trained on, the harmonic mean" in page
+
+
+def test_the_paper_s_figures_stand_beside_the_paper_s_groups_only():
+    own = PARAMS["groups"] | {"fine-grained": ["flowers102", "food101", "oxford_pets", "garden"],
+                              "very fine-grained": ["fgvc_aircraft", "stanford_cars"]}  # fmt: skip
+    published = PUBLISHED.of(own)
+    assert not published.states("fine-grained", "hm")
+    assert published.figure("rft", "very fine-grained", "hm") == 0.821
+    scores = hms("fine-grained", zero_shot=0.1, speciarl=0.7)
+    ((_, said),) = group_findings(scores, ["zero_shot", "speciarl"], published, SEEN)
+    assert said[-1] == "Nothing here can be held against the paper."
 
 
 def test_findings_say_where_the_order_is_the_papers():
     scores = hms("very fine-grained", zero_shot=0.1, sft=0.9, rft=0.6, speciarl=0.7)
-    ((group, said),) = group_findings(scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED)
+    ((group, said),) = group_findings(
+        scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED, SEEN
+    )
     assert group == "very fine-grained"
     assert said == [
         "HM 0.700, above zero_shot (0.100) and rft (0.600), below sft (0.900).",
@@ -239,7 +342,7 @@ def test_findings_say_where_the_order_is_the_papers():
 
 def test_findings_with_an_undefined_figure():
     scores = hms("fine-grained", zero_shot=0.4, speciarl=None)
-    ((_, said),) = group_findings(scores, ["zero_shot", "speciarl"], PUBLISHED)
+    ((_, said),) = group_findings(scores, ["zero_shot", "speciarl"], PUBLISHED, SEEN)
     assert said[0] == "The HM of speciarl is undefined."
 
 
@@ -276,7 +379,7 @@ def test_same_input_same_bytes(tmp_path, scores):
 
 def test_page_shows_figures_parameters_and_weights(tmp_path, scores):
     text = text_of(build(tmp_path, scores))
-    assert headline(scores, RUNS, PUBLISHED) in text
+    assert headline(scores, RUNS, PUBLISHED, SEEN) in text
     assert "0.883" in text
     assert "kl: 0.01" in text
     assert "more specific 1, specific 1, less specific 0.6, generic 0.2" in text
@@ -287,8 +390,12 @@ def test_page_shows_figures_parameters_and_weights(tmp_path, scores):
 
 def test_only_the_miniature_is_called_one(tmp_path, scores):
     note = "not comparable in absolute terms"
-    assert note in build(tmp_path, scores)
-    assert note not in build(tmp_path, scores, miniature=False)
+    both = (
+        "This is the miniature: rendered images of the benchmarks and a policy of about a million"
+    )
+    assert note in (page := build(tmp_path, scores)) and both in page
+    assert "rendered" not in build(tmp_path, scores, miniature=["policy"])
+    assert note not in build(tmp_path, scores, miniature=())
 
 
 def test_two_judges_are_compared_and_one_is_not(tmp_path, scores):

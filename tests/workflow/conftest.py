@@ -29,7 +29,7 @@ SOURCES = (
 SMALL = {
     "datasets": {
         "splits": {"cub200": "official", "flowers102": "coop"},
-        "folders": {"garden": {"path": "pictures/garden", "test_share": 0.4}},
+        "folders": {"garden": {"path": "pictures/garden", "test_share": 0.2}},
     },
     "groups": {"in-domain": ["cub200"], "fine-grained": ["flowers102"]},
     "miniature": {"train_per_class": 2, "test_per_class": 2},

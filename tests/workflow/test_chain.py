@@ -115,14 +115,14 @@ def test_no_stage_needs_a_network(repeated):
 def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     manifest = pl.read_parquet(finished.folder / "data/manifests/garden.parquet")
     assert manifest["class_name"].n_unique() == 3
-    assert manifest.group_by("split").len().sort("split").rows() == [("test", 6), ("train", 9)]
-    assert pl.read_parquet(finished.folder / "data/training/garden.parquet").height == 9
+    assert manifest.group_by("split").len().sort("split").rows() == [("test", 3), ("train", 12)]
+    assert pl.read_parquet(finished.folder / "data/training/garden.parquet").height == 12
     trained = pl.read_parquet(finished.folder / "results/training/own/metrics.parquet")
     assert trained["loss"].drop_nulls().len() > 0
     scores = pl.read_parquet(finished.folder / "results/scores.parquet")
-    assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [6]
+    assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [3]
     group = scores.filter(run="own", level="group", name="own pictures")
-    assert group["samples"].to_list() == [6]
+    assert group["samples"].to_list() == [3]
 
 
 def test_a_picture_that_is_added_to_one_s_own_is_noticed(finished, tmp_path):

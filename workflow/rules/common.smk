@@ -98,10 +98,14 @@ def archives_of(datasets):
     return [f"data/raw/{name}/files.json" for name in datasets if name in BENCHMARKS]
 
 
-def pictures_of(folder):
-    """The pictures of a dataset of one's own, or the folder itself where there are none."""
-    path = PARAMS.datasets.folders[folder].path
-    return files_below(path) or path
+def newest_of(folder):
+    """What was changed last of a custom dataset: an image, or a folder that one left or came to.
+
+    It stands for all of them, so that logs do not list ten thousand images.
+    """
+    path = Path(PARAMS.datasets.folders[folder].path)
+    below = [path, *(p for p in path.rglob("*") if not p.name.startswith("."))]
+    return str(max(below, key=lambda p: (p.stat().st_mtime_ns, p) if p.exists() else (0, p)))
 
 
 def training_set_of(run):

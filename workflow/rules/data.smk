@@ -52,15 +52,16 @@ rule manifest:
 
 rule manifest_folder:
     input:
-        lambda wildcards: pictures_of(wildcards.folder),
+        lambda wildcards: newest_of(wildcards.folder),
     output:
         "data/manifests/{folder}.parquet",
     log:
         "logs/manifest_folder/{folder}.log",
     benchmark:
         "benchmarks/manifest_folder/{folder}.tsv"
+    threads: min(8, PROCESSORS)
     resources:
-        cpu=1,
+        cpu=min(8, PROCESSORS),
     params:
         **reads("datasets.folders.{folder}"),
     script:

@@ -1,13 +1,19 @@
+import sys
 from pathlib import Path
 
-from speciarl.datasets.manifest import build_folder_manifest, summary
+from speciarl.datasets.manifest import accounted, build_folder_manifest, summary
 from speciarl.files import write_parquet
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
+    name = snakemake.wildcards.folder
     settings = dict(snakemake.params["datasets.folders.{folder}"])
-    manifest = build_folder_manifest(
-        snakemake.wildcards.folder, Path(settings.pop("path")), **settings
+    manifest, left_out = build_folder_manifest(
+        name, Path(settings.pop("path")), **settings, threads=snakemake.threads
     )
     print(summary(manifest))
+    print(accounted(manifest, left_out))
+    if left_out:  # on the terminal, too: nobody looks for it in the log of a stage that ended well
+        print(f"{name}: {accounted(manifest, left_out)}; see {snakemake.log[0]}",
+              file=sys.__stderr__)  # fmt: skip
     write_parquet(manifest, Path(snakemake.output[0]))

@@ -3,7 +3,9 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.report import build_report
+from speciarl.report.findings import seen_groups
 from speciarl.report.judges import judges_differ
+from speciarl.report.tables import load_published
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
@@ -14,6 +16,9 @@ with stage(snakemake.log[0]):
     )
     folders = map(Path, snakemake.input.judged)
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*.parquet"))]
+    params = snakemake.params
+    rendered = params["datasets"]["mirror"] == "miniature" and params["datasets"]["splits"]
+    small = params["policy"]["source"] == "miniature"
     differ = judges_differ(snakemake.params["verifier"], snakemake.params["judge"])
     build_report(
         pl.read_parquet(snakemake.input.scores),
@@ -22,7 +27,9 @@ with stage(snakemake.log[0]):
         runs=runs,
         weights=snakemake.params["specificity"],
         provenance=dict(snakemake.params.items()),
-        miniature=snakemake.params["datasets"]["mirror"] == "miniature",
+        seen=seen_groups(params["runs"], params["training_sets"], params["groups"]),
+        miniature=["images"] * bool(rendered) + ["policy"] * small,
         into=Path(snakemake.output.page).parent,
         judged=judged if differ else (),
+        published=load_published().of(params["groups"]),
     )

@@ -1,0 +1,99 @@
+"""The section on custom datasets of docs/data.md, followed step by step; and the day after."""
+
+import csv
+import io
+import re
+import shlex
+
+import polars as pl
+import pytest
+import yaml
+
+from speciarl.cli import app
+from tests.workflow.conftest import ROOT, SMALL
+
+pytestmark = pytest.mark.chain
+
+PAGE = (ROOT / "docs/data.md").read_text()
+SECTION = PAGE.partition("## Custom datasets")[2].partition("### Facts")[0]
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+ROWS = [yaml.safe_load(b) for b in re.findall(r"^```yaml\n(.*?)^```$", SECTION, re.S | re.M)]
+HAS_SQL = "sql" in {
+    command.name or command.callback.__name__ for command in app.registered_commands
+}
+
+
+@pytest.fixture(scope="module")
+def followed(finished, tmp_path_factory):
+    """The project after the page's rows and commands, with what each command printed."""
+    project = finished.copy(tmp_path_factory.mktemp("page") / "project")
+    dataset, training = ROWS
+    assert dataset["datasets"]["folders"] == SMALL["datasets"]["folders"]  # nothing is made twice
+    ((name, row),) = training["runs"].items()
+    project.change(
+        training_sets=SMALL["training_sets"] | training["training_sets"],
+        runs={"zero_shot": {}, name: {**row, "rollouts": 4}},
+    )  # fmt: skip
+    (project.folder / "pictures/garden/thoughts.txt").write_text("no image")
+    (project.folder / next(iter(garden(project))).parent / "empty.jpg").touch()
+    said = {}
+    for command in COMMANDS:
+        if HAS_SQL or not command.startswith("speciarl sql"):
+            said[command] = project.run(*shlex.split(command))
+    project.said = said
+    return project
+
+
+def garden(project):
+    """The images of the dataset."""
+    return sorted((project.folder / "pictures/garden").rglob("*.png"))
+
+
+def test_the_page_leads_from_a_folder_to_a_table(followed):
+    assert len(COMMANDS) == 6
+    table = followed.said["speciarl table"].splitlines()
+    assert [line.split()[0] for line in table[2:]] == ["zero_shot", "speciarl_garden"]
+    assert "own pictures" in table[0]
+
+
+def test_files_that_are_left_out_are_counted_on_the_terminal_and_named_in_the_log(followed):
+    said = followed.said["snakemake --cores 8 data/manifests/garden.parquet"]
+    expected = "garden: 17 files: 15 images, 2 left out (1 no images by name, 1 unreadable); see"
+    assert f"{expected} logs/manifest_folder/garden.log" in said
+    log = (followed.folder / "logs/manifest_folder/garden.log").read_text()
+    assert "empty.jpg: unreadable (the file is empty)" in log
+    listed = re.search(r"^ +input: (.*)$", said, re.MULTILINE)[1]
+    assert "," not in listed, "one path stands for all images"
+
+
+def test_the_report_is_true_of_what_was_trained_on(followed):
+    page = (followed.folder / "results/report.html").read_text()
+    assert "speciarl_garden on own pictures. No run was trained on images of any dataset in" in page
+
+
+@pytest.mark.skipif(not HAS_SQL, reason="`speciarl sql` is not there yet")
+def test_the_page_leads_to_a_prediction_for_each_image(followed):
+    asked = [command for command in COMMANDS if command.startswith("speciarl sql")]
+    rows = list(csv.DictReader(io.StringIO(followed.said[asked[0]])))
+    judged = pl.read_parquet(followed.folder / "results/verdicts/speciarl_garden/garden.parquet")
+    manifest = pl.read_parquet(followed.folder / "data/manifests/garden.parquet")
+    expected = judged.join(manifest, on="sample_id").sort("image")
+    assert [row["image"] for row in rows] == expected["image"].to_list()
+    assert [row["verdict"] or None for row in rows] == expected["verdict"].to_list()
+    assert all((followed.folder / row["image"]).is_file() for row in rows)
+
+
+def test_an_image_replaced_in_its_place_is_noticed_and_birds_are_left_alone(followed, tmp_path):
+    project = followed.copy(tmp_path / "copy")
+    assert "Nothing to be done" in project.snakemake("--dry-run", "data/manifests/garden.parquet")
+    one, other = garden(project)[:2]
+    other.write_bytes(one.read_bytes())
+    assert "manifest_folder" in project.snakemake("--dry-run", "data/manifests/garden.parquet")
+    other.unlink()
+    project.snakemake("data/manifests/garden.parquet")
+    assert pl.read_parquet(project.folder / "data/manifests/garden.parquet").height == 14
+    assert "Nothing to be done" in project.snakemake("--dry-run", "data/manifests/garden.parquet")

@@ -2,11 +2,13 @@
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from speciarl import progress
 from speciarl.errors import SpeciaRLError
 
 
@@ -18,12 +20,14 @@ def section(params: Mapping[str, object], name: str) -> dict[str, object]:
 
 @contextmanager
 def stage(log_file: str) -> Iterator[None]:
-    """Run a stage with everything it prints in its log.
+    """Run a stage with everything it prints in its log; the terminal gets how long it took.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
     leaves its traceback in the log and its last line on the terminal.
     """
-    terminal = sys.stderr
+    terminal, started = sys.stderr, time.monotonic()
+    progress.terminal.set(terminal)
+    progress.name.set("/".join(Path(log_file).with_suffix("").parts[1:]))  # below logs/
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     with (
         Path(log_file).open("w", buffering=1) as log,
@@ -48,3 +52,4 @@ def stage(log_file: str) -> Iterator[None]:
             traceback.print_exc()
             print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
             sys.exit(1)
+    progress.say(progress.duration(time.monotonic() - started))

@@ -20,8 +20,6 @@ def _plain_url(value: str) -> str:
         raise ValueError(expected) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.query:
         raise ValueError(expected)
-    if not value.isprintable():
-        raise ValueError("expected no line break or other control character")
     if parts.username or parts.password:
         raise ValueError("expected no user or password: the key goes into api_key_env's variable")
     return value

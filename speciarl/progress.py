@@ -1,27 +1,40 @@
-"""What a stage says on the terminal while everything else it prints goes to its log."""
+"""What a stage says on the terminal, while everything else that it prints goes to its log."""
 
 import logging
 import sys
 import time
-from contextvars import ContextVar
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO, TypeVar
 
 log = logging.getLogger(__name__)
 
 EVERY = 30.0  # seconds between two lines of a long loop
-terminal: ContextVar[TextIO | None] = ContextVar("terminal", default=None)
-name: ContextVar[str] = ContextVar("name", default="")
+Item = TypeVar("Item")
+
+_speaker: tuple[TextIO, str] | None = None  # of the stage that this process runs
+
+
+@contextmanager
+def speaking_as(name: str) -> Iterator[None]:
+    """Let `say` write to what is the terminal now, whatever is redirected later."""
+    global _speaker
+    before, _speaker = _speaker, (sys.stderr, name)
+    try:
+        yield
+    finally:
+        _speaker = before
 
 
 def say(text: str) -> None:
     """One line on the terminal, in one piece: stages that run side by side share it."""
-    stream = terminal.get() or sys.stderr
-    stream.write(f"  {name.get():<28} {text}\n")
+    stream, name = _speaker or (sys.stderr, "")
+    stream.write(f"  {name:<28} {text}\n" if name else f"{text}\n")
     stream.flush()
 
 
 def duration(seconds: float) -> str:
-    """`34 s`, `2 min 05 s`, `1 h 10 min`."""
+    """`34 s`, `2 min 05 s` or `1 h 10 min`."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 1:
         return f"{rest} s"
@@ -55,3 +68,11 @@ class Progress:
         text = f"{done} of {self.total} {self.unit}, {duration(left)} left"
         say(text)
         log.info(text)
+
+
+def track(items: Iterable[Item], unit: str, total: int) -> Iterator[Item]:
+    """The items of a long loop, with its progress."""
+    progress = Progress(unit, total)
+    for number, item in enumerate(items, 1):
+        yield item
+        progress.reached(number)

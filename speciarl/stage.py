@@ -53,3 +53,5 @@ def stage(log_file: str) -> Iterator[None]:
             traceback.print_exc()
             print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
             sys.exit(1)
+        finally:
+            logging.getLogger().handlers.clear()  # its stream is about to be closed

@@ -34,7 +34,7 @@ class Run(Section):
 
     method: Literal["none", "sft", "grpo"] = "none"
     reward: RewardName = "dynamic"
-    rollouts: Annotated[int, Field(ge=2)] = 10
+    rollouts: Annotated[int, Field(ge=2, lt=2**31)] = 10
     """Completions per picture in training: the group of the reward."""
     prompt: PromptName = "plain"
     training_set: str = "cub200"

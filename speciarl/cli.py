@@ -34,11 +34,14 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print it and 
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="params.yaml, then what overrides it.")],
+    paths: Annotated[bool, typer.Option("--paths", help="Also that the folders exist.")] = False,
 ) -> None:
     """Check parameter files; later ones override earlier ones."""
-    from speciarl.config import load
+    from speciarl.config import check_paths, load
 
-    load(files)
+    params = load(files)
+    if paths:
+        check_paths(params)
     print(f"{', '.join(map(str, files))}: valid")
 
 

@@ -5,17 +5,16 @@ was, and one for a paid judge can be started long before a run.
 """
 
 import logging
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.judging import Lookups, judge_distinct, pairs_of, verdict_table
+from speciarl.progress import Progress
 from speciarl.text import normalise
 from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
 
@@ -106,8 +105,9 @@ def _normal(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_progress(pairs: pl.DataFrame) -> Iterator[list[Pair]]:
-    """Batches of pairs, with a bar that shows the rate and the time left."""
-    with tqdm(total=pairs.height, unit=" pairs", mininterval=2, file=sys.stderr) as bar:
-        for rows in pairs.iter_slices(BATCH):
-            yield [Pair(*pair) for pair in pairs_of(rows)]
-            bar.update(rows.height)
+    """Batches of pairs; the terminal is told how many are done and the time left."""
+    progress, done = Progress("pairs", pairs.height), 0
+    for rows in pairs.iter_slices(BATCH):
+        yield [Pair(*pair) for pair in pairs_of(rows)]
+        done += rows.height
+        progress.reached(done)

@@ -2,12 +2,14 @@
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from speciarl.errors import SpeciaRLError
+from speciarl.progress import duration, say, speaking_as
 
 
 def section(params: Mapping[str, object], name: str) -> dict[str, object]:
@@ -18,14 +20,16 @@ def section(params: Mapping[str, object], name: str) -> dict[str, object]:
 
 @contextmanager
 def stage(log_file: str) -> Iterator[None]:
-    """Run a stage with everything it prints in its log.
+    """Run a stage with everything it prints in its log; the terminal gets the time it took.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
     leaves its traceback in the log and its last line on the terminal.
     """
-    terminal = sys.stderr
+    terminal, started = sys.stderr, time.monotonic()
+    name = "/".join(Path(log_file).with_suffix("").parts[1:])  # below logs/
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     with (
+        speaking_as(name),
         Path(log_file).open("w", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
@@ -40,6 +44,7 @@ def stage(log_file: str) -> Iterator[None]:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for every request
         try:
             yield
+            say(duration(time.monotonic() - started))
         except SpeciaRLError as error:
             print(error)
             print(f"error: {error}", file=terminal)
@@ -48,3 +53,5 @@ def stage(log_file: str) -> Iterator[None]:
             traceback.print_exc()
             print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
             sys.exit(1)
+        finally:
+            logging.getLogger().handlers.clear()  # its stream is about to be closed

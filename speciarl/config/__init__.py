@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
 from speciarl.config.data import Datasets, Miniature, TrainingSet
-from speciarl.config.judges import Verifier
+from speciarl.config.judges import DirectoryModel, Verifier
 from speciarl.config.learning import Grpo, Lora, Policy, Sft
+from speciarl.config.reading import read, require_plain
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
@@ -34,7 +34,7 @@ class Run(Section):
 
     method: Literal["none", "sft", "grpo"] = "none"
     reward: RewardName = "dynamic"
-    rollouts: Annotated[int, Field(ge=2)] = 10
+    rollouts: Annotated[int, Field(ge=2, lt=2**31)] = 10
     """Completions per picture in training: the group of the reward."""
     prompt: PromptName = "plain"
     training_set: str = "cub200"
@@ -62,6 +62,13 @@ class Weights(Section):
     less_specific: Share = SPECIFICITY_WEIGHTS[Verdict.LESS_SPECIFIC]
     specific: Share = SPECIFICITY_WEIGHTS[Verdict.SPECIFIC]
     more_specific: Share = SPECIFICITY_WEIGHTS[Verdict.MORE_SPECIFIC]
+
+    @model_validator(mode="after")
+    def _never_falls(self) -> "Weights":
+        weights = self.model_dump()
+        if [*weights.values()] != sorted(weights.values()):
+            raise ValueError(f"expected values that do not fall from {' to '.join(weights)}")
+        return self
 
 
 class Params(Section):
@@ -135,27 +142,45 @@ def parse(values: Mapping[str, Any]) -> Params:
         ConfigError: one line that names the first key at fault and what was expected.
     """
     try:
+        require_plain(values)
         return Params.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(_one_line(error.errors()[0])) from None
+    except RecursionError:
+        raise ConfigError("params: nest too deeply") from None
 
 
-def load(files: Sequence[Path]) -> Params:
+def load(files: Sequence[Path], over: Mapping[str, Any] | None = None) -> Params:
     """Typed parameters from YAML files, later ones overriding earlier ones key by key.
 
+    Args:
+        over: values that override those of all files.
+
     Raises:
-        ConfigError: a file is missing or not YAML, or `parse` refuses the whole.
+        ConfigError: a file cannot be read, or `parse` refuses the whole.
     """
     values: dict[str, Any] = {}
     for path in files:
-        try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: expected sections of parameters")
-        values = _merged(values, content)
-    return parse(values)
+        values = _merged(values, read(path))
+    return parse(_merged(values, over or {}))
+
+
+def check_paths(params: Params) -> None:
+    """See that the folders from outside that parameters name are there.
+
+    Raises:
+        ConfigError: one line that names the first key whose folder is not.
+    """
+    folders = {f"datasets.folders.{n}.path": f.path for n, f in params.datasets.folders.items()}
+    folders["policy.path"] = params.policy.path or "."
+    for name, model in (("verifier", params.verifier.model), ("judge", params.judge.model)):
+        if isinstance(model, DirectoryModel):
+            folders[f"{name}.model.path"] = model.path
+    for key, folder in folders.items():
+        if not Path(folder).is_dir():
+            raise ConfigError(
+                f"params: {key}: there is no folder {folder!r}: put it there or mend the path"
+            )
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +199,8 @@ def _one_line(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"
     if fault["type"] == "missing":
-        return f"params: {key} is missing"
+        first = ": name params.yaml first, then what overrides it" if len(parts) == 1 else ""
+        return f"params: {key} is missing{first}"
     message = fault["msg"].removeprefix("Value error, ")
     secret = parts[-1:] in (["base_url"], ["api_key_env"])  # a key may stand there by mistake
     if secret or not isinstance(fault["input"], str | int | float | None):

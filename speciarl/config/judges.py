@@ -20,8 +20,6 @@ def _plain_url(value: str) -> str:
         raise ValueError(expected) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.query:
         raise ValueError(expected)
-    if not value.isprintable():
-        raise ValueError("expected no line break or other control character")
     if parts.username or parts.password:
         raise ValueError("expected no user or password: the key goes into api_key_env's variable")
     return value
@@ -74,7 +72,7 @@ class Server(Section):
     """Seconds."""
     read_timeout: Positive = 60.0
     """Seconds."""
-    retries: Annotated[int, Field(ge=0)] = 6
+    retries: Annotated[int, Field(ge=0, le=100)] = 6
     """After a timeout, a broken connection, 429 or 5xx; six take half a minute."""
     give_up_after: Count = 16
     """Requests in a row that failed with all their retries before the server is left alone."""

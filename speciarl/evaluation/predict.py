@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.generate import Decoding, Generate, generate
 from speciarl.files import content_hash, whole_folder, write_parquet
 from speciarl.policy.loading import load_policy
+from speciarl.progress import track
 from speciarl.text import extract_answer
 
 
@@ -41,16 +41,14 @@ def predict(
     completions = policy(pictures, prompt, decoding)
     rows = [
         (*sample, rollout, text, extract_answer(text))
-        for sample, texts in tqdm(
+        for sample, texts in track(
             zip(
                 samples.select("sample_id", "dataset", "class_name").iter_rows(),
                 completions,
                 strict=True,
             ),
-            total=samples.height,
-            desc=f"predict {samples['dataset'][0]}",
-            unit="picture",
-            mininterval=5,
+            f"images of {samples['dataset'][0]}",
+            samples.height,
         )
         for rollout, text in enumerate(texts)
     ]

@@ -16,6 +16,7 @@ def build_policy(
     *,
     image_size: int,
     undecidable: float,
+    work: Path,
     threads: int,
 ) -> None:
     """Fill `into` with the base policy.
@@ -24,6 +25,7 @@ def build_policy(
         settings: the `policy` section.
         image_size: edge of the miniature's pictures in pixels.
         undecidable: share of them whose class cannot be seen.
+        work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
     """
     policy = Policy.model_validate(dict(settings))
@@ -31,19 +33,10 @@ def build_policy(
     if policy.path is not None:
         link_model(Path(policy.path), into)
         return
-    from speciarl.policy.miniature.pretraining import pretrain
+    from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
-    pretrain(
-        into,
-        image_size=image_size,
-        undecidable=undecidable,
-        pictures_per_class=policy.pictures_per_class,
-        knowing_steps=policy.knowing_steps,
-        habit_steps=policy.habit_steps,
-        batch_size=policy.batch_size,
-        peak_learning_rate=policy.learning_rate,
-        seed=policy.seed,
-    )
+    values = policy.model_dump(exclude={"source", "path"})
+    pretrain(into, Pretraining(image_size=image_size, undecidable=undecidable, **values), work=work)
 
 
 def link_model(source: Path, into: Path) -> None:

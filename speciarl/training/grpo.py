@@ -18,6 +18,7 @@ from speciarl.config import Grpo, Lora
 from speciarl.errors import TrainingError
 from speciarl.files import write_json
 from speciarl.policy.prompts import load_prompt
+from speciarl.progress import Progress
 from speciarl.training.bridge import RewardBridge
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.schedule import flatten_epochs
@@ -142,6 +143,7 @@ class LogGenerations(TrainerCallback):
         self.bridge = bridge
         self.generations = generations
         self.logged = len(bridge.rows)
+        self.progress = Progress("generations", generations, self.logged)
 
     def on_step_end(self, args, state, control, **_) -> None:
         for number in range(self.logged, len(self.bridge.rows)):
@@ -151,6 +153,7 @@ class LogGenerations(TrainerCallback):
             text = " ".join(f"{name}={value}" for name, value in counts.items())
             log.info("generation %d/%d %s", number + 1, self.generations, text)
         self.logged = len(self.bridge.rows)
+        self.progress.reached(self.logged)
 
 
 def train_grpo(

@@ -13,6 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Lora, Sft
 from speciarl.policy.prompts import load_prompt
+from speciarl.progress import Progress
 from speciarl.training.grpo import lora_config, save_adapters
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,13 @@ log = logging.getLogger(__name__)
 class LogSteps(TrainerCallback):
     """One line per optimiser step."""
 
+    def on_train_begin(self, args, state, control, **_) -> None:
+        self.progress = Progress("steps", state.max_steps)
+
     def on_log(self, args, state, control, logs=None, **_) -> None:
         if logs and "loss" in logs:
             log.info("step %d/%d loss=%s", state.global_step, state.max_steps, logs["loss"])
+            self.progress.reached(state.global_step)
 
 
 def target(class_name: str) -> str:

@@ -2,11 +2,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from speciarl.cache import VerdictCache
+from speciarl.progress import Progress, duration
 from speciarl.stage import stage
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair
@@ -37,6 +39,16 @@ def test_check_accepts_the_file_and_names_what_is_wrong(tmp_path):
     line = speciarl("check", "params.yaml", str(tmp_path / "over.yaml"), code=1)
     assert line.startswith("error: params: grpo.generations is 0") and line.count("\n") == 1
     assert "nowhere.yaml" in speciarl("check", "nowhere.yaml", code=1)
+
+
+def test_check_of_paths_names_the_folder_that_is_not_there(tmp_path):
+    folders = "datasets: {folders: {garden: {path: pictures/of/nothing}}}"
+    (tmp_path / "over.yaml").write_text(folders)
+    files = ("params.yaml", str(tmp_path / "over.yaml"))
+    assert "valid" in speciarl("check", *files)
+    line = speciarl("check", "--paths", *files, code=1)
+    assert "datasets.folders.garden.path" in line and "pictures/of/nothing" in line
+    assert line.count("\n") == 1
 
 
 def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
@@ -116,3 +128,40 @@ def test_a_stage_gives_the_streams_back(tmp_path, capsys):
         print("inside")
     print("outside")
     assert capsys.readouterr().out == "outside\n"
+
+
+def test_a_stage_says_how_far_it_is_and_when_it_is_finished(tmp_path):
+    script = (
+        "from speciarl import progress\nfrom speciarl.stage import stage\n"
+        "progress.EVERY = 0\n"
+        "with stage('logs/train/rft.log'):\n"
+        "    print('chatter')\n"
+        "    assert [*progress.track('abc', 'letters', 3)] == [*'abc']\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout == ""
+    lines = [line.split(maxsplit=1) for line in done.stderr.splitlines()]
+    assert {name for name, _ in lines} == {"train/rft"}
+    counts = [f"{n} of 3 letters, 0 s left" for n in (1, 2, 3)]
+    assert [text for _, text in lines] == [*counts, "0 s"]
+    log = (tmp_path / "logs/train/rft.log").read_text()
+    assert "chatter" in log and all(text in log for text in counts)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (4200, "1 h 10 min")],
+)
+def test_a_duration_is_read_at_a_glance(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_time_left_counts_from_where_an_earlier_start_was(monkeypatch, capsys):
+    clock = SimpleNamespace(monotonic=iter([100.0, 110.0, 140.0]).__next__)
+    monkeypatch.setattr("speciarl.progress.time", clock)
+    progress = Progress("steps", total=100, done=50)
+    progress.reached(60)  # ten seconds later, which is too soon for a line
+    progress.reached(70)
+    assert capsys.readouterr().err == "70 of 100 steps, 1 min 00 s left\n"

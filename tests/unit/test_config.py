@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speciarl.config import Params, Run, load, parse
+from speciarl.config import Params, Run, check_paths, load, parse
+from speciarl.config.starting import check_config_files, check_start
 from speciarl.errors import ConfigError
 
 FILE = Path(__file__).parents[2] / "params.yaml"
@@ -121,14 +122,134 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
             changed(datasets__folders={"pets": {"path": "p", "bad_images": "ignore"}}),
             "datasets.folders.pets.bad_images",
         ),
+        (changed(grpo__learning_rate=float("inf")), "grpo.learning_rate"),
+        (changed(grpo__kl=float("inf")), "grpo.kl"),
+        (changed(miniature__undecidable=float("nan")), "miniature.undecidable"),
+        (changed(miniature__seed=2**32), "miniature.seed"),
+        (changed(runs__rft__seed=2**64), "runs.rft.seed"),
+        (changed(grpo__generations=10**30), "grpo.generations"),
+        (changed(runs__rft__rollouts=10**30), "runs.rft.rollouts"),
+        (changed(specificity__less_specific=0.1), "specificity"),
+        (changed(specificity__more_specific=0.9), "specificity"),
+        (changed(**{f"runs__{'r' * 101}": {}}), "runs: the name 'rrrrr"),
+        (changed(**{f"groups__{'g' * 300}": []}), "groups: the name 'ggggg"),
+        (changed(**{"groups__a\0b": []}), "groups: the name 'a\\x00b'"),
+        (changed(**{"groups__\x1b[31mred": []}), "groups: the name '\\x1b[31mred'"),
+        (changed(**{"groups__\ud800": []}), "groups: the name '\\ud800'"),
+        (changed(judge=judged(model={**MODEL, "name": "a\x9bb"})), "judge.model.name"),
+        (changed(datasets__folders={"pets": {"path": "a\nb"}}), "datasets.folders.pets.path"),
+        (changed(policy__path="\udcff"), "policy.path"),
+        (changed(datasets__offline_dir="a\u2028b"), "datasets.offline_dir"),
+        (changed(runs={1: {}}), "runs: the key 1"),
     ],
 )
 def test_refused_in_one_line_that_names_the_key(values, key):
     with pytest.raises(ConfigError) as refused:
         parse(values)
     assert key in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 250
+
+
+def test_names_may_be_of_any_script_and_just_as_long_as_a_file_name_allows():
+    names = {"g" * 100: ["cub200"], "Vögel 鳥 🐦": list(VALUES["datasets"]["splits"])[1:]}
+    assert parse(changed(groups=names, runs={"r" * 100: {}})).groups == names
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"runs:\n  a: {}\n  b: {}\n  a: {best_of: 2}\n", "line 4: the key 'a' is there twice"),
+        (b"runs: {a: {}, a: {}}\n", "line 1: the key 'a' is there twice"),
+        (b"a: 1\n\na: 2\n", "line 3: the key 'a' is there twice"),
+        (b"# \xc9tude\nruns: {}\n", "byte 2 is not UTF-8"),
+        ("runs: {}".encode("utf-16"), "byte 0 is not UTF-8"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, "nests too deeply"),
+        (b"a: " + b"{b: " * 3000 + b"}" * 3000, "nests too deeply"),
+        (b"a: &a [*a]", "too deep"),
+        (b"a: [", "line 1"),
+        (b"a: 'b", "line 1"),
+        (b"a: \0", "special characters are not allowed"),
+        (b"a: !!python/object:os.system {}", "line 1"),
+        (b"? [1, 2]\n: 3\n", "line 1"),
+        (b"a: 2026-13-45\n", "cannot be read"),
+        (b"a: " + b"9" * 5000, "cannot be read"),
+        (b"- a\n", "expected sections"),
+        (b"", "expected sections"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, content, expected):
+    path = tmp_path / "over.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        load([FILE, path])
+    line = str(refused.value)
+    assert expected in line and line.isprintable() and len(line) < 350
+    assert line.startswith((str(path), "params:"))
+
+
+def test_a_folder_or_nothing_is_no_file_of_parameters(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere.yaml"):
+        with pytest.raises(ConfigError, match=str(path)):
+            load([path])
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_preset_alone_says_that_params_come_first(preset):
+    with pytest.raises(ConfigError, match=r"is missing: name params\.yaml first"):
+        load([preset])
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        (changed(policy__source="directory", policy__path="nowhere"), "policy.path"),
+        (changed(datasets__folders={"pets": {"path": "nowhere"}}), "datasets.folders.pets.path"),
+        (
+            changed(judge={"backend": "llm", "model": {"kind": "directory", "path": "nowhere"}}),
+            "judge.model.path",
+        ),
+    ],
+)
+def test_a_folder_that_is_not_there_is_named_with_its_key(values, key, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = parse(values)
+    with pytest.raises(ConfigError, match=f"{key}: there is no folder 'nowhere'"):
+        check_paths(params)
+    (tmp_path / "nowhere").mkdir()
+    check_paths(params)
+
+
+def test_a_start_without_processors_or_with_a_file_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_start(1)
+    check_start(None)
+    for cores in (0, -1):
+        with pytest.raises(ConfigError, match=f"--cores {cores}: expected"):
+            check_start(cores)
+    (tmp_path / "results").write_text("")
+    with pytest.raises(ConfigError, match="results is a file"):
+        check_start(1)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["--configfile", str(FILE), "all"], "there is no file 'all': where it is a target"),
+        (["--configfiles", str(FILE), "all", "-n"], "there is no file 'all'"),
+        (["-n", "--configfile", str(FILE), "--config", "a=b", "--", "all"], None),
+        (["--configfile", str(FILE), "--cores", "2", "all"], None),
+        (["--cores", "2", "all"], None),
+    ],
+)
+def test_a_target_among_the_files_of_parameters_is_named(command, line, capsys):
+    if line is None:
+        check_config_files(["snakemake", *command])
+    else:
+        with pytest.raises(SystemExit):
+            check_config_files(["snakemake", *command])
+        said = capsys.readouterr().err
+        assert line in said and said.count("\n") == 1
 
 
 def test_the_parameters_are_checked_without_the_policy_and_the_judges():

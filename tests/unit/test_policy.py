@@ -143,10 +143,14 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     policy[1].save_pretrained(source)
     into.mkdir()
     settings = {"source": "directory", "path": str(source)}
-    build_policy(into, settings, image_size=SIZE, undecidable=0.4, threads=1)
+    build_policy(
+        into, settings, image_size=SIZE, undecidable=0.4, work=tmp_path / "work", threads=1
+    )
     assert {path.name for path in into.iterdir()} == {path.name for path in source.iterdir()}
     assert load_model(into).num_parameters() == policy[0].num_parameters()
 
     missing = {"source": "directory", "path": str(tmp_path / "nowhere")}
     with pytest.raises(DataError, match="nowhere"):
-        build_policy(into, missing, image_size=SIZE, undecidable=0.4, threads=1)
+        build_policy(
+            into, missing, image_size=SIZE, undecidable=0.4, work=tmp_path / "work", threads=1
+        )

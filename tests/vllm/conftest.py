@@ -42,21 +42,21 @@ def policy(tmp_path_factory):
     """Directory of a miniature policy that knows domains and groups but hardly any class."""
     import torch
 
-    from speciarl.policy.miniature.pretraining import pretrain
+    from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("policy")
-    pretrain(
-        folder,
+    settings = Pretraining(
         image_size=IMAGE_SIZE,
         undecidable=0.4,
         pictures_per_class=8,
         knowing_steps=300,
         habit_steps=60,
         batch_size=24,
-        peak_learning_rate=2e-3,
+        learning_rate=2e-3,
         seed=0,
     )
+    pretrain(folder, settings, work=tmp_path_factory.mktemp("work"))
     return folder
 
 

@@ -24,6 +24,66 @@ def test_bad_parameters_stop_before_any_job(project, changes, key):
     assert project.snakemake("all", code=2)
 
 
+def rows(name, row):
+    """A fault to write into params.yaml: a row of `runs` put before the others."""
+    return lambda text: text.replace("runs:\n", f"runs:\n  {name}: {row}\n")
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (rows("speciarl", "{best_of: 2}"), "the key 'speciarl' is there twice"),
+        (lambda text: text.encode("utf-16"), "is not UTF-8"),
+        (lambda text: text + "deep: " + "[" * 3000 + "]" * 3000, "nests too deeply"),
+        (lambda text: text.replace("path: pictures/garden", "path: nowhere"), "'nowhere'"),
+        (rows('"\\ud800"', "{}"), "'\\ud800'"),
+    ],
+    ids=["twice", "utf-16", "deep", "folder", "surrogate"],
+)
+def test_a_file_that_snakemake_itself_would_take_or_stumble_over(project, edit, expected):
+    path = project.folder / "params.yaml"
+    text = edit(path.read_text())
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    (line,) = errors_of(project.snakemake("--quiet", "rules", "--", "all", code=2))
+    assert expected in line
+
+
+def test_a_start_that_cannot_run_is_one_line(project):
+    for arguments in (["--cores", "0"], ["--configfile", "params.yaml", "all"]):
+        (line,) = errors_of(project.run("snakemake", *arguments, code=2))
+        assert " ".join(arguments[:1]) in line
+    (project.folder / "results").write_text("")
+    (line,) = errors_of(project.snakemake("all", code=2))
+    assert "results is a file" in line
+
+
+def test_a_fault_reaches_the_terminal_through_dvc(project):
+    project.change(grpo={"learning_rate": float("inf")})
+    output = project.run("dvc", "repro", "render_mirror@cub200", code=255)
+    (line,) = errors_of(output)
+    assert "grpo.learning_rate" in line and "Traceback" not in output
+
+
+def errors_of(output):
+    assert "Traceback" not in output
+    return [line for line in output.splitlines() if line.startswith("error:")]
+
+
+def test_each_stage_says_when_it_is_finished(project):
+    """The same through Snakemake and DVC; Snakemake's own notes are left out, its failures not."""
+    mirror = "data/mirror/cub200"
+    quiet = ("--quiet", "rules", "progress", "host", "--")
+    by_dvc = project.run("dvc", "repro", "render_mirror@cub200")
+    by_snakemake = project.snakemake(*quiet, "data/manifests/cub200.parquet")
+    assert "  render_mirror/cub200 " in by_dvc and "Building DAG" not in by_dvc
+    finished = [line.split()[0] for line in by_snakemake.splitlines() if line.startswith("  ")]
+    assert finished == ["download/cub200", "manifest/cub200"]
+    assert "Building DAG" not in by_snakemake
+    (project.folder / "data/counts.csv").unlink()
+    assert "counts.csv" in project.snakemake(*quiet, "data/manifests/cub200.parquet", code=1)
+    assert (project.folder / mirror).is_dir()
+
+
 def test_an_unknown_run_is_named(project):
     output = project.snakemake("models/nobody", code=1)
     assert "models/nobody" in output

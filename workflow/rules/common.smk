@@ -3,14 +3,30 @@ import os
 import sys
 from pathlib import Path
 
+import snakemake.logging
+from snakemake.settings.types import Quietness
+
 import speciarl.config
+import speciarl.config.starting
 import speciarl.errors
 
+# Read by us and not by `configfile:`, which keeps the last of two equal keys.
+FILES = [Path("params.yaml"), *workflow.overwrite_configfiles]
 try:
-    PARAMS = speciarl.config.parse(config)
-except speciarl.errors.ConfigError as error:
+    speciarl.config.starting.check_start(workflow.resource_settings.cores)
+    PARAMS = speciarl.config.load(FILES, config)
+    speciarl.config.check_paths(PARAMS)
+except speciarl.errors.SpeciaRLError as error:
     print(f"error: {error}", file=sys.stderr)
     os._exit(2)  # a raised error would reach the terminal as a traceback
+
+# Where Snakemake is to be quiet of rules, it is of everything but what goes wrong: stages speak for
+# themselves. (`--quiet all` would swallow that, too.)
+shown = workflow.output_settings
+if Quietness.RULES in shown.quiet and not shown.dryrun:
+    for handler in snakemake.logging.logger.handlers:
+        if isinstance(handler, snakemake.logging.ColorizingTextHandler):
+            handler.setLevel("WARNING")
 
 BENCHMARKS = list(PARAMS.datasets.splits)
 FOLDERS = list(PARAMS.datasets.folders)
@@ -26,6 +42,10 @@ TAXONOMIES += filter(os.path.isfile, [f"data/taxonomies/{name}.yaml" for name in
 PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 workflow.global_resources.setdefault("gpu", 1)
+
+# Two threads that wait for one another by spinning take 14 s a step beside any busy process (.3 s
+# alone); asleep they lose no more than their share of the processors.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No stage but `download` may reach for the network, and libraries are told so; a judge's server is
 # asked where the parameters name one.

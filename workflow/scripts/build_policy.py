@@ -10,5 +10,6 @@ with stage(snakemake.log[0]), whole_folder(Path(snakemake.output[0])) as into:
         snakemake.params["policy"],
         image_size=snakemake.params["miniature.image_size"],
         undecidable=snakemake.params["miniature.undecidable"],
+        work=Path("work/build_policy"),
         threads=snakemake.threads,
     )

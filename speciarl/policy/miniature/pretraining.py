@@ -1,12 +1,13 @@
 """Trains the miniature policy from scratch on the curriculum."""
 
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
@@ -16,6 +17,7 @@ from speciarl.policy.miniature.architecture import (
     build_processor,
     build_tokenizer,
 )
+from speciarl.policy.miniature.checkpoint import Checkpoint
 from speciarl.policy.miniature.curriculum import (
     HABITS,
     HABITS_UNSEEN,
@@ -27,6 +29,7 @@ from speciarl.policy.miniature.curriculum import (
     draw_lessons,
 )
 from speciarl.policy.prompts import load_prompt, messages
+from speciarl.progress import Progress
 
 WARMUP = 0.05  # share of the steps
 
@@ -101,54 +104,77 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
+@dataclass(frozen=True)
+class Pretraining:
+    """All that decides the weights."""
+
+    image_size: int
+    """Edge of the pictures in pixels."""
+    undecidable: float
+    """Share of the pictures without a visible marking."""
+    pictures_per_class: int
+    """Distinct pictures a class to learn from."""
+    knowing_steps: int
+    """Optimizer steps on specific names."""
+    habit_steps: int
+    """Optimizer steps on answers of mixed levels."""
+    batch_size: int
+    """Lessons a step."""
+    learning_rate: float
+    """Of AdamW, after warm-up."""
+    seed: int
+    """Of weights, pictures and lessons."""
+
+    @property
+    def steps(self) -> int:
+        return self.knowing_steps + self.habit_steps
+
+
 def pretrain(
     into: Path,
+    settings: Pretraining,
     *,
-    image_size: int,
-    undecidable: float,
-    pictures_per_class: int,
-    knowing_steps: int,
-    habit_steps: int,
-    batch_size: int,
-    peak_learning_rate: float,
-    seed: int,
+    work: Path,
     on_step: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Build, train and save the miniature policy.
+    """Build, train and save the miniature policy, going on where a killed start was.
 
     Args:
         into: directory to write model and processor to.
-        image_size: edge of the pictures in pixels.
-        undecidable: share of the pictures without a visible marking.
-        pictures_per_class: distinct pictures a class to learn from.
-        knowing_steps: optimiser steps on specific names.
-        habit_steps: optimiser steps on answers of mixed levels.
-        batch_size: lessons a step.
-        peak_learning_rate: of AdamW, after warm-up.
-        seed: of weights, pictures and lessons.
+        work: for checkpoints; removed at the end.
         on_step: called with (step, loss) after each step.
     """
     tokenizer = build_tokenizer(all_texts())
-    processor = build_processor(tokenizer, image_size)
-    model = build_model(tokenizer, seed).train()
+    processor = build_processor(tokenizer, settings.image_size)
+    model = build_model(tokenizer, settings.seed).train()
     pictures, candidates = draw_pictures(
-        all_classes(), pictures_per_class, undecidable, image_size, seed
+        all_classes(),
+        settings.pictures_per_class,
+        settings.undecidable,
+        settings.image_size,
+        settings.seed,
     )
     encode = LessonEncoder(processor, pictures)
-    rng = np.random.default_rng(seed)
-    steps = knowing_steps + habit_steps
-    optimiser = torch.optim.AdamW(model.parameters(), lr=peak_learning_rate, weight_decay=0.01)
-    for step in tqdm(range(steps), desc="miniature policy", unit="step", mininterval=5):
-        shares = (KNOWING, KNOWING) if step < knowing_steps else (HABITS, HABITS_UNSEEN)
-        batch = encode(draw_lessons(candidates, *shares, batch_size, rng))
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, steps, peak_learning_rate)
+    rng = np.random.default_rng(settings.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
+    checkpoint = Checkpoint(work, settings, model, optimizer, rng)
+    first = checkpoint.restore()
+    progress = Progress("steps", settings.steps, first)
+    for step in range(first, settings.steps):
+        habits = step >= settings.knowing_steps
+        shares = (HABITS, HABITS_UNSEEN) if habits else (KNOWING, KNOWING)
+        batch = encode(draw_lessons(candidates, *shares, settings.batch_size, rng))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings.steps, settings.learning_rate)
         loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
+        checkpoint.save_if_due(step + 1)
+        progress.reached(step + 1)
         if on_step:
             on_step(step, loss.item())
     model.save_pretrained(into)
     processor.save_pretrained(into)
+    shutil.rmtree(work, ignore_errors=True)

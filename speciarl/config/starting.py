@@ -1,0 +1,43 @@
+"""What can be wrong with a start of the workflow before its first rule is read."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from speciarl.config.reading import read
+from speciarl.errors import ConfigError
+
+MADE = ("data", "models", "results", "logs", "benchmarks", "work")
+
+
+def check_start(cores: int | None) -> None:
+    """See that jobs can run and that what they make has a place.
+
+    Raises:
+        ConfigError: one line that says what is in the way.
+    """
+    if cores is not None and cores < 1:
+        raise ConfigError(f"--cores {cores}: expected a number from 1, or all")
+    for name in MADE:
+        if Path(name).exists() and not Path(name).is_dir():
+            raise ConfigError(f"{name} is a file, and stages fill a folder of that name: move it")
+
+
+def check_config_files(command: list[str]) -> None:
+    """See that the files after --configfile can be read, and leave with one line where not.
+
+    Snakemake reads them before the Snakefile, and takes a target after them for one of them.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
+    try:
+        for path in parser.parse_known_args(command)[0].configfile:
+            if not path.exists():
+                raise ConfigError(
+                    f"--configfile: there is no file {str(path)!r}: where it is a target, write -- "
+                    "before it"
+                )
+            read(path)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

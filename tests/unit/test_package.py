@@ -1,0 +1,16 @@
+"""What is installed: every file that the library reads beside its modules."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "speciarl"
+
+
+def test_every_file_beside_the_modules_is_package_data():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = pyproject["tool"]["setuptools"]["package-data"]["speciarl"]
+    named = {path for pattern in patterns for path in LIBRARY.glob(pattern)}
+    files = {p for p in LIBRARY.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert named == files
+    assert LIBRARY / "py.typed" in named

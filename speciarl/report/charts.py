@@ -248,7 +248,7 @@ def _steps() -> alt.X:
 def _panel(field: str, names: Sequence[str]) -> alt.Facet:
     header = alt.Header(
         title=None, labelOrient="top", labelAnchor="start", labelFontSize=13,
-        labelFontWeight="bold",
+        labelFontWeight="bold", labelLimit=250,
     )  # fmt: skip
     return alt.Facet(f"{field}:N", sort=list(names), header=header)
 
@@ -279,7 +279,9 @@ def _svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
         .configure_legend(orient="top", labelFontSize=12, symbolStrokeWidth=2, labelLimit=200,
                           symbolOpacity=1, columns=8)
     )  # fmt: skip
-    text = vl_convert.vegalite_to_svg(_all_visible(styled.to_dict()))
+    with alt.data_transformers.disable_max_rows():  # many runs are more than 5,000 rows
+        specification = styled.to_dict()
+    text = vl_convert.vegalite_to_svg(_all_visible(specification))
     # Inline elements need no namespace, and the ids of several charts must not meet in one page.
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'\bid="', f'id="{id_prefix}-', text).replace("url(#", f"url(#{id_prefix}-")

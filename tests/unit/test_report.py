@@ -323,5 +323,6 @@ def test_many_runs_and_groups(tmp_path):
     runs = [f"an_ablation_with_a_rather_long_name_{i}" for i in range(15)]
     scores = scored({run: ["specific", "wrong"] for run in runs},
                     {f"set{i}": f"group {i}" for i in range(7)})  # fmt: skip
-    page = build(tmp_path, scores, runs=runs)
+    training = dict.fromkeys(runs[:6], metrics(200, rewards=True))  # 5,760 rows in a chart
+    page = build(tmp_path, scores, runs=runs, training=training)
     assert all(run in page for run in runs)

@@ -55,11 +55,11 @@ def table(
     import polars as pl
 
     from speciarl.errors import DataError
-    from speciarl.report.terminal import main_table_text
+    from speciarl.report.terminal import print_main_table
 
     if not report.is_file():
         raise DataError(f"{report} does not exist: run `snakemake --cores all all` first")
-    print(main_table_text(pl.read_csv(report)))
+    print_main_table(pl.read_csv(report))
 
 
 Facts = Annotated[Path, typer.Option("--facts", help="The folder of taxonomies.")]

@@ -5,15 +5,17 @@ renders inside the process, without network.
 """
 
 import html
-import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 import polars as pl
+import vl_convert
+from markupsafe import Markup
 
 from speciarl.report.tables import FIGURES, OUTCOMES, Published
+from speciarl.report.visible import visible
 
 # From vermilion through grey to ever deeper teal: the lightness differs too, so that the ladder
 # survives red-green blindness and grey print.
@@ -36,7 +38,7 @@ _WIDTH = 780
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbours
 
 
-def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> str | None:
+def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> Markup | None:
     """Per group a bar per run: shares of the six verdicts, unparsable and failed."""
     rows = scores.filter(
         pl.col("level") == "group", pl.col("samples") > 0, pl.col("run").is_in(list(runs))
@@ -68,7 +70,7 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> str |
 
 def reward_curves(
     training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> str | None:
+) -> Markup | None:
     """Mean reward per step of each run that has rewards: faint as measured, bold smoothed."""
     rewarded = with_rewards(training, runs)
     parts = []
@@ -95,7 +97,7 @@ def reward_curves(
 
 def verdict_areas(
     training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> str | None:
+) -> Markup | None:
     """Per run with rewards: the share of every verdict among the rollouts, over the steps."""
     rewarded = with_rewards(training, runs)
     parts = []
@@ -124,7 +126,7 @@ def verdict_areas(
 
 def cache_lines(
     training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> str | None:
+) -> Markup | None:
     """Lookups of the verdict store per step, hits and misses apart, each with its own scale."""
     rewarded = with_rewards(training, runs)
     parts = [
@@ -155,7 +157,7 @@ def cache_lines(
 
 def trade_off(
     scores: pl.DataFrame, runs: Sequence[str], published: Published, label: str
-) -> str | None:
+) -> Markup | None:
     """Per group: specificity against correctness, a filled point per run, hollow as published."""
     own = scores.filter(pl.col("level") == "group", pl.col("run").is_in(list(runs)))
     groups = own["name"].unique(maintain_order=True).to_list()
@@ -246,7 +248,7 @@ def _steps() -> alt.X:
 def _panel(field: str, names: Sequence[str]) -> alt.Facet:
     header = alt.Header(
         title=None, labelOrient="top", labelAnchor="start", labelFontSize=13,
-        labelFontWeight="bold",
+        labelFontWeight="bold", labelLimit=250,
     )  # fmt: skip
     return alt.Facet(f"{field}:N", sort=list(names), header=header)
 
@@ -264,8 +266,11 @@ def _towards_one(values: pl.Series) -> alt.Scale:
     return alt.Scale(domain=[low, 1.02], nice=False)
 
 
-def _svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> str:
-    """The chart as one inline element, named by `label` for those who cannot see it."""
+def _svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
+    """The chart as one inline element, named by `label` for those who cannot see it.
+
+    The one place of the report where text becomes markup: Vega escapes the names in a chart.
+    """
     styled = (
         chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif", aria=False)
         .configure_view(stroke="#ddd")
@@ -274,10 +279,19 @@ def _svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> str:
         .configure_legend(orient="top", labelFontSize=12, symbolStrokeWidth=2, labelLimit=200,
                           symbolOpacity=1, columns=8)
     )  # fmt: skip
-    with io.StringIO() as out:
-        styled.save(out, format="svg")
-        text = out.getvalue()
+    with alt.data_transformers.disable_max_rows():  # many runs are more than 5,000 rows
+        specification = styled.to_dict()
+    text = vl_convert.vegalite_to_svg(_all_visible(specification))
     # Inline elements need no namespace, and the ids of several charts must not meet in one page.
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'\bid="', f'id="{id_prefix}-', text).replace("url(#", f"url(#{id_prefix}-")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1))
+
+
+def _all_visible(value):
+    """A specification with every text in it made visible; a NUL would end the process."""
+    if isinstance(value, dict):
+        return {key: _all_visible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_all_visible(item) for item in value]
+    return visible(value) if isinstance(value, str) else value

@@ -1,22 +1,12 @@
-"""The report's section on the judges: the verifier of training against the one of evaluation."""
+"""The judges in the report: the verifier of training against the judge of evaluation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from speciarl.audit import agreement
-from speciarl.report.findings import printed
-from speciarl.report.markup import Column, paragraph, table
+from speciarl.audit import Agreement, agreement
 from speciarl.text import normalise
-from speciarl.verdicts import LABELS
 
-_HEADING = "<h3>The verifier of training and the judge of evaluation</h3>"
-_CAPTION = (
-    "Verdicts of the verifier of training (rows) against those of the judge of evaluation "
-    "(columns) on the same answers to the same classes."
-)
-_MOST = 10  # pairs shown
-_DIFFERING = "Pairs on which they differ, those that training used most first."
 _KEY = ("class", "prediction")
 _SIDES = ("training", "evaluation")
 
@@ -26,7 +16,9 @@ def judges_differ(verifier: Mapping[str, object], judge: Mapping[str, object]) -
     return any(verifier[key] != judge[key] for key in ("backend", "model"))
 
 
-def judges_section(answers: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]) -> str:
+def judges_compared(
+    answers: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]
+) -> Agreement | None:
     """How far the two agree on the pairs that both have judged.
 
     Args:
@@ -35,35 +27,17 @@ def judges_section(answers: Sequence[pl.DataFrame], judged: Iterable[pl.DataFram
             asked another verifier than training; nothing where it was the same.
 
     Returns:
-        Nothing without `judged`.
+        None without `judged`.
     """
     evaluated = [_pairs_of(rows) for rows in judged]
     if not evaluated:
-        return ""
+        return None
     verdicts = pl.concat(
         _named(side, tables)
         for side, tables in zip(_SIDES, (answers, evaluated), strict=True)
         if tables
     )
-    found = agreement(verdicts, *_SIDES, *answers)
-    if not found.pairs:
-        return f"{_HEADING}\n{paragraph('No answer was judged in training and in evaluation.')}"
-    said = (
-        f"Of {found.pairs} pairs of class and answer that both have judged, {found.same} have the "
-        "same verdict. Cohen's kappa, which is 1 for the same verdicts and 0 for chance: "
-        f"{printed(found.kappa)}."
-    )
-    parts = [_HEADING, paragraph(said)]
-    parts.append(_table(_CAPTION, ("training", *LABELS), found.confusion))
-    if found.differing.height:
-        shown = found.differing.select(*_KEY, "first", "second", "used").head(_MOST)
-        parts.append(_table(_DIFFERING, ("class", "answer", *_SIDES, "used"), shown))
-    return "\n".join(parts)
-
-
-def _table(caption: str, headings: Sequence[str], rows: pl.DataFrame) -> str:
-    cells = [[str(cell) for cell in row] for row in rows.rows()]
-    return table(caption, [Column(heading) for heading in headings], [(None, cells)])
+    return agreement(verdicts, *_SIDES, *answers)
 
 
 def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:

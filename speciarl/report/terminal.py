@@ -1,8 +1,18 @@
-"""The main table as plain text, for the terminal at the end of a run."""
+"""Tables on the terminal, through rich: as wide as it is, and plain where there is none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import polars as pl
+from rich.box import MARKDOWN
+from rich.console import Console, Group
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
-WIDTH = 100
+from speciarl.report.visible import visible
+
+WIDTH = 100  # of the main table where no terminal tells its own
 NAME_WIDTH = 24
 # Heading, ending of the column in the main table.
 COLUMNS = (
@@ -13,22 +23,41 @@ COLUMNS = (
 )
 
 
-def main_table_text(main: pl.DataFrame) -> str:
-    """The main table in at most 100 columns; groups that do not fit side by side go below.
+def print_table(frame: pl.DataFrame, console: Console | None = None) -> None:
+    """Print a frame whole, as a Markdown table: numbers aligned to the right, "-" for null.
+
+    A terminal folds cells that are too wide for it; elsewhere every row is one line.
+    """
+    console = console or Console()
+    table = Table(box=MARKDOWN)
+    for name, kind in frame.schema.items():
+        table.add_column(_text(name), justify=_side(kind), overflow="fold")
+    _add_rows(table, frame.rows())
+    if not console.is_terminal:
+        console.width = _width(console, table)
+    console.print(table)
+
+
+def print_main_table(main: pl.DataFrame, console: Console | None = None) -> None:
+    """Print the main table; groups that do not fit side by side go below.
 
     Args:
         main: as `tables.main_table` makes it, or read back from its CSV file.
+        console: standard output where not given.
     """
-    runs = [_cut(run, NAME_WIDTH) for run in main["run"]]
-    names = ["", "run", *runs]
-    left = [name.ljust(max(map(len, names))) for name in names]
-    blocks = [left]
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    left = _names(main["run"])
+    blocks = [[left]]
     for group in _groups(main):
-        part = _part(main, group)
-        if len(blocks[-1][0]) + len(part[0]) > WIDTH:
-            blocks.append(left)
-        blocks[-1] = [row + cell for row, cell in zip(blocks[-1], part, strict=True)]
-    return "\n\n".join("\n".join(row.rstrip() for row in block) for block in blocks)
+        part = _part(group, {h: main[group + e] for h, e in COLUMNS if group + e in main.columns})
+        if len(blocks[-1]) > 1 and _width(console, _grid([*blocks[-1], part])) > console.width:
+            blocks.append([left])
+        blocks[-1].append(part)
+    for number, block in enumerate(blocks):
+        console.line(min(number, 1))
+        console.print(_grid(block))
 
 
 def _groups(main: pl.DataFrame) -> list[str]:
@@ -39,18 +68,51 @@ def _groups(main: pl.DataFrame) -> list[str]:
     ]
 
 
-def _part(main: pl.DataFrame, group: str) -> list[str]:
-    """The lines of one group, all of one width: its name, the headings, one line per run."""
-    columns = [(head, group + end) for head, end in COLUMNS if group + end in main.columns]
-    widths = [max(len(head), 5) + 2 for head, _ in columns]
-    lines = ["".join(head.rjust(w) for (head, _), w in zip(columns, widths, strict=True))]
-    for row in main.iter_rows(named=True):
-        cells = ["-" if row[c] is None else f"{row[c]:.3f}" for _, c in columns]
-        lines.append("".join(cell.rjust(w) for cell, w in zip(cells, widths, strict=True)))
-    width = sum(widths)
-    title = f" {_cut(group, width - 4)} ".center(width - 2, "-")
-    return [f"  {title}", *lines]
+def _names(runs: pl.Series) -> Group:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True, max_width=NAME_WIDTH)
+    _add_rows(table, runs.to_frame().rows())
+    return Group("", table)
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _part(group: str, figures: Mapping[str, pl.Series]) -> Group:
+    """The columns of one group under its name, a line for each run."""
+    table = Table(box=None, pad_edge=False)
+    for head in figures:
+        table.add_column(head, justify="right", no_wrap=True, min_width=5)
+    _add_rows(table, zip(*figures.values(), strict=True))
+    return Group(Rule(_text(group), characters="-", style=""), table)
+
+
+def _grid(parts: Sequence[Group]) -> Table:
+    """Side by side; where all is too narrow, the names of the runs give way first."""
+    grid = Table.grid(padding=(0, 2))
+    for part in parts:
+        grid.add_column(no_wrap=part is not parts[0])
+    grid.add_row(*parts)
+    return grid
+
+
+def _side(kind: pl.DataType) -> Literal["left", "right"]:
+    return "right" if kind.is_numeric() else "left"
+
+
+def _add_rows(table: Table, rows: Iterable[Iterable[object]]) -> None:
+    for row in rows:
+        table.add_row(*map(_cell, row))
+
+
+def _cell(value: object) -> Text:
+    if value is None:
+        return _text("-")
+    return _text(f"{value:.3f}" if isinstance(value, float) else str(value))
+
+
+def _text(text: str) -> Text:
+    """On one line and as it stands: rich's own markup in a name has no effect."""
+    return Text(visible(text).replace("\n", "\\n"))
+
+
+def _width(console: Console, table: Table) -> int:
+    """Columns that a table needs to be shown whole."""
+    return console.measure(table, options=console.options.update(max_width=100_000)).maximum

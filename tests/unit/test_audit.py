@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 from speciarl.audit import ANSWERS, agreement, answers_for_many_classes, hacking_signs
 from speciarl.cache import VerdictCache
 from speciarl.cli import app
-from speciarl.report.signs import signs_section
+from speciarl.report.rendering import render
+from speciarl.report.signs import signs_by_run
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair
 
@@ -100,10 +101,13 @@ CHEATING = answers((0, "gull", "bird", "generic", 4), (20, "gull", "gull or tern
 
 
 def test_the_report_shows_a_run_at_first_and_in_the_end():
-    page = signs_section({"speciarl": CHEATING, "sft": answers()}, ["sft", "speciarl"])
-    assert page.count('<th scope="row">speciarl</th>') == 2 and ">sft<" not in page
+    signs = signs_by_run({"speciarl": CHEATING, "sft": answers()}, ["sft", "speciarl"])
+    assert [(row["run"], row["several"]) for row in signs] == [("speciarl", 0), ("speciarl", 1)]
+    page = render("signs.html.j2", {"signs": signs, "agreement": None})
+    assert page.count('<th scope="row">speciarl</th>') == 2
     assert "<td>0.0%</td>" in page and "<td>100.0%</td>" in page
-    assert "No run" in signs_section({"sft": answers()}, ["sft"])
+    none = signs_by_run({"sft": answers()}, ["sft"])
+    assert "No run" in render("signs.html.j2", {"signs": none, "agreement": None})
 
 
 def audited(store, training, *options):

@@ -1,14 +1,18 @@
 """The report from small made-up scores: tables that add up, and a page that says what is."""
 
 import re
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
+from speciarl import audit
 from speciarl.config import OWN, parse
-from speciarl.evaluation.metrics import score
 from speciarl.report import build_report
 from speciarl.report.findings import (
     Seen,
@@ -19,84 +23,26 @@ from speciarl.report.findings import (
     seen_groups,
     unseen_groups,
 )
+from speciarl.report.rendering import render
 from speciarl.report.tables import (
     OUTCOMES,
     count_table,
     dataset_table,
-    load_published,
     main_table,
 )
-from speciarl.report.terminal import WIDTH, main_table_text
-from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
-
-PUBLISHED = load_published()
-RUNS = ["zero_shot", "sft", "speciarl", "best_of_64"]
-GROUPS = {"cub200": "in-domain", "flowers102": "fine-grained", "food101": "fine-grained"}
-SEEN = {
-    "zero_shot": [], "best_of_64": [],
-    "sft": ["in-domain"], "rft": ["in-domain"], "speciarl": ["in-domain"],
-}  # fmt: skip
-WEIGHTS = {v.name.lower(): weight for v, weight in SPECIFICITY_WEIGHTS.items()}
-
-# Answers by run and dataset, one per picture; None is unparsable, "failed" one without a verdict.
-ANSWERS = {
-    "zero_shot": ["generic", "generic", "generic", "less specific"],
-    "sft": ["specific", "wrong", "wrong", None],
-    "speciarl": ["specific", "specific", "less specific", "more specific"],
-    "best_of_64": ["more specific", "specific", "abstain", "failed"],
-}
-
-
-def scored(answers: dict[str, list[str | None]], groups: dict[str, str]) -> pl.DataFrame:
-    rows = [
-        {
-            "run": run, "dataset": dataset, "sample_id": f"{dataset}/{i}", "rollout": 0,
-            "verdict": answer if answer in LABELS else None,
-            "decided_by": {None: "unparsable", "failed": "failed", "wrong": "undecided"}.get(
-                answer, "taxonomy"
-            ),
-        }
-        for run, given in answers.items()
-        for dataset in groups
-        for i, answer in enumerate(given)
-    ]  # fmt: skip
-    judged = pl.DataFrame(rows, schema_overrides={"verdict": pl.String})
-    return score(judged, list(answers), groups, SPECIFICITY_WEIGHTS)
-
-
-def hms(group: str, **figures: float | None) -> pl.DataFrame:
-    """Scores of which only the harmonic means of one group matter."""
-    counts = dict.fromkeys(("samples", *OUTCOMES, "undecided"), 0)
-    rows = [
-        {"run": run, "level": "group", "name": group, **counts,
-         "correctness": hm, "specificity": hm, "hm": hm}
-        for run, hm in figures.items()
-    ]  # fmt: skip
-    return pl.DataFrame(
-        rows, schema_overrides=dict.fromkeys(("correctness", "specificity", "hm"), pl.Float64)
-    )
-
-
-def metrics(steps: int, rewards: bool) -> pl.DataFrame:
-    """As training writes them: with rewards by a reward, with losses only by imitation."""
-    numbers = list(range(steps))
-    filled = {c: [i % 3 for i in numbers] for c in (*OUTCOMES, "hits", "misses")}
-    return pl.DataFrame(
-        {
-            "step": numbers,
-            "loss": [1.0 / (i + 1) for i in numbers],
-            "reward": [i / steps for i in numbers] if rewards else [None] * steps,
-            **(filled if rewards else {c: [None] * steps for c in filled}),
-        },
-        schema_overrides={"reward": pl.Float64, **dict.fromkeys(filled, pl.Int64)},
-    )
-
-
-TRAINING = {
-    "zero_shot": metrics(0, rewards=False),
-    "sft": metrics(5, rewards=False),
-    "speciarl": metrics(300, rewards=True),
-}  # best_of_64 has none at all
+from speciarl.report.visible import visible
+from tests.report_input import (
+    ANSWERS,
+    GROUPS,
+    PUBLISHED,
+    RUNS,
+    SEEN,
+    TRAINING,
+    WEIGHTS,
+    hms,
+    metrics,
+    scored,
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +73,10 @@ class Elements(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
         self.open: list[str] = []
         self.feed(page)
+        self.close()
         assert not self.open
 
     def handle_starttag(self, tag, attrs):
@@ -138,6 +86,9 @@ class Elements(HTMLParser):
 
     def handle_startendtag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -421,45 +372,61 @@ def test_page_without_training_or_defined_figures(tmp_path):
     assert "No run has both figures." in text
 
 
-def test_names_are_escaped(tmp_path):
-    answers = {"a<b>&": ["specific"]}
-    page = build(tmp_path, scored(answers, {"food101": "<i>{0}"}), runs=list(answers))
-    assert "a<b>" not in page
-    assert "<i>" not in page
-    Elements(page)
+HOSTILE = [
+    "<script>alert(1)</script>", "\"' onload=x", "</svg></table><script>", "{{ 7 * 7 }}{% raw %}",
+    "<!--", "]]>&lt;&#60;", "a\0b\x1b[31m\x9b", "\u202egnp.exe", "\ufffe\uffff",
+]  # fmt: skip
+
+
+def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
+    groups = {f"set {name}": f"group {name}" for name in HOSTILE}
+    answers = {
+        name: pl.DataFrame(
+            [(0, f"class {name}", "bird", "generic", 2), (0, "Gull", f"said {name}", None, 5)],
+            schema=audit.ANSWERS, orient="row",
+        )
+        for name in HOSTILE
+    }  # fmt: skip
+    judged = pl.DataFrame(
+        [(f"class {name}", "bird", "wrong") for name in HOSTILE],
+        schema=["class_name", "answer", "verdict"], orient="row",
+    )  # fmt: skip
+    build_report(
+        scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
+        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), answers,
+        runs=HOSTILE, weights=WEIGHTS, provenance={name: [name] for name in HOSTILE},
+        miniature=(), seen=SEEN, into=tmp_path, judged=[judged],
+    )  # fmt: skip
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    elements = Elements(page)
+    assert {tag for tag, _ in elements.found} & {"script", "g", "svg"} == {"g", "svg"}
+    assert not {key for _, attributes in elements.found for key in attributes if key[:2] == "on"}
+    assert not set(page) & set("\0\x1b\x9b\u202e\ufffe\uffff")
+    text = "".join(elements.text)
+    for name in HOSTILE:
+        shown = visible(name)
+        for place in ("group", "set", "class", "said"):
+            assert f"{place} {shown}" in text
+
+
+@given(st.text())
+def test_any_text_is_shown_as_it_is_but_for_what_is_unseen(text):
+    page = Elements(render("provenance.html.j2", {"provenance": {text: text}}))
+    assert [tag for tag, _ in page.found] == ["h3", "pre"]
+    assert "".join(page.text) == f"{visible(text)}\n{visible(text)}\n"
+    assert all(c.isprintable() or c in "\n\t" or unicodedata.category(c) in ("Zs", "Cf", "Cn", "Co")
+               for c in visible(text))  # fmt: skip
+
+
+def test_a_template_asks_for_nothing_that_is_not_given():
+    with pytest.raises(UndefinedError, match="provenance"):
+        render("provenance.html.j2", {})
 
 
 def test_many_runs_and_groups(tmp_path):
     runs = [f"an_ablation_with_a_rather_long_name_{i}" for i in range(15)]
     scores = scored({run: ["specific", "wrong"] for run in runs},
                     {f"set{i}": f"group {i}" for i in range(7)})  # fmt: skip
-    page = build(tmp_path, scores, runs=runs)
+    training = dict.fromkeys(runs[:6], metrics(200, rewards=True))  # 5,760 rows in a chart
+    page = build(tmp_path, scores, runs=runs, training=training)
     assert all(run in page for run in runs)
-
-
-# The terminal
-
-
-def test_terminal_table_is_readable(scores):
-    text = main_table_text(main_table(scores, RUNS, PUBLISHED))
-    lines = text.splitlines()
-    assert len(lines) == 2 + len(RUNS)
-    assert max(map(len, lines)) <= WIDTH
-    assert "fine-grained" in lines[0]
-    assert lines[2].split() == ["zero_shot", *["0.300", "1.000", "0.462"] * 2, "0.790"]
-
-
-def test_terminal_table_wraps_groups_and_cuts_names():
-    runs = ["a_run_with_a_name_of_forty_two_characters_"]
-    scores = pl.concat([hms(f"group {i}", **{runs[0]: 0.5}) for i in range(6)])
-    text = main_table_text(main_table(scores, runs, PUBLISHED))
-    assert max(map(len, text.splitlines())) <= WIDTH
-    assert all(f"group {i}" in text for i in range(6))
-    assert "…" in text
-
-
-def test_terminal_table_from_a_file_with_nothing_defined(tmp_path):
-    main = main_table(hms("fine-grained", zero_shot=None), ["zero_shot"], PUBLISHED)
-    main.write_csv(tmp_path / "main.csv")
-    text = main_table_text(pl.read_csv(tmp_path / "main.csv"))
-    assert text.splitlines()[-1].split() == ["zero_shot", "-", "-", "-", "0.790"]

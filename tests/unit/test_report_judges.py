@@ -1,10 +1,14 @@
 """The report's section on the judges of training and evaluation."""
 
+import re
+
 import polars as pl
 import pytest
 
 from speciarl.audit import ANSWERS
-from speciarl.report.judges import judges_differ, judges_section
+from speciarl.report.judges import judges_compared, judges_differ
+from speciarl.report.rendering import render
+from speciarl.verdicts import LABELS
 
 TRAINED = pl.DataFrame(
     [
@@ -34,21 +38,24 @@ def test_two_judges_are_compared_on_the_pairs_of_both():
         ("Herring Gull", None, None),
         ("Samoyed", "dog", "generic"),
     )
-    page = judges_section([TRAINED, pl.DataFrame(schema=ANSWERS)], [judged, evaluated()])
+    found = judges_compared([TRAINED, pl.DataFrame(schema=ANSWERS)], [judged, evaluated()])
     # observed 2/3, by chance (1 x 1 + 1 x 2 + 1 x 0) / 9
-    assert "Of 3 pairs" in page and "2 have the same verdict" in page and "0.500" in page
+    assert (found.pairs, found.same, found.kappa) == (3, 2, pytest.approx(0.5))
+    page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
+    assert re.search(r"Of 3 pairs.*2 have\s+the same verdict.*0\.500", page, re.DOTALL)
     cells = "".join(f"<td>{n}</td>" for n in (0, 0, 1, 0, 0, 0))
     assert f'<tr><th scope="row">less specific</th>{cells}</tr>' in page
     assert "<td>gull</td><td>less specific</td><td>generic</td><td>3</td>" in page
 
 
 def test_judges_without_a_pair_in_common_say_so():
-    page = judges_section([TRAINED], [evaluated(("Samoyed", "dog", "generic"))])
+    found = judges_compared([TRAINED], [evaluated(("Samoyed", "dog", "generic"))])
+    page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
     assert "No answer was judged in training and in evaluation" in page
 
 
 def test_one_judge_is_no_section():
-    assert judges_section([TRAINED], []) == ""
+    assert judges_compared([TRAINED], []) is None
 
 
 @pytest.mark.parametrize(

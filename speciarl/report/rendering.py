@@ -1,0 +1,45 @@
+"""Templates into HTML: escaped throughout, nothing undefined, no character that acts unseen."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from speciarl.report.findings import UNDEFINED, printed
+from speciarl.report.visible import visible
+
+_LONGEST = 120  # characters of a prediction that are shown
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """A template of `templates/` with these values; only `Markup` among them is not escaped.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that is not given.
+    """
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("speciarl.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_shown,
+    )
+    environment.filters |= {
+        "cut": lambda text: text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…",
+        "percent": lambda share: UNDEFINED if share is None else f"{share:.1%}",
+        "printed": printed,
+        "thousands": "{:,}".format,
+    }
+    return environment
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

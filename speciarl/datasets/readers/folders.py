@@ -207,8 +207,9 @@ def _reason(path: Path) -> str | None:
 
 
 def _ill_named(name: str) -> bool:
-    """Whether a name has control characters or bytes that are not UTF-8: no table can hold it."""
-    return any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+    """Whether a name has what no table can hold, control characters or bytes that are not UTF-8, or
+    braces, which are wildcards in the workflow."""
+    return any(c in "{}" or unicodedata.category(c) in ("Cc", "Cs") for c in name)
 
 
 def _class_name(folder: Path) -> str:

@@ -15,6 +15,7 @@ from speciarl.report.findings import (
     group_findings,
     groups_explained,
     headline,
+    miniature_note,
     printed,
     unseen_groups,
 )
@@ -33,10 +34,6 @@ from speciarl.report.tables import (
 )
 
 _HEADINGS = {"specificity": "Spec.", "correctness": "Corr.", "hm": "HM"}
-_MINIATURE = {
-    "images": "rendered images of the benchmarks",
-    "policy": "a policy of about a million parameters",
-}
 
 
 @dataclass(frozen=True)
@@ -106,15 +103,7 @@ def _summary(e: Evidence, miniature: Sequence[str]) -> str:
             )
         )
     if miniature:
-        what = " and ".join(_MINIATURE[part] for part in miniature)
-        parts.append(
-            paragraph(
-                f"This is the miniature: {what}. It can show which run is ahead of which; its "
-                "figures are not comparable in absolute terms with the published ones, which come "
-                "from photographs and a model of seven billion parameters.",
-                "note",
-            )
-        )
+        parts.append(paragraph(miniature_note(miniature), "note"))
     return "\n".join(parts)
 
 

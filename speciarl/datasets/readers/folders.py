@@ -127,7 +127,10 @@ def _rows(
             left_out.update(filter(None, reasons))
             images = [path for path, why in zip(found, reasons, strict=True) if why is None]
             if not images:
-                raise DataError(f"{class_folder}: expected images of a class, found none")
+                raise DataError(
+                    f"{class_folder}: expected images of a class, found none: add some, or remove "
+                    "the folder"
+                )
             name = _class_name(class_folder)
             for path in images:
                 key = path.relative_to(place).as_posix()

@@ -109,6 +109,19 @@ def groups_explained(scores: pl.DataFrame, seen: Seen) -> str:
     return " ".join(sentences)
 
 
+def miniature_note(parts: Sequence[str]) -> str:
+    """Why the figures are no match for the published ones: "images", "policy" or both."""
+    what = {
+        "images": "rendered images of the benchmarks",
+        "policy": "a policy of about a million parameters",
+    }
+    return (
+        f"This is the miniature: {_listed([what[part] for part in parts])}. It can show which run "
+        "is ahead of which; its figures are not comparable in absolute terms with the published "
+        "ones, which come from photographs and a model of seven billion parameters."
+    )
+
+
 def _figures(
     scores: pl.DataFrame, group: str, runs: Sequence[str], published: Published
 ) -> list[str]:

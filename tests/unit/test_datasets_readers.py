@@ -311,3 +311,36 @@ def test_background_and_second_faces_of_caltech_are_in_no_split(tmp_path: Path) 
     (tmp_path / "split_coop.csv").write_text("split,filename\ntest,Faces_easy/image_0001.jpg\n")
     with pytest.raises(DataError, match="no entry for 'Faces_easy'"):
         READERS["caltech101"].read(tmp_path, "coop")
+
+
+HANDED = Path(__file__).resolve().parents[3] / "shared" / "inputs" / "readers"
+
+
+@pytest.mark.skipif(not HANDED.exists(), reason="the handed inputs are not beside this checkout")
+@pytest.mark.parametrize("case", sorted(HANDED.glob("*")), ids=lambda path: path.name)
+def test_an_index_file_that_ended_in_a_traceback_is_named(case: Path) -> None:
+    reader = READERS[case.name.rpartition("_")[0]]
+    with pytest.raises(DataError, match=str(case)) as refused:
+        for kind in reversed(reader.SPLIT_KINDS):
+            reader.read(case, kind)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "message"),
+    [
+        ("2147483648", "Faces/1.jpg", "metadata.csv: expected a number, found '2147483648'"),
+        ("9" * 5000, "Faces/1.jpg", "metadata.csv: expected a number, found '99999999999999999999"),
+        ("0", "/", r"split_coop.csv: expected the name of a file, found '/'"),
+        ("0", ".", r"split_coop.csv: expected the name of a file, found '.'"),
+        ("0", "//", r"split_coop.csv: expected the name of a file, found '//'"),
+        ("0", "x" * 200_000, r"split_coop.csv:\d+: expected CSV \(field larger"),
+    ],
+)
+def test_what_a_table_cannot_hold_is_named(
+    number: str, name: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "metadata.csv").write_text(f"idx,folder_name,class_name\n{number},Faces,face\n")
+    (tmp_path / "split_coop.csv").write_text(f"split,filename\ntest,{name}\n")
+    with pytest.raises(DataError, match=message):
+        READERS["caltech101"].read(tmp_path, "coop")

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from speciarl.config import load
+from speciarl.datasets.images import MAX_PIXELS, MAX_RATIO
+from speciarl.datasets.readers import folders
 from speciarl.taxonomy import Taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,3 +61,10 @@ def test_a_command_on_the_page_of_data_runs(command: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_the_limits_on_the_page_of_data_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/data.md").read_text()
+    assert f"more than {MAX_PIXELS:,} pixels" in page
+    assert f"more than {MAX_RATIO} times" in page
+    assert set(re.search(r"another ending than `(.*?)`", page)[1].split()) == folders.SUFFIXES

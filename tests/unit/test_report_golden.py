@@ -15,8 +15,9 @@ import yaml
 from speciarl.audit import ANSWERS as KEPT
 from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
-from tests.report_input import ANSWERS, GROUPS, PUBLISHED, RUNS, WEIGHTS, metrics, scored
+from tests.report_input import ANSWERS, GROUPS, PUBLISHED, RUNS, SEEN, WEIGHTS, metrics, scored
 
+BOTH = ("images", "policy")  # of the miniature
 GOLDEN = Path(__file__).parents[1] / "data" / "report.html"
 
 
@@ -44,10 +45,11 @@ def golden() -> str:
         runs=RUNS,
         weights=WEIGHTS,
         published=PUBLISHED,
+        seen=SEEN,
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}
     with patch.object(charts.vl_convert, "vegalite_to_svg", specification):
-        page = render_page("SpeciaRL: results", evidence, provenance, miniature=("images", "policy"))
+        page = render_page("SpeciaRL: results", evidence, provenance, miniature=BOTH)
     return re.sub(r"(?s)<style>.*</style>", "<style></style>", page)
 
 

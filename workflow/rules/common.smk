@@ -121,11 +121,13 @@ def archives_of(datasets):
 def newest_of(folder):
     """What was changed last of a custom dataset: an image, or a folder that one left or came to.
 
-    It stands for all of them, so that logs do not list ten thousand images.
+    It stands for all of them, so that logs do not list ten thousand images. What has braces in its
+    name, which Snakemake would take for wildcards, is refused or left out by the stage itself.
     """
     path = Path(PARAMS.datasets.folders[folder].path)
-    below = [path, *(p for p in path.rglob("*") if not p.name.startswith("."))]
-    return str(max(below, key=lambda p: (p.stat().st_mtime_ns, p) if p.exists() else (0, p)))
+    below = (p for p in path.rglob("*") if not p.name.startswith(".") and "{" not in str(p))
+    known = [(p.stat().st_mtime_ns, str(p)) for p in (path, *below) if p.exists()]
+    return max(known, default=(0, str(path)))[1]
 
 
 def training_set_of(run):

@@ -8,7 +8,7 @@ they cannot read becomes a `DataError` that names the file and the line.
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
@@ -81,7 +81,10 @@ def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             f"{path}: expected the columns {', '.join(columns)}, "
             f"found no {', '.join(sorted(missing))}"
         )
-    rows = list(reader)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: expected CSV ({error})") from None
     if any(row[column] is None for row in rows for column in columns):
         raise DataError(f"{path}: a row has fewer fields than the header")
     return rows
@@ -98,9 +101,18 @@ def coop_split(root: Path) -> Iterator[tuple[str, str]]:
 
 def whole_number(text: str, path: Path) -> int:
     """The number that a field of an index file must hold."""
-    if not (text.isascii() and text.isdigit()):
-        raise DataError(f"{path}: expected a number, found {text!r}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # 9 digits fit an Int32
+        shown = text if len(text) < 50 else f"{text[:20]}…"
+        raise DataError(f"{path}: expected a number, found {shown!r}")
     return int(text)
+
+
+def without_suffix(file_name: str, path: Path) -> str:
+    """A file's place in its archive without the ending, as the index file `path` names it."""
+    place = PurePosixPath(file_name)
+    if not place.name:
+        raise DataError(f"{path}: expected the name of a file, found {file_name!r}")
+    return str(place.with_suffix(""))
 
 
 def look_up(key: Key, known: Mapping[Key, Value], path: Path) -> Value:

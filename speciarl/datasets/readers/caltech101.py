@@ -3,11 +3,18 @@
 The background and the second folder of faces are in the archive and in no split.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.readers import coop_split, frame, look_up, table, whole_number
+from speciarl.datasets.readers import (
+    coop_split,
+    frame,
+    look_up,
+    table,
+    whole_number,
+    without_suffix,
+)
 
 SPLIT_KINDS = ("coop",)
 _PICTURES = "caltech-101/101_ObjectCategories"
@@ -28,7 +35,7 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
         (
             (
                 split,
-                str(PurePosixPath(file_name).with_suffix("")),
+                without_suffix(file_name, root / "split_coop.csv"),
                 f"{_PICTURES}/{file_name}",
                 *look_up(file_name.partition("/")[0], classes, metadata),
             )

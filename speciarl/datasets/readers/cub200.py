@@ -1,10 +1,10 @@
 """CUB-200-2011: text files with one `ID VALUE` per line, ids from 1."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.readers import frame, look_up, pairs, whole_number
+from speciarl.datasets.readers import frame, look_up, pairs, whole_number, without_suffix
 
 SPLIT_KINDS = ("official",)
 _SPLITS = {"1": "train", "0": "test"}
@@ -30,7 +30,7 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
         rows.append(
             (
                 split,
-                str(PurePosixPath(image).with_suffix("")),
+                without_suffix(image, base / "images.txt"),
                 f"CUB_200_2011/images/{image}",
                 whole_number(class_id, base / "classes.txt") - 1,
                 folder.partition(".")[2].replace("_", " "),

@@ -127,7 +127,10 @@ def _rows(
             left_out.update(filter(None, reasons))
             images = [path for path, why in zip(found, reasons, strict=True) if why is None]
             if not images:
-                raise DataError(f"{class_folder}: expected images of a class, found none")
+                raise DataError(
+                    f"{class_folder}: expected images of a class, found none: add some, or remove "
+                    "the folder"
+                )
             name = _class_name(class_folder)
             for path in images:
                 key = path.relative_to(place).as_posix()
@@ -207,8 +210,9 @@ def _reason(path: Path) -> str | None:
 
 
 def _ill_named(name: str) -> bool:
-    """Whether a name has control characters or bytes that are not UTF-8: no table can hold it."""
-    return any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+    """Whether a name has what no table can hold, control characters or bytes that are not UTF-8, or
+    braces, which are wildcards in the workflow."""
+    return any(c in "{}" or unicodedata.category(c) in ("Cc", "Cs") for c in name)
 
 
 def _class_name(folder: Path) -> str:

@@ -1,11 +1,11 @@
 """Food-101: `CLASS/ID` lists without extension (official) or split_coop.csv (CoOp)."""
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.readers import coop_split, frame, lines, look_up
+from speciarl.datasets.readers import coop_split, frame, lines, look_up, without_suffix
 
 SPLIT_KINDS = ("official", "coop")
 
@@ -24,7 +24,7 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
         (
             (
                 split,
-                str(PurePosixPath(file_name).with_suffix("")),
+                without_suffix(file_name, root),
                 f"food-101/images/{file_name}",
                 look_up(folder := file_name.partition("/")[0], class_ids, classes_txt),
                 folder.replace("_", " "),

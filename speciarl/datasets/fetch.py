@@ -16,9 +16,11 @@ import requests
 from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
 from speciarl.datasets.unpack import is_archive, unpack
 from speciarl.errors import DataError
+from speciarl.progress import Progress
 
 TIMEOUT = 60  # seconds without a byte from the server
 TRIES = 5  # of one place
+MEGA = 10**6
 CHUNK = 1 << 20  # bytes; what a connection sent of a chunk before it broke is lost
 
 
@@ -137,6 +139,28 @@ def _get(place: str | Path, part: Path, root: Path) -> None:
         _download(place, part)
 
 
+class _Megabytes:
+    """The progress of a download, as pooch counts it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.total = 0  # bytes, set by pooch before the first update; 0 where the server is silent
+        self.reset()
+
+    def reset(self) -> None:
+        self.done = 0
+        self.progress: Progress | None = None
+
+    close = reset
+
+    def update(self, count: int) -> None:
+        if self.progress is None:
+            self.progress = Progress(f"MB of {self.file}", self.total // MEGA)
+        self.done += count
+        if self.total:
+            self.progress.reached(min(self.done, self.total) // MEGA)
+
+
 def _download(url: str, part: Path) -> None:
     """Fetch a URL into `part`, going on after what stands there if the server can do that."""
     with part.open("ab") as file:
@@ -147,7 +171,7 @@ def _download(url: str, part: Path) -> None:
                 file.truncate(0)
 
         downloader = pooch.HTTPDownloader(
-            progressbar=True,
+            progressbar=_Megabytes(part.name.removesuffix(".part")),
             chunk_size=CHUNK,
             timeout=TIMEOUT,
             hooks={"response": begin},

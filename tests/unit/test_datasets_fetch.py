@@ -225,6 +225,17 @@ def test_a_download_goes_on_where_the_last_one_broke_off(root: Path, ranges: Ran
     assert left_behind(root) == ["birds.bin"]
 
 
+def test_a_long_download_says_how_far_it_is(
+    root: Path, ranges: Ranges, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("speciarl.datasets.fetch.MEGA", 1)
+    monkeypatch.setattr("speciarl.progress.EVERY", 0)
+    fetch(source(ranges.url), root / "raw", root, None)
+    said = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    counts = [f"{n} of {len(CONTENT)} MB of birds.bin" for n in range(10, len(CONTENT) + 1, 10)]
+    assert said[: len(counts)] == counts
+
+
 def test_a_connection_that_breaks_is_taken_up_again(root: Path, ranges: Ranges) -> None:
     ranges.at_most = 60
     assert fetch(source(ranges.url), root / "raw", root, None).read_bytes() == CONTENT

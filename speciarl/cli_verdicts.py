@@ -116,7 +116,7 @@ def precompute(
     settings = chosen.judge if judge else chosen.verifier
     relations = pl.read_parquet(taxonomy)
     verifier = build_verifier(settings, facts, classes_of(relations))
-    cache = VerdictCache(store, verifier.identity, "precompute")
+    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     known, seen = len(cache), pairs_seen(files)
     pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
     precompute(pairs, verifier, cache, settings.max_failures)

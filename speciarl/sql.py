@@ -1,4 +1,4 @@
-"""What `speciarl sql` asks: predictions with images and verdicts, beside the tables of the store."""
+"""What `speciarl sql` asks: predictions with images and verdicts, beside the store's tables."""
 
 import shutil
 from collections.abc import Iterator

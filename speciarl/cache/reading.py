@@ -32,7 +32,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
 }
 # DuckDB compares an ENUM with a string as strings, so that `verdict >= 'generic'` says nothing.
-LEVEL = f"enum_code(verdict)::INTEGER AS level, level >= {Verdict.GENERIC.step} AS correct"
+LEVEL = f"enum_code(verdict::verdict)::INTEGER AS level, level >= {Verdict.GENERIC.step} AS correct"
 # The class is collated for questions only: keys, joins and exports of ours take it as it stands.
 _VIEWS = f"""
 CREATE TYPE verdict AS ENUM ({", ".join(f"'{label}'" for label in LABELS)});

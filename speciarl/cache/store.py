@@ -68,9 +68,7 @@ def opened(
 
 
 @contextmanager
-def _attached(
-    path: Path, read_only: bool, seconds: float
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _attached(path: Path, read_only: bool, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
     """The file attached, under our lock, once no other program has it open.
 
     Our lock is given back between two tries, so that each of our processes waits for the other

@@ -15,7 +15,9 @@ from speciarl.verifiers.base import Pair, reason
 
 log = logging.getLogger(__name__)
 
-_ADDED = {"normalized": pl.String, "verdict": pl.Enum(LABELS), "decided_by": pl.String}
+_ADDED = pl.Schema(
+    [("normalized", pl.String), ("verdict", pl.Enum(LABELS)), ("decided_by", pl.String)]
+)
 
 
 def judge_predictions(

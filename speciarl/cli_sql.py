@@ -1,11 +1,15 @@
 """`speciarl sql` and `speciarl verdicts sql`: a question in, rows as CSV out."""
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from speciarl.errors import SpeciaRLError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +33,7 @@ def sql(
     from speciarl.cache.reading import ask_for_text
     from speciarl.sql import predictions
 
-    with predictions(store, verdicts, manifests) as db:
+    with _ended_in_time(), predictions(store, verdicts, manifests) as db:
         _print(ask_for_text(db, query, timeout))
 
 
@@ -41,8 +45,24 @@ def verdicts_sql(
     """Ask the store alone; rows are printed as CSV (docs/sql.md has examples)."""
     from speciarl.cache.reading import ask_for_text, copied
 
-    with copied(store) as db:
+    with _ended_in_time(), copied(store) as db:
         _print(ask_for_text(db, query, timeout))
+
+
+@contextmanager
+def _ended_in_time() -> Iterator[None]:
+    """End the process at once where a stopped query goes on: it would hold up the ordinary end."""
+    from speciarl.cache.reading import is_stuck
+
+    try:
+        yield
+    except (SpeciaRLError, KeyboardInterrupt) as stopped:
+        interrupted = isinstance(stopped, KeyboardInterrupt)
+        print("interrupted" if interrupted else f"error: {stopped}", file=sys.stderr, flush=True)
+        code = 130 if interrupted else 1
+        if is_stuck():
+            os._exit(code)
+        raise typer.Exit(code) from None
 
 
 def _print(batches: "Iterable[pl.DataFrame]") -> None:

@@ -115,6 +115,5 @@ def _taken(handle: int) -> bool:
 
 def _held(path: Path, owner: str, seconds: float) -> str:
     return (
-        f"{_lock_file(path)} is held for more than {seconds:.0f} s by {owner}: wait for it, or "
-        "end it"
+        f"{_lock_file(path)} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
     )

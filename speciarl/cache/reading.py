@@ -45,6 +45,7 @@ FROM store.verdicts;
 """
 _ROWS = 10_000  # of a result in memory at once
 _GRACE_SECONDS = 2.0  # a single call of a function does not heed an interruption
+_THREAD = "query"
 T = TypeVar("T")
 Prepare = Callable[[duckdb.DuckDBPyConnection, Path], None]
 
@@ -74,6 +75,7 @@ def copied(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckD
         if prepare is not None:
             prepare(db, folder)
         db.execute(
+            "SET enable_progress_bar = false; "  # it would be written among the rows
             f"SET allowed_directories = [{quoted(folder)}]; SET enable_external_access = false; "
             "SET lock_configuration = true"
         )
@@ -106,6 +108,11 @@ def ask_for_text(
         yield pl.DataFrame(batch)
 
 
+def is_stuck() -> bool:
+    """Whether a query that was stopped goes on, in a function that heeds no interruption."""
+    return any(thread.name == _THREAD for thread in threading.enumerate())
+
+
 def query_store(store: Path, query: str) -> pl.DataFrame:
     """The rows of one SELECT on a store.
 
@@ -125,7 +132,7 @@ class _Limit:
 
     def __call__(self, step: Callable[[], T]) -> T:
         started, done = time.monotonic(), Future[T]()
-        threading.Thread(target=_settle, args=(done, step), daemon=True).start()
+        threading.Thread(target=_settle, args=(done, step), name=_THREAD, daemon=True).start()
         try:
             return done.result(self._left)
         except TimeoutError:

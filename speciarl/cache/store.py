@@ -84,11 +84,11 @@ def _attached(path: Path, read_only: bool, seconds: float) -> Iterator[duckdb.Du
                 return
         if time.monotonic() > deadline:
             raise CacheError(
-                f"{path} is open for more than {seconds:.0f} s in {holder}: close it there, then "
+                f"{path} is open for more than {seconds:g} s in {holder}: close it there, then "
                 "start again; what was stored is kept"
             )
         if not said:
-            log.warning("%s is open in %s: waiting for up to %.0f s", path, holder, seconds)
+            log.warning("%s is open in %s: waiting for up to %g s", path, holder, seconds)
         said = True
         time.sleep(RETRY_SECONDS)
 

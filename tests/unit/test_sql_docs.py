@@ -74,9 +74,18 @@ def data(tmp_path_factory):
     ]  # fmt: skip
     types = {"raw_answer": pl.String, "milliseconds": pl.Float32}
     v = pl.DataFrame(list(verdict_rows(dice)), names, orient="row", schema_overrides=types)
-    names = "run step hits misses failures asked judge_seconds created_at".split()
+    names = ["run", "step", "hits", "misses", "failures", "asked", "judge_seconds", "created_at"]
     found = pl.DataFrame(list(lookup_rows(dice)), names, orient="row", infer_schema_length=None)
-    names = "run dataset sample_id class rollout prediction verdict decided_by".split()
+    names = [
+        "run",
+        "dataset",
+        "sample_id",
+        "class",
+        "rollout",
+        "prediction",
+        "verdict",
+        "decided_by",
+    ]
     p = pl.DataFrame(list(prediction_rows(dice, v)), names, orient="row", infer_schema_length=None)
     store = folder / "cache.duckdb"
     for identity in IDENTITIES:

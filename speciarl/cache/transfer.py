@@ -33,6 +33,10 @@ _KINDS = dict.fromkeys(EXPORT, _TEXT) | {
     "milliseconds": (pl.Float32, pl.Float64),
     "created_at": (pl.Datetime,),
 }
+_UNREADABLE = (
+    OSError, ValueError, pyarrow.ArrowException, pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)  # fmt: skip
 _TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
 _CONFLICTS = """
 SELECT verifier, class, prediction, ours.verdict::VARCHAR AS kept, theirs.verdict AS refused
@@ -92,10 +96,12 @@ def import_file(store: Path, file: Path) -> TakenIn:
         CacheError: it cannot be read, has not the columns of an export, or another ladder.
     """
     try:
-        rows = pl.DataFrame(ParquetFile(file).read())  # what is corrupt aborts polars' reader
-    except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError) as error:
+        table = ParquetFile(file).read()  # what is corrupt aborts the reader of polars
+        table.validate(full=True)
+        rows = pl.DataFrame(table)
+    except _UNREADABLE as error:
         raise CacheError(
-            f"{file} cannot be read as parquet: {str(error).splitlines()[0]}"
+            f"{file} cannot be read as parquet: {' '.join(str(error).split())[:200]}"
         ) from None
     return _take_in(store, rows, file)
 

@@ -269,3 +269,27 @@ def test_no_copy_is_left(store, results, monkeypatch, tmp_path):
         with pytest.raises(CacheError):
             ask(db, ENDLESS, 0.2)
     assert list((tmp_path / "copies").iterdir()) == []
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_commands_of_the_readme_print_rows(store, results):
+    """In a folder that looks like the project's."""
+    root = store.parent / "project"
+    for source, place in zip(
+        (store, *results), ("data/verdicts/cache.duckdb", "results/verdicts", "data/manifests"),
+        strict=True,
+    ):  # fmt: skip
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        source.rename(root / place)
+    commands = re.findall(r"^(?:speciarl sql|python -c) .*$", README.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    binaries = Path(sys.executable).parent
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=root, capture_output=True, text=True,
+            env=os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "generic" in done.stdout

@@ -1,15 +1,14 @@
 """What `speciarl sql` asks: predictions with images and verdicts, beside the store's tables."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from speciarl.cache.reading import LEVEL, copied
+from speciarl.cache.reading import LEVEL, copied, copy_file
 from speciarl.cache.store import one_line, quoted
-from speciarl.errors import CacheError, DataError
+from speciarl.errors import DataError
 
 # Of what cannot be parsed nothing is correct, of what the judge failed on nothing is known: as in
 # the metrics. Grouping tells DuckDB that a join adds no rows; it leaves out those not asked for.
@@ -70,11 +69,6 @@ def _copies(source: Path, pattern: str, into: Path) -> Path:
             f"{source} has no {pattern.replace('[!.]*', '*')} yet: run `snakemake --cores all all` "
             "first; `speciarl verdicts sql` asks the store alone"
         )
-    try:
-        for file in files:
-            copy = into / file.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
-    except OSError as error:
-        raise CacheError(f"{source} cannot be copied ({error}): ask again") from None
+    for file in files:
+        copy_file(file, into / file.relative_to(source))
     return into / pattern.replace("[!.]*", "*")

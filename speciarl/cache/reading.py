@@ -67,9 +67,9 @@ def copied(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckD
         with opened(store, read_only=True):
             log = store.resolve().with_name(store.resolve().name + ".wal")
             if log.is_file():  # left by a writer that was killed
-                shutil.copyfile(log, copy.with_name("store.duckdb.wal"))
+                copy_file(log, copy.with_name("store.duckdb.wal"))
             # Last: closing the file gives DuckDB's lock on it away (speciarl.cache.lock).
-            shutil.copyfile(store, copy)
+            copy_file(store, copy)
         db = duckdb.connect(config=_CONFIG | {"temp_directory": f"{folder}/spilled"})
         db.execute(f"ATTACH {quoted(copy)} AS store (READ_ONLY); {_VIEWS}")
         if prepare is not None:
@@ -80,6 +80,18 @@ def copied(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckD
             "SET lock_configuration = true"
         )
         yield db
+
+
+def copy_file(source: Path, into: Path) -> None:
+    """Copy a file into a temporary folder; a CacheError says where there is no room or no file."""
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, into)
+    except OSError as error:
+        raise CacheError(
+            f"{source} cannot be copied to {into.parent} ({error.strerror}): ask again; TMPDIR may "
+            "name a folder with more room"
+        ) from None
 
 
 def ask(db: duckdb.DuckDBPyConnection, query: str, seconds: float | None = None) -> pl.DataFrame:

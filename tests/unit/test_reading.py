@@ -261,6 +261,17 @@ def test_what_is_missing_or_old_is_one_line(store, results):
     assert "make them anew" in line(judged) and "\n" not in line(judged)
 
 
+def test_no_room_for_a_copy_is_one_line(store):
+    script = (
+        "import resource, sys; from speciarl.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**12, 2**12)); main()"
+    )
+    command = [sys.executable, "-c", script, "verdicts", "sql", "SELECT 1", "--store", store]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.match(r"error: .*cannot be copied.*TMPDIR.*\n$", done.stderr)
+
+
 def test_no_copy_is_left(store, results, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
     (tmp_path / "copies").mkdir()

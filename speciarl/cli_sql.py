@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 STORE = Path("data/verdicts/cache.duckdb")
 
 Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
-Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Most seconds it may take.")]
+Seconds = Annotated[
+    float, typer.Option("--timeout", min=0, max=1e6, help="Most seconds it may take.")
+]
 
 
 def sql(

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import duckdb
 import polars as pl
+import pyarrow
 
 from speciarl.cache.store import one_line, opened, quoted
 from speciarl.errors import CacheError
@@ -116,7 +117,7 @@ def ask_for_text(
     texts = limited(lambda: _select(db, query).project("COLUMNS(*)::VARCHAR"))
     reader = limited(lambda: texts.to_arrow_reader(_ROWS))
     yield pl.DataFrame(reader.schema.empty_table())
-    while batch := limited(lambda: next(reader, None)):
+    while (batch := limited(lambda: next(reader, None))) is not None:
         yield pl.DataFrame(batch)
 
 
@@ -151,7 +152,8 @@ class _Limit:
             raise CacheError(
                 f"the query was stopped after {self._seconds:g} s: ask for less, or give it longer"
             ) from None
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError, pyarrow.ArrowException) as error:
+            # among the rows, what DuckDB says comes through pyarrow
             raise CacheError(one_line(error)) from None
         finally:
             if not done.done():
@@ -172,5 +174,8 @@ def _select(db: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelatio
     statements = db.extract_statements(query)
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         found = ", ".join(statement.type.name for statement in statements) or "none"
-        raise CacheError(f"expected one SELECT (or FROM, WITH, DESCRIBE, SUMMARIZE), found {found}")
+        raise CacheError(
+            "expected one SELECT (or FROM, WITH, DESCRIBE, SUMMARIZE, PIVOT ... ON ... IN), found "
+            + found
+        )
     return db.sql(query)

@@ -114,7 +114,7 @@ def store_id(db: duckdb.DuckDBPyConnection) -> str:
     return found
 
 
-def one_line(error: duckdb.Error) -> str:
+def one_line(error: Exception) -> str:
     """What DuckDB says, without the query that it repeats over several lines."""
     return " ".join(str(error).split("\n\nLINE ")[0].split())
 

@@ -185,6 +185,21 @@ def test_what_is_done_with_the_rows_does_not_count_for_the_limit(store):
     assert sum(heights) == 50_000 and max(heights) < 50_000
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT (CASE i WHEN 50000 THEN 'x' ELSE '1' END)::INT AS n FROM range(100000) t(i)",
+        "SELECT error('too late') FROM range(100000) t(i) WHERE i > 50000",
+        "SELECT nothing FROM verdicts",
+        "SELEC",
+    ],
+)
+def test_whatever_fails_is_one_line(store, query):
+    with copied(store) as db, pytest.raises(CacheError) as refused:
+        list(ask_for_text(db, query, 60))
+    assert "\n" not in str(refused.value) and "LINE" not in str(refused.value)
+
+
 def started(*arguments, **streams):
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)], **streams)
 

@@ -14,10 +14,10 @@ from speciarl.verdicts import LABELS, Verdict
 # What a training run keeps of its answers: `count` rollouts of a step gave this answer for this
 # class; the verdict is null where the verifier failed.
 ANSWERS = pl.Schema(
-    {
-        "step": pl.Int64, "class": pl.String, "prediction": pl.String, "verdict": pl.String,
-        "count": pl.Int64,
-    }
+    [
+        ("step", pl.Int64), ("class", pl.String), ("prediction", pl.String),
+        ("verdict", pl.Enum(LABELS)), ("count", pl.Int64),
+    ]
 )  # fmt: skip
 STRETCHES = 10  # rows of the table of signs
 
@@ -53,7 +53,9 @@ def agreement(verdicts: pl.DataFrame, first: str, second: str, *answers: pl.Data
         for name, side in ((first, "first"), (second, "second"))
     )
     both = one.join(other, on=key)
-    used = pl.concat([pl.DataFrame(schema=ANSWERS), *answers])
+    used = pl.concat(
+        given.select(*key, "count") for given in [pl.DataFrame(schema=ANSWERS), *answers]
+    )
     counts = used.group_by(key).agg(used=pl.col("count").sum())
     differing = (
         both.filter(pl.col("first") != pl.col("second"))

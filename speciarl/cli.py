@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import speciarl
+from speciarl.cli_sql import sql
 from speciarl.cli_verdicts import verdicts
 from speciarl.errors import SpeciaRLError
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("sql")(sql)
 app.add_typer(verdicts, name="verdicts")
 
 taxonomies = typer.Typer(help="The facts about the classes.", no_args_is_help=True)

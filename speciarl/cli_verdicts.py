@@ -1,11 +1,11 @@
 """`speciarl verdicts …`: the store of verdicts, from the command line."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speciarl.cli_sql import STORE, Store, verdicts_sql
 from speciarl.errors import CacheError
 
 if TYPE_CHECKING:
@@ -14,31 +14,12 @@ if TYPE_CHECKING:
     from speciarl.cache.transfer import TakenIn
 
 verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
+verdicts.command("sql")(verdicts_sql)
 
-Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
-STORE = Path("data/verdicts/cache.duckdb")
 TRAINING = Path("results/training")
 TAXONOMY = Path("data/taxonomy.parquet")
 FACTS = Path("data/taxonomies")
 PARAMS = Path("params.yaml")
-
-
-@verdicts.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="SQL over verdicts, verifiers, lookups.")],
-    store: Store = STORE,
-) -> None:
-    """Run a query on the store and print the rows as CSV (docs/sql.md has examples)."""
-    from polars.exceptions import ComputeError
-
-    from speciarl.cache import query_store
-
-    try:
-        text = query_store(store, query).write_csv()
-    except ComputeError as error:
-        why = str(error).splitlines()[0]
-        raise CacheError(f"{why}: cast that column to VARCHAR") from None
-    sys.stdout.write(text)
 
 
 @verdicts.command()
@@ -135,7 +116,7 @@ def precompute(
     settings = chosen.judge if judge else chosen.verifier
     relations = pl.read_parquet(taxonomy)
     verifier = build_verifier(settings, facts, classes_of(relations))
-    cache = VerdictCache(store, verifier.identity, "precompute")
+    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     known, seen = len(cache), pairs_seen(files)
     pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
     precompute(pairs, verifier, cache, settings.max_failures)

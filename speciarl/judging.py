@@ -112,7 +112,8 @@ def open_cached(
         run: noted beside every verdict and lookup that the run adds.
     """
     verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
-    cache = VerdictCache(snapshot.with_name("cache.duckdb"), verifier.identity, run)
+    store = snapshot.with_name("cache.duckdb")
+    cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)
     source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
     return source

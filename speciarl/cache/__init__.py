@@ -5,7 +5,7 @@ index in memory; the file is opened for short transactions only. A new file begi
 precomputed verdicts; what else a judge has said is in the old one only, unless it was exported.
 """
 
-from speciarl.cache.store import query_store
+from speciarl.cache.reading import query_store
 from speciarl.cache.verdict_cache import VerdictCache
 
 __all__ = ["VerdictCache", "query_store"]

@@ -81,12 +81,22 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             while not _taken(handle):
                 if time.monotonic() > deadline:
                     owner = os.pread(handle, 20, 0).decode().strip("\0\n ") or "unknown"
-                    raise CacheError(_held(path, f"process {owner}", seconds))
+                    raise CacheError(_held(path, process(owner), seconds))
                 time.sleep(POLL_SECONDS)
             os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
             yield
         finally:
             os.close(handle)
+
+
+def process(pid: str) -> str:
+    """A process by its number and, where the system tells, what it runs."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (OSError, ValueError):
+        return f"process {pid}"
+    words = "".join(c if c.isprintable() else " " for c in command).split()
+    return f"process {pid} ({' '.join(words)[:80]})" if words else f"process {pid}"
 
 
 def _lock_file(path: Path) -> Path:
@@ -105,6 +115,5 @@ def _taken(handle: int) -> bool:
 
 def _held(path: Path, owner: str, seconds: float) -> str:
     return (
-        f"{_lock_file(path)} is held by {owner} for more than {seconds:.0f} s: wait for it, or "
-        "end it"
+        f"{_lock_file(path)} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.cache.store import query_store
+from speciarl.cache.reading import ask, copied, query_store
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS
 
@@ -37,15 +37,16 @@ QUERIES = {
     """,
 }
 _IN_COMMON = """
-SELECT one.verifier AS first, other.verifier AS second FROM verdicts AS one
-JOIN verdicts AS other USING (class, prediction) WHERE one.verifier < other.verifier
+SELECT one.verifier AS first, other.verifier AS second FROM store.verdicts AS one
+JOIN store.verdicts AS other USING (class, prediction) WHERE one.verifier < other.verifier
 GROUP BY ALL ORDER BY count(*) DESC, 1, 2 LIMIT 1
 """
 
 
 def statistics(store: Path) -> dict[str, pl.DataFrame]:
     """Verdicts by verifier and label, by what decided and by run; lookups and their cost by run."""
-    return {title: query_store(store, query) for title, query in QUERIES.items()}
+    with copied(store) as db:
+        return {title: ask(db, query) for title, query in QUERIES.items()}
 
 
 def verifiers_in_common(store: Path) -> tuple[str, str] | None:

@@ -7,17 +7,21 @@ attaches the file to it.
 """
 
 import atexit
+import logging
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import duckdb
-import polars as pl
 
-from speciarl.cache.lock import locked
+from speciarl.cache.lock import LOCK_SECONDS, locked, process
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 2  # raise it when SCHEMA changes
 SCHEMA = f"""
@@ -33,12 +37,20 @@ CREATE TABLE lookups (
     run VARCHAR, step BIGINT, hits BIGINT, misses BIGINT, failures BIGINT, asked BIGINT,
     judge_seconds DOUBLE, created_at TIMESTAMP);
 """
+RETRY_SECONDS = 0.1
 _checked: set[str] = set()  # ids of stores that were found to be ours
 
 
 @contextmanager
-def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    path: Path, *, read_only: bool = False, seconds: float = LOCK_SECONDS
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """One transaction on the store, with its tables in reach; makes it where it is absent.
+
+    Args:
+        path: the DuckDB file.
+        read_only: whether other programs may read it meanwhile.
+        seconds: for how long to wait for whoever else has it open.
 
     Raises:
         CacheError: it is held for too long, is no store of this layout and ladder, or DuckDB fails,
@@ -46,15 +58,39 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     """
     if read_only and not path.is_file():
         raise CacheError(f"{path} does not exist: it is filled by `precompute_verdicts`")
-    with locked(path):
-        db = _duckdb()
-        _attach(db, path, read_only)
+    with _attached(path, read_only, seconds) as db:
         try:
             with _transaction(db):
                 _check(db, path, read_only)
                 yield db
         except duckdb.Error as error:
-            raise CacheError(f"{path}: {' '.join(str(error).split())}") from error
+            raise CacheError(f"{path}: {one_line(error)}") from error
+
+
+@contextmanager
+def _attached(path: Path, read_only: bool, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The file attached, under our lock, once no other program has it open.
+
+    Our lock is given back between two tries, so that each of our processes waits for the other
+    program itself, and can name it.
+    """
+    deadline, said = time.monotonic() + seconds, False
+    while True:
+        with locked(path, max(deadline - time.monotonic(), 0.0)):
+            db = _duckdb()
+            holder = _attach(db, path, read_only)
+            if holder is None:
+                yield db
+                return
+        if time.monotonic() > deadline:
+            raise CacheError(
+                f"{path} is open for more than {seconds:g} s in {holder}: close it there, then "
+                "start again; what was stored is kept"
+            )
+        if not said:
+            log.warning("%s is open in %s: waiting for up to %g s", path, holder, seconds)
+        said = True
+        time.sleep(RETRY_SECONDS)
 
 
 @contextmanager
@@ -78,24 +114,9 @@ def store_id(db: duckdb.DuckDBPyConnection) -> str:
     return found
 
 
-def query_store(path: Path, query: str) -> pl.DataFrame:
-    """Rows of a query on the store, which is opened read-only for its duration.
-
-    Raises:
-        CacheError: there is no store, or DuckDB refuses the query.
-    """
-    with opened(path, read_only=True) as db:
-        try:
-            rows = db.sql(query)
-            if rows is None:
-                raise CacheError("the query gives no rows: only questions can be asked here")
-            return pl.DataFrame(rows.to_arrow_table())
-        except duckdb.Error as error:
-            raise CacheError(" ".join(str(error).split())) from None
-        except pl.exceptions.DuplicateError:
-            raise CacheError("two columns have one name: tell them apart with AS") from None
-        except pl.exceptions.ComputeError:
-            raise CacheError("a column is of a type without a table: cast it to VARCHAR") from None
+def one_line(error: Exception) -> str:
+    """What DuckDB says, without the query that it repeats over several lines."""
+    return " ".join(str(error).split("\n\nLINE ")[0].split())
 
 
 @cache
@@ -104,16 +125,24 @@ def _duckdb() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"threads": 1})
 
 
-def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
-    name = str(path).replace("'", "''")
+def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> str | None:
+    """Attach the file; gives who has it open instead, where another program has."""
     try:
-        db.execute(f"ATTACH '{name}' AS store {'(READ_ONLY)' if read_only else ''}")
+        db.execute(f"ATTACH {quoted(path)} AS store {'(READ_ONLY)' if read_only else ''}")
     except duckdb.Error as error:
+        if "Could not set lock" in str(error):
+            found = re.search(r"PID (\d+)", str(error))
+            return process(found[1]) if found else "a process that the system does not name"
         raise CacheError(
-            f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): "
-            "close the other program, or move the file away, a new one begins with the precomputed "
-            "verdicts only"
+            f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): move the "
+            "file away, a new one begins with the precomputed verdicts only"
         ) from None
+    return None
+
+
+def quoted(path: Path) -> str:
+    """A path as a string of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _check(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow
+from pyarrow.parquet import ParquetFile
 
 from speciarl.cache.keys import PairKeys
-from speciarl.cache.store import opened, query_store
+from speciarl.cache.reading import ask, copied
+from speciarl.cache.store import opened
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
 from speciarl.errors import CacheError
 from speciarl.files import write_parquet
@@ -30,6 +33,10 @@ _KINDS = dict.fromkeys(EXPORT, _TEXT) | {
     "milliseconds": (pl.Float32, pl.Float64),
     "created_at": (pl.Datetime,),
 }
+_UNREADABLE = (
+    OSError, ValueError, pyarrow.ArrowException, pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)  # fmt: skip
 _TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
 _CONFLICTS = """
 SELECT verifier, class, prediction, ours.verdict::VARCHAR AS kept, theirs.verdict AS refused
@@ -58,8 +65,10 @@ class TakenIn:
 def stored_verdicts(store: Path) -> pl.DataFrame:
     """Every verdict with its verifier's identity: columns of EXPORT, sorted by what is judged."""
     query = "SELECT * EXCLUDE (key_high, key_low, number) REPLACE (verdict::VARCHAR AS verdict)"
-    rows = query_store(store, f"{query} FROM verdicts ORDER BY verifier, class, prediction")
-    identities = query_store(store, "SELECT verifier, identity::VARCHAR AS identity FROM verifiers")
+    query += " FROM store.verdicts ORDER BY verifier, class, prediction"
+    with copied(store) as db:
+        rows = ask(db, query)
+        identities = ask(db, "SELECT verifier, identity::VARCHAR AS identity FROM verifiers")
     # an Enum, since one identity may be long and belongs to a million rows
     named = identities.with_columns(pl.col("identity").cast(pl.Enum(identities["identity"])))
     joined = rows.join(named, on="verifier", how="left", maintain_order="left")
@@ -67,7 +76,14 @@ def stored_verdicts(store: Path) -> pl.DataFrame:
 
 
 def export_store(store: Path, into: Path) -> int:
-    """Write every verdict into a parquet file; the same content gives the same bytes."""
+    """Write every verdict into a parquet file; the same content gives the same bytes.
+
+    Raises:
+        CacheError: the file is this store, by whatever name, or what belongs to it.
+    """
+    beside = into.resolve().parent == store.resolve().parent
+    if _same(store, into) or (beside and into.name.startswith(f"{store.resolve().name}.")):
+        raise CacheError(f"{into} is the store itself, or its lock: name another file")
     rows = stored_verdicts(store)
     write_parquet(rows, into)
     return rows.height
@@ -80,10 +96,12 @@ def import_file(store: Path, file: Path) -> TakenIn:
         CacheError: it cannot be read, has not the columns of an export, or another ladder.
     """
     try:
-        rows = pl.read_parquet(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        table = ParquetFile(file).read()  # what is corrupt aborts the reader of polars
+        table.validate(full=True)
+        rows = pl.DataFrame(table)
+    except _UNREADABLE as error:
         raise CacheError(
-            f"{file} cannot be read as parquet: {str(error).splitlines()[0]}"
+            f"{file} cannot be read as parquet: {' '.join(str(error).split())[:200]}"
         ) from None
     return _take_in(store, rows, file)
 
@@ -94,7 +112,7 @@ def merge_store(store: Path, other: Path) -> TakenIn:
     Raises:
         CacheError: it is this store, or no store of this layout and ladder.
     """
-    if store.resolve() == other.resolve():
+    if _same(store, other):
         raise CacheError(f"{other} is the store itself: name another one")
     return _take_in(store, stored_verdicts(other), other)
 
@@ -128,6 +146,13 @@ def _take_in(store: Path, rows: pl.DataFrame, source: Path) -> TakenIn:
         conflicts = pl.DataFrame(_with(db, incoming).sql(_CONFLICTS).to_arrow_table())
         db.unregister("incoming")
     return TakenIn(rows.height, added, rows.height - added - conflicts.height, conflicts)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, be it through links."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def _with(db: duckdb.DuckDBPyConnection, incoming: pl.DataFrame) -> duckdb.DuckDBPyConnection:

@@ -14,6 +14,7 @@ import polars as pl
 from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.keys import PairKeys
+from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
@@ -38,10 +39,18 @@ class VerdictCache:
         path: the DuckDB file; created where absent.
         identity: the verifier's identity; its fingerprint is part of every key.
         run: name noted beside every verdict and lookup that this process adds.
+        seconds: for how long to wait while another program has the store open.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, object], run: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: Mapping[str, object],
+        run: str,
+        seconds: float = LOCK_SECONDS,
+    ) -> None:
         self.path = path
+        self.seconds = seconds
         self.verifier = fingerprint(identity)
         self.run = run
         self.keys = PairKeys(self.verifier)
@@ -80,7 +89,7 @@ class VerdictCache:
     def refresh(self) -> None:
         """Take up what other processes have stored meanwhile."""
         self._refuse_in_fork()
-        with self._changing, opened(self.path) as db:
+        with self._changing, opened(self.path, seconds=self.seconds) as db:
             self._take_up(db)
 
     def put(self, judged: Mapping[Pair, Judgement], run: str | None = None) -> int:
@@ -99,7 +108,7 @@ class VerdictCache:
             return 0
         keys = self.keys(pair for pair, _ in known)
         with self._changing:
-            with opened(self.path) as db:
+            with opened(self.path, seconds=self.seconds) as db:
                 self._take_up(db)
                 newest = self._last
                 fresh = np.flatnonzero(self.lacks(keys))
@@ -128,7 +137,7 @@ class VerdictCache:
         self._notes.flush()
 
     def _store_notes(self, rows: list[dict[str, object]]) -> None:
-        with opened(self.path) as db:
+        with opened(self.path, seconds=self.seconds) as db:
             db.register("noted", pl.DataFrame(rows))
             db.execute("INSERT INTO lookups BY NAME SELECT * FROM noted")
             db.unregister("noted")

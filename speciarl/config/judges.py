@@ -89,6 +89,8 @@ class Verifier(Section):
     """Its server, for `kind: server`."""
     max_failures: Share = 0.01
     """A run stops when a larger share of its lookups has no verdict."""
+    store_timeout: Positive = 60.0
+    """Seconds to wait for the verdict store while another program has it open."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Verifier":

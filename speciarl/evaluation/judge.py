@@ -10,17 +10,23 @@ from speciarl.errors import VerifierError
 from speciarl.files import whole_folder, write_parquet
 from speciarl.judging import CachedVerifier
 from speciarl.text import normalise
+from speciarl.verdicts import LABELS
 from speciarl.verifiers.base import Pair, reason
 
 log = logging.getLogger(__name__)
+
+_ADDED = pl.Schema(
+    [("normalized", pl.String), ("verdict", pl.Enum(LABELS)), ("decided_by", pl.String)]
+)
 
 
 def judge_predictions(
     predictions: pl.DataFrame, source: CachedVerifier
 ) -> tuple[pl.DataFrame, str]:
-    """Add `verdict` and `decided_by` to each row; the completion is left out.
+    """Add `normalized`, `verdict`, `decided_by` and `verifier`; the completion is left out.
 
-    What was looked up and asked for it is one row of the store's `lookups`.
+    The normalized answer is what was judged: with the class and the verifier's fingerprint it
+    names a row of the store. What was looked up and asked is one row of the store's `lookups`.
 
     A row without an answer gets no verdict and `unparsable`, one that the verifier failed on no
     verdict and `failed`.
@@ -36,17 +42,17 @@ def judge_predictions(
     source.cache.note_lookup(**asdict(counts))
     source.cache.flush()
     found = iter(judged)
-    rows: list[tuple[str | None, str | None]] = []
+    rows: list[tuple[str | None, str | None, str | None]] = []
     for pair in pairs:
         if pair is None:
-            rows.append((None, "unparsable"))
+            rows.append((None, None, "unparsable"))
             continue
         one = next(found)
-        rows.append((one.verdict.value, one.decided_by) if one.verdict else (None, "failed"))
-    verdicts = pl.DataFrame(
-        rows, orient="row", schema={"verdict": pl.String, "decided_by": pl.String}
-    )
-    return predictions.drop("completion").hstack(verdicts), reason(judged)
+        verdict = (one.verdict.value, one.decided_by) if one.verdict else (None, "failed")
+        rows.append((pair.answer, *verdict))
+    verdicts = pl.DataFrame(rows, orient="row", schema=_ADDED)
+    named = verdicts.with_columns(verifier=pl.lit(source.cache.verifier))
+    return predictions.drop("completion").hstack(named), reason(judged)
 
 
 def judge_folder(

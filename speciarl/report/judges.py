@@ -49,6 +49,7 @@ def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:
 
 def _named(side: str, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """verifier, class, prediction, verdict: one row per pair that has a verdict."""
-    together = pl.concat(rows.select(*_KEY, "verdict") for rows in tables).drop_nulls("verdict")
+    label = pl.col("verdict").cast(pl.Enum(LABELS))
+    together = pl.concat(rows.select(*_KEY, label) for rows in tables).drop_nulls("verdict")
     distinct = together.sort(*_KEY, "verdict").unique(_KEY, keep="first", maintain_order=True)
     return distinct.select(pl.lit(side).alias("verifier"), pl.all())

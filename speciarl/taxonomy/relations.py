@@ -70,7 +70,8 @@ def relation_table(
         .filter(pl.col("step") != _UNDECIDED)
         .with_columns(
             verdict=pl.col("step").replace_strict(
-                {2 * place: label for place, label in enumerate(LABELS)}, return_dtype=pl.String
+                {2 * place: label for place, label in enumerate(LABELS)},
+                return_dtype=pl.Enum(LABELS),
             ),
             path=pl.col("path").fill_null(""),
         )

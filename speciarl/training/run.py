@@ -17,6 +17,7 @@ from speciarl.rewards import REWARDS
 from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
 
+_HARMLESS = {"server", "max_failures", "store_timeout"}
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
 _COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
 METRICS = pl.Schema(
@@ -43,11 +44,11 @@ class Settings:
     def plain(self) -> dict:
         """What decides the outcome, and thus which checkpoints are of this run.
 
-        How the verifier's server is reached does not, nor what may fail: both may be changed to
-        go on with an interrupted run.
+        How the verifier's server is reached does not, nor what may fail, nor how long to wait for
+        the store: they may be changed to go on with an interrupted run.
         """
         values = {name: part.model_dump() for name, part in vars(self).items()}
-        values["verifier"] = self.verifier.model_dump(exclude={"server", "max_failures"})
+        values["verifier"] = self.verifier.model_dump(exclude=_HARMLESS)
         return values
 
 

@@ -162,11 +162,76 @@ def test_the_lock_names_the_other_process_that_holds_it(path):
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(CacheError, match=f"process {holder.pid} for more than"), locked(path, 0.05):
+    line = rf"more than 0\.05 s by process {holder.pid} \(.*python"
+    with pytest.raises(CacheError, match=line), locked(path, 0.05):
         pass
     holder.communicate("", timeout=30)
     with locked(path, 0.05):
         pass
+
+
+def held(path, seconds, *, read_only):
+    """Another program that has opened the file by itself."""
+    script = (
+        f"import duckdb, time; db = duckdb.connect({str(path)!r}, read_only={read_only})\n"
+        f"print('held', flush=True); time.sleep({seconds})"
+    )
+    command = [sys.executable, "-c", script]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_run_waits_while_another_program_has_the_file_open(path, read_only, caplog):
+    cache = VerdictCache(path, IDENTITY, "run")
+    holder = held(path, 3, read_only=read_only)
+    writers = [
+        threading.Thread(target=cache.put, args=(dict.fromkeys(pairs(3, 3 * i), GULL),))
+        for i in range(2)
+    ]
+    for writer in writers:
+        writer.start()
+    cache.note_lookup(step=1, hits=1, misses=0, failures=0, asked=0, judge_seconds=0.0)
+    cache.flush()
+    assert holder.wait(30) == 0
+    for writer in writers:
+        writer.join(30)
+    assert rows(path, "SELECT (SELECT count(*) FROM verdicts), count(*) FROM lookups") == [(6, 1)]
+    assert f"process {holder.pid} (" in caplog.text and "waiting" in caplog.text
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_that_is_held_for_too_long_is_one_line_that_names_the_holder(path, read_only):
+    cache = VerdictCache(path, IDENTITY, "run", 0.3)
+    holder = held(path, 60, read_only=read_only)
+    line = rf"open for more than 0\.3 s in process {holder.pid} \(.*python.*\): close it"
+    with pytest.raises(CacheError, match=line):
+        cache.put({Pair("a", "b"): GULL})
+    if read_only:
+        assert query_store(path, "SELECT count(*) FROM verdicts").item() == 0
+    holder.kill()
+    holder.wait(30)
+    assert cache.put({Pair("a", "b"): GULL}) == 1
+
+
+def test_our_lock_is_free_between_two_tries(path):
+    """So that each of our processes can tell that it is not one of us who holds the file."""
+    cache = VerdictCache(path, IDENTITY, "run", 20)
+    holder = held(path, 60, read_only=True)
+    script = (
+        "from pathlib import Path; from speciarl.cache.lock import locked\n"
+        f"for _ in range(5):\n    with locked(Path({str(path)!r}), 2): pass"
+    )
+    writer = threading.Thread(target=cache.put, args=({Pair("a", "b"): GULL},))
+    writer.start()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert writer.is_alive()
+    holder.kill()
+    holder.wait(30)
+    writer.join(30)
+    assert rows(path, "SELECT count(*) FROM verdicts") == [(1,)]
 
 
 def test_the_lock_says_that_another_thread_holds_it(path):

@@ -62,11 +62,14 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     )
     assert speciarl("verdicts", "sql", "SELEC", *options, code=1).count("\n") == 1
     twice = "SELECT class, class FROM verdicts"
-    assert "with AS" in speciarl("verdicts", "sql", twice, *options, code=1)
-    assert "rows" in speciarl("verdicts", "sql", "", *options, code=1)
-    for value in ("INTERVAL 1 DAY", "[1, 2]", "'x'::BLOB"):
-        line = speciarl("verdicts", "sql", f"SELECT {value} AS v", *options, code=1)
-        assert "VARCHAR" in line and line.count("\n") == 1
+    assert speciarl("verdicts", "sql", twice, *options) == "class,class_1\nGull,Gull\n"
+    assert speciarl("verdicts", "sql", f"{query} WHERE false", *options) == (
+        "class,prediction,verdict\n"
+    )
+    assert "expected one SELECT" in speciarl("verdicts", "sql", "", *options, code=1)
+    values = "SELECT INTERVAL 1 DAY AS d, [1, 2] AS l, '\\xAAx'::BLOB AS b, NULL AS n, '' AS e"
+    text = speciarl("verdicts", "sql", values, *options)
+    assert text == 'd,l,b,n,e\n1 day,"[1, 2]",\\xAAx,,""\n'
     assert "nothing.duckdb" in speciarl(
         "verdicts", "sql", query, "--store", str(tmp_path / "nothing.duckdb"), code=1
     )

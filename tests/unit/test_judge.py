@@ -5,12 +5,15 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.reading import ask
 from speciarl.cli import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
+from speciarl.evaluation.metrics import best_per_sample, correctness, tally
 from speciarl.judging import CachedVerifier, verdict_table
 from speciarl.precompute import pairs_seen, pairs_to_expect, precompute
-from speciarl.verdicts import Verdict
+from speciarl.sql import predictions as view
+from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
 
 FOLDER = Path(__file__).parents[2]
@@ -50,6 +53,28 @@ def test_every_row_is_kept_with_what_became_of_it(source):
     assert judged["decided_by"].to_list() == ["t", "unparsable", "failed", "t", "t"]
     assert "completion" not in judged.columns
     assert why == DOWN.message
+
+
+def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source, tmp_path):
+    """The question of docs/sql.md for Correctness gives what the metrics say."""
+    folder, judged = tmp_path / "predictions", tmp_path / "verdicts"
+    (folder / "run").mkdir(parents=True)
+    answers = predictions("Gull", None, "down", "*GULL*.", "tern", "Tern")
+    answers.write_parquet(folder / "run/d.parquet")
+    judge_folder(folder / "run", judged / "run", source, max_failures=0.5)
+    rows = pl.read_parquet(judged / "run/d.parquet")
+    assert rows.schema["verdict"] == pl.Enum(LABELS)
+    assert rows["normalized"].to_list() == ["gull", None, "down", "gull", "tern", "tern"]
+    manifest = rows.select("sample_id", "dataset", image="raw/" + pl.col("sample_id"))
+    (tmp_path / "manifests").mkdir()
+    manifest.write_parquet(tmp_path / "manifests/d.parquet")
+    with view(source.cache.path, judged, tmp_path / "manifests") as db:
+        share = ask(db, "SELECT avg(correct::INT) FROM predictions").item()
+        stored = (
+            "SELECT count(*) FROM predictions JOIN verdicts USING (verifier, class, prediction)"
+        )
+        assert ask(db, stored).item() == 4
+    assert share == correctness(tally(best_per_sample(rows))) == 2 / 5
 
 
 def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from speciarl.errors import TaxonomyError
 from speciarl.taxonomy import Taxonomy
+from speciarl.verdicts import LABELS
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
 CLASSES = {
@@ -33,7 +34,8 @@ def table() -> pl.DataFrame:
 def test_columns_order_and_uniqueness() -> None:
     frame = table()
     assert frame.columns == ["dataset", "class_name", "term", "verdict", "path"]
-    assert set(frame.dtypes) == {pl.String}
+    ladder = pl.Enum(LABELS)
+    assert frame.dtypes == [pl.String, pl.String, pl.String, ladder, pl.String]
     keys = frame.select("dataset", "class_name", "term")
     assert keys.equals(keys.sort("dataset", "class_name", "term"))
     assert keys.n_unique() == len(frame)

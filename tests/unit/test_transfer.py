@@ -163,3 +163,37 @@ def test_stats_count_by_verifier_label_and_run(store):
     assert [cell.strip() for cell in second.strip("|").split("|")][1:] == [
         "second", "1", "0", "0", "0", "0", "1", "0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.duckdb", "soft", "hard", "sub/../a.duckdb", "a.duckdb.lock"])
+def test_no_export_or_merge_takes_the_store_for_another_file(store, tmp_path, monkeypatch, name):
+    (tmp_path / "soft").symlink_to(store)
+    (tmp_path / "hard").hardlink_to(store)
+    (tmp_path / "sub").mkdir()
+    before = store.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CacheError, match=r"the store itself.*name another"):
+        command("export", name, store=store, code=None)
+    if name != "a.duckdb.lock":
+        with pytest.raises(CacheError, match="the store itself"):
+            command("merge", name, store=store, code=None)
+        with pytest.raises(CacheError, match="cannot be read as parquet"):
+            command("import", name, store=store, code=None)
+    assert store.read_bytes() == before
+
+
+def test_a_corrupt_file_is_one_line_and_the_process_lives(store, tmp_path):
+    """Polars' own reader aborts on some of them."""
+    command("export", tmp_path / "x.parquet", store=store)
+    whole = (tmp_path / "x.parquet").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 7):
+        broken = bytearray(whole)
+        broken[place] ^= 0xFF
+        (tmp_path / "broken.parquet").write_bytes(broken)
+        try:
+            import_file(tmp_path / "into.duckdb", tmp_path / "broken.parquet")
+        except CacheError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > len(whole) // 7 // 4

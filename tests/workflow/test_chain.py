@@ -10,6 +10,8 @@ import polars as pl
 import psutil
 import pytest
 
+from speciarl.cache.reading import ask
+from speciarl.sql import predictions
 from speciarl.verdicts import COUNTS, LABELS
 from tests.workflow.conftest import SMALL
 
@@ -75,6 +77,24 @@ def test_the_store_answers_plain_sql(finished):
     trained = SMALL["grpo"]["generations"]
     judged = len(list(finished.folder.glob("results/verdicts/*/*.parquet")))
     assert lookups == (trained, trained + judged + 1, True), "training, evaluation, precomputation"
+
+
+def test_sql_finds_the_correctness_of_the_scores(finished):
+    scores = pl.read_parquet(finished.folder / "results/scores.parquet").filter(level="dataset")
+    places = ("data/verdicts/cache.duckdb", "results/verdicts", "data/manifests")
+    query = """
+        SELECT run, dataset AS name, avg(correct::INT) AS correctness, count(image) AS samples
+        FROM predictions GROUP BY ALL
+    """
+    with predictions(*(finished.folder / place for place in places)) as db:
+        found = ask(db, query)
+    single = [run for run in RUNS if SMALL["runs"][run].get("best_of", 1) == 1]
+    both = scores.join(found, on=["run", "name"], suffix="_asked").filter(
+        pl.col("run").is_in(single)
+    )
+    assert both.height == len(single) * len(DATASETS) > 0
+    assert both["correctness"].to_list() == pytest.approx(both["correctness_asked"].to_list())
+    assert (both["samples"] == both["samples_asked"]).all()
 
 
 def test_the_report_stands_alone(finished):

@@ -15,7 +15,7 @@ with stage(snakemake.log[0]):
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, classes_of(taxonomy))
     store = Path(snakemake.output[0]).with_name("cache.duckdb")
-    cache = VerdictCache(store, verifier.identity, "precompute")
+    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
     write_parquet(named, Path(snakemake.output[0]))

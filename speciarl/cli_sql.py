@@ -1,0 +1,83 @@
+"""`speciarl sql` and `speciarl verdicts sql`: a question in, rows as CSV out."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speciarl.errors import SpeciaRLError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STORE = Path("data/verdicts/cache.duckdb")
+
+Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
+Seconds = Annotated[
+    float, typer.Option("--timeout", min=0, max=1e6, help="Most seconds it may take.")
+]
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over predictions and the store.")],
+    store: Store = STORE,
+    verdicts: Annotated[Path, typer.Option(help="What was judged, by run.")] = Path(
+        "results/verdicts"
+    ),
+    manifests: Annotated[Path, typer.Option(help="Manifests.")] = Path("data/manifests"),
+    timeout: Seconds = 60.0,
+) -> None:
+    """Ask about predictions and verdicts; rows are printed as CSV (docs/sql.md has examples)."""
+    from speciarl.cache.reading import ask_for_text
+    from speciarl.sql import predictions
+
+    with _ended_in_time(), predictions(store, verdicts, manifests) as db:
+        _print(ask_for_text(db, query, timeout))
+
+
+def verdicts_sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over verdicts, verifiers, lookups.")],
+    store: Store = STORE,
+    timeout: Seconds = 60.0,
+) -> None:
+    """Ask the store alone; rows are printed as CSV (docs/sql.md has examples)."""
+    from speciarl.cache.reading import ask_for_text, copied
+
+    with _ended_in_time(), copied(store) as db:
+        _print(ask_for_text(db, query, timeout))
+
+
+@contextmanager
+def _ended_in_time() -> Iterator[None]:
+    """End the process at once where a stopped query goes on: it would hold up the ordinary end."""
+    from speciarl.cache.reading import is_stuck
+
+    try:
+        yield
+    except (SpeciaRLError, KeyboardInterrupt) as stopped:
+        interrupted = isinstance(stopped, KeyboardInterrupt)
+        print("interrupted" if interrupted else f"error: {stopped}", file=sys.stderr, flush=True)
+        code = 130 if interrupted else 1
+        if is_stuck():
+            os._exit(code)
+        raise typer.Exit(code) from None
+
+
+def _print(batches: "Iterable[pl.DataFrame]") -> None:
+    """Write CSV; on a terminal without control characters, since predictions may hold any."""
+    import polars as pl
+
+    named = False
+    for batch in batches:
+        if sys.stdout.isatty():
+            batch = batch.with_columns(pl.all().map_elements(_printable, pl.String))
+        sys.stdout.write(batch.write_csv(include_header=not named))
+        named = True
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -6,6 +6,7 @@ import polars as pl
 
 from speciarl.audit import Agreement, agreement
 from speciarl.text import normalise
+from speciarl.verdicts import LABELS
 
 _KEY = ("class", "prediction")
 _SIDES = ("training", "evaluation")

@@ -11,7 +11,8 @@ from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.single_flight import Answers, ask_once
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.schemas import VERDICTS
+from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 from speciarl.verifiers.build import build_verifier, classes_of
 
@@ -147,8 +148,5 @@ def verdict_table(judged: Mapping[Pair, Judgement]) -> pl.DataFrame:
             if j.verdict is not None
         ],
         orient="row",
-        schema={
-            "class": pl.String, "prediction": pl.String, "verdict": pl.Enum(LABELS),
-            "decided_by": pl.String,
-        },
-    ).sort("class", "prediction")  # fmt: skip
+        schema=VERDICTS,
+    ).sort("class", "prediction")

@@ -1,10 +1,14 @@
 # What every rule file uses: checked parameters, names to expand over, processors that exist.
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import speciarl.config
 import speciarl.errors
+from speciarl.code import code_of, others
 
 try:
     PARAMS = speciarl.config.parse(config)
@@ -30,6 +34,9 @@ workflow.global_resources.setdefault("gpu", 1)
 # No stage but `download` may reach for the network, and libraries are told so; a judge's server is
 # asked where the parameters name one.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+
+
+SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
 
 
 wildcard_constraints:
@@ -88,6 +95,47 @@ def weights_of(section):
     return files_below(model.path) if model is not None and model.kind == "directory" else []
 
 
+def code(stage, unread=lambda wildcards: ()):
+    """The code of a stage as params, a file each: what changed is named as the reason of a rerun.
+
+    unread: the files that are not for the job of the wildcards; their params are None there.
+    """
+
+    def of_job(path):
+        return lambda wildcards: code_now(wildcards).get(path)
+
+    def code_now(wildcards):
+        known = code_of(SCRIPTS / f"{stage}.py", frozenset(unread(wildcards)))
+        return {path: f"{path} {digest}" for path, digest in known.items()}
+
+    return {path: of_job(path) for path in code_of(SCRIPTS / f"{stage}.py")}
+
+
+def other_prompts(policy=(), judge=()):
+    """All prompts but those of the names."""
+    return others("speciarl/policy/prompts", *policy) | others("speciarl/verifiers/prompts", *judge)
+
+
+def judge_unread(section, policy=()):
+    """The prompts and the code of language models that a verifier, or judge, is not made of.
+
+    policy: the prompts of the policy that the job reads.
+    """
+    model = getattr(PARAMS, section).model
+    by_kind = {"directory": {"local"}, "server": {"llm", "server"}}
+    idle = set().union(
+        *(names for kind, names in by_kind.items() if not model or kind != model.kind)
+    )
+    prompts = other_prompts(policy, [model.prompt] if model else [])
+    return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
+
+
+def digest_of(value):
+    """Short hash of plain values."""
+    content = json.dumps(value, sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
 def mirror_of(dataset):
     """What `download` waits for: the rendered archives, in the miniature only."""
     return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []
@@ -104,7 +152,59 @@ def pictures_of(folder):
     return files_below(path) or path
 
 
-def training_set_of(run):
-    """Name and row of a run's training set."""
-    name = PARAMS.runs[run].training_set
-    return name, PARAMS.training_sets[name]
+def names_only():
+    """Class folders of the custom datasets without facts: all that verifiers know of them."""
+    folders = {name: Path(PARAMS.datasets.folders[name].path) for name in FOLDERS}
+    return {
+        name: sorted({str(Path(file).relative_to(path).parent) for file in files_below(path)})
+        for name, path in folders.items()
+        if f"data/taxonomies/{name}.yaml" not in TAXONOMIES
+    }
+
+
+# What of a run's row its training reads.
+READ_BY_METHOD = {"none": (), "sft": ("prompt", "training_set", "seed")}
+READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "rollouts")
+
+
+def training_settings(run):
+    """The parameters that the training of a run reads, and no others."""
+    values = PARAMS.model_dump()
+    method = PARAMS.runs[run].method
+    row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
+    settings = {"run": row}
+    if method != "none":
+        settings |= {name: values[name] for name in (method, "lora")}
+    if method == "grpo":
+        watched = ("backend", "model", "max_failures")  # see reads_judge
+        settings["verifier"] = {key: values["verifier"][key] for key in watched}
+    return settings
+
+
+def training_files(run):
+    """The files that the training of a run reads, and no others."""
+    row = PARAMS.runs[run]
+    if row.method == "none":
+        return {}
+    files = {
+        "base": "models/base",
+        "samples": f"data/training/{row.training_set}.parquet",
+        "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
+    }
+    if row.method == "grpo":
+        # Made anew with every manifest; what a verifier says follows from facts, class names,
+        # settings and code, which are watched themselves.
+        files["verdicts"] = ancient("data/verdicts/precomputed.parquet")
+        files["taxonomy"] = ancient("data/taxonomy.parquet")
+        files["facts"] = TAXONOMIES
+        files["weights"] = weights_of("verifier")
+    return files
+
+
+def listed_inputs(run):
+    """Of those, what tells for DVC whether a run has to be trained again."""
+    files = training_files(run)
+    raw, facts = files.get("raw", []), files.get("facts", [])
+    return sorted(
+        [*raw, *facts, *(files[name] for name in ("samples", "verdicts") if name in files)]
+    )

@@ -1,3 +1,8 @@
+def code_unread_in_prediction(wildcards):
+    idle = {"speciarl/evaluation/vllm_engine.py"} if PARAMS.evaluation.engine != "vllm" else set()
+    return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
+
+
 rule predict:
     input:
         base="models/base",
@@ -14,7 +19,8 @@ rule predict:
         cpu=1,
         gpu=int(PARAMS.evaluation.engine == "vllm"),  # of which it takes nearly all memory
     params:
-        **reads("runs.{run}", "evaluation", "datasets.splits"),
+        **reads("evaluation", "datasets.splits"),
+        **code("predict", unread=code_unread_in_prediction),
     script:
         "../scripts/predict.py"
 
@@ -37,6 +43,7 @@ rule judge:
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
+        **code("judge", unread=lambda w: judge_unread("judge")),
     script:
         "../scripts/judge.py"
 
@@ -54,6 +61,8 @@ rule score:
     resources:
         cpu=1,
     params:
-        **reads("runs", "groups", "specificity"),
+        **reads("groups", "specificity"),
+        **code("score"),
+        runs=RUNS,
     script:
         "../scripts/score.py"

@@ -12,5 +12,6 @@ rule build_taxonomy:
         cpu=1,
     params:
         **reads("datasets.splits"),
+        **code("build_taxonomy"),
     script:
         "../scripts/build_taxonomy.py"

@@ -13,5 +13,6 @@ rule precompute_verdicts:
         cpu=1,
     params:
         **reads_judge("verifier", "backend", "model"),
+        **code("precompute_verdicts", unread=lambda w: judge_unread("verifier")),
     script:
         "../scripts/precompute_verdicts.py"

@@ -21,7 +21,7 @@ with stage(snakemake.log[0]):
         answers,
         runs=runs,
         weights=snakemake.params["specificity"],
-        provenance=dict(snakemake.params.items()),
+        provenance={k: v for k, v in snakemake.params.items() if k.isidentifier()},
         miniature=snakemake.params["datasets"]["mirror"] == "miniature",
         into=Path(snakemake.output.page).parent,
         judged=judged if differ else (),

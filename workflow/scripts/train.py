@@ -4,22 +4,18 @@ from speciarl.stage import section, stage
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
 with stage(snakemake.log[0]):
-    row = snakemake.params["runs.{run}"]
+    read = {
+        name: Path(snakemake.input[name])
+        for name in ("base", "samples", "verdicts", "taxonomy")
+        if name in dict(snakemake.input.items())
+    }
+    if "facts" in dict(snakemake.input.items()):
+        read["facts"] = Path(snakemake.input.facts[0]).parent
+    settings = snakemake.params["settings"] | {"verifier": section(snakemake.params, "verifier")}
     train(
         snakemake.wildcards.run,
-        Settings.parse(
-            row,
-            **{key: snakemake.params[key] for key in ("grpo", "sft", "lora")},
-            verifier=section(snakemake.params, "verifier"),
-        ),
-        Inputs(
-            base=Path(snakemake.input.base),
-            samples=Path(snakemake.input.samples),
-            verdicts=Path(snakemake.input.verdicts),
-            taxonomy=Path(snakemake.input.taxonomy),
-            facts=Path(snakemake.input.facts[0]).parent,
-            images=Path(),
-        ),
+        Settings.parse(**settings),
+        Inputs(images=Path(), **read),
         Outputs(
             model=Path(snakemake.output.model),
             metrics=Path(snakemake.output.metrics),

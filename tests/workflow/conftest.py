@@ -148,6 +148,8 @@ def project(tmp_path):
 def finished(tmp_path_factory):
     """A copy in which `snakemake all` has run; tests that change it take a copy of it."""
     project = Project.create(tmp_path_factory.mktemp("finished") / "project")
+    recorder = Path(__file__).with_name("recorder.py")
+    shutil.copy(recorder, project.folder / "sitecustomize.py")
     project.output = project.snakemake("all")
     return project
 

@@ -21,6 +21,7 @@ rule predict:
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
+        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"prompt", "best_of"}),
     script:
         "../scripts/predict.py"
 
@@ -63,6 +64,6 @@ rule score:
     params:
         **reads("groups", "specificity"),
         **code("score"),
-        runs=RUNS,
+        settings={"runs": RUNS},
     script:
         "../scripts/score.py"

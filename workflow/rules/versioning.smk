@@ -49,7 +49,7 @@ rule list_inputs:
         cpu=1,
     params:
         **code("list_inputs"),
-        by_run=lambda wildcards: {run: listed_inputs(run) for run in RUNS},
+        settings=lambda wildcards: {run: listed_inputs(run) for run in RUNS},
     script:
         "../scripts/list_inputs.py"
 

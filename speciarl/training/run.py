@@ -10,7 +10,13 @@ import polars as pl
 
 from speciarl.config import Grpo, Lora, Run, Sft, Verifier
 from speciarl.datasets.images import open_image
-from speciarl.files import content_hash, whole_folder, write_json, write_parquet
+from speciarl.files import (
+    content_hash,
+    whole_folder,
+    write_digest,
+    write_json,
+    write_parquet,
+)
 from speciarl.schemas import ANSWERS, VERDICTS
 from speciarl.verdicts import COUNTS
 
@@ -85,6 +91,7 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     with whole_folder(outputs.model) as into:
         write_json(settings.run.model_dump(exclude_unset=True), into / "run.json")
         rows, used, answers = _by_method(name, settings, inputs, work, into, threads)
+        write_digest(into)
     columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
     write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
     write_parquet(used, outputs.verdicts)

@@ -126,20 +126,20 @@ EDITS = {
         {"manifest_folder@garden"},
     ),
     "layout of one archive": (
-        replace("speciarl/datasets/miniature/layouts/cub200.py", "HAS_VAL = False", "HAS_VAL = bool(0)"),
+        append("speciarl/datasets/miniature/layouts/cub200.py", "HAS_VAL = bool(0)\n"),
         {"render_mirror@cub200", "download@cub200", "manifest@cub200", *VERDICTS, *OF_BIRDS}
         | {*EVALUATED, *END},
         {"render_mirror@cub200"},
     ),
     "renderer": (
-        replace("speciarl/datasets/miniature/render.py", "import colorsys", "import colorsys as colorsys"),
+        append("speciarl/datasets/miniature/render.py", "IDLE = 1\n"),
         {f"{stage}@{name}" for stage in ("render_mirror", "download", "manifest")
          for name in SMALL["datasets"]["splits"]}
         | {"build_policy", "sample_training@cub200", *VERDICTS, *LEARNT},
         {"render_mirror@cub200", "render_mirror@flowers102", "build_policy"},
     ),
     "chart": (
-        replace("speciarl/report/charts.py", "import io", "import io as io"),
+        append("speciarl/report/charts.py", "IDLE = 1\n"),
         {"report"},
         {"report"},
     ),
@@ -198,10 +198,22 @@ def test_under_dvc_one_more_picture_trains_no_other_run(finished, tmp_path):
     another_picture(project)
     output = project.run("dvc", "repro")
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    same = {"build_taxonomy", "list_inputs"}  # these ran, and made the same as before
+    same = {
+        "build_taxonomy",
+        "list_inputs",
+        "sample_training@cub200",
+    }  # seconds, for the same bytes
     assert ran == {*OF_GARDEN, *same, *EVALUATED, *END}
     assert "Nothing to be done" in project.snakemake("--dry-run", "all")
     assert "up to date" in project.run("dvc", "status")
+
+
+def test_dvc_plans_a_new_run_before_anything_of_it_exists(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    project.change(runs=SMALL["runs"] | {"new": {"method": "grpo", "rollouts": 4}})
+    plan = project.run("dvc", "repro", "--dry")
+    runs = {line.split("'")[1] for line in plan.splitlines() if line.startswith("Running stage")}
+    assert runs == {"list_code", "train@new", "predict@new", "judge@new", "report"}
 
 
 def module_file(module):
@@ -224,7 +236,7 @@ def test_no_import_is_missed_and_no_file_read_unlisted(finished):
             file = module_file(module)
             if from_known and not file.startswith(NEUTRAL):
                 assert file in known, f"{stage}: {importer} imports {module}"
-        lists = [p for p in (finished.folder / "data/code").rglob("*.json")]
+        lists = list((finished.folder / "data/code").rglob("*.json"))
         mine = {
             one.split()[0]
             for path in lists

@@ -202,9 +202,6 @@ def training_files(run):
 
 
 def listed_inputs(run):
-    """Of those, what tells for DVC whether a run has to be trained again."""
-    files = training_files(run)
-    raw, facts = files.get("raw", []), files.get("facts", [])
-    return sorted(
-        [*raw, *facts, *(files[name] for name in ("samples", "verdicts") if name in files)]
-    )
+    """What of them tells for DVC whether the run has to be trained again; the base, it sees itself."""
+    files = {k: v for k, v in training_files(run).items() if k not in ("base", "weights")}
+    return sorted(path for v in files.values() for path in ([v] if isinstance(v, str) else v))

@@ -3,7 +3,7 @@
 
 
 def settings_and_code():
-    """What each job watches of code and of a run's settings, by the path of its list."""
+    """What each job watches of code and of a run's settings, by its name."""
     items = {"dataset": BENCHMARKS, "folder": FOLDERS, "run": RUNS}
     items["name"] = list(PARAMS.training_sets)
     for rule in workflow.rules:
@@ -17,7 +17,7 @@ def settings_and_code():
             path = f"{rule.name}/{item}" if wildcard else rule.name
             settings = values.pop("settings", {})
             code_files = [one for one in values.values() if one is not None]
-            yield f"data/code/{path}.json", {"settings": settings, "code": code_files}
+            yield path, {"settings": settings, "code": code_files}
 
 
 rule list_code:

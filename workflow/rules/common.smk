@@ -4,10 +4,10 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import speciarl.config
 import speciarl.errors
+from snakemake.iocontainers import Wildcards
 from speciarl.code import code_of, others
 
 try:
@@ -100,15 +100,22 @@ def code(stage, unread=lambda wildcards: ()):
 
     unread: the files that are not for the job of the wildcards; their params are None there.
     """
+    by_job = {}
 
-    def of_job(path):
-        return lambda wildcards: code_now(wildcards).get(path)
+    def of_job(wildcards):
+        job = tuple(wildcards)
+        if job not in by_job:
+            by_job[job] = code_of(SCRIPTS / f"{stage}.py", unread(wildcards))
+        return by_job[job]
 
-    def code_now(wildcards):
-        known = code_of(SCRIPTS / f"{stage}.py", frozenset(unread(wildcards)))
-        return {path: f"{path} {digest}" for path, digest in known.items()}
+    def of_file(path):
+        def named(wildcards):
+            digest = of_job(wildcards).get(path)
+            return digest and f"{path} {digest}"
 
-    return {path: of_job(path) for path in code_of(SCRIPTS / f"{stage}.py")}
+        return named
+
+    return {path: of_file(path) for path in code_of(SCRIPTS / f"{stage}.py")}
 
 
 def other_prompts(policy=(), judge=()):

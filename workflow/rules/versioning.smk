@@ -12,7 +12,7 @@ def settings_and_code():
             continue
         (wildcard,) = rule.wildcard_names or (None,)
         for item in items.get(wildcard, [None]):
-            found = SimpleNamespace(**{wildcard or "no": item})
+            found = Wildcards(fromdict={wildcard: item} if wildcard else {})
             values = {k: v(found) if callable(v) else v for k, v in watched.items()}
             path = f"{rule.name}/{item}" if wildcard else rule.name
             settings = values.pop("settings", {})

@@ -1,6 +1,7 @@
 """A model as judge in the workflow: when it is down, and what makes a stage run again."""
 
 import re
+from collections import defaultdict
 
 import duckdb
 import yaml
@@ -73,7 +74,9 @@ def test_each_stage_reads_the_weights_of_its_own_judge(project):
     )
     plan = project.snakemake("--dry-run", "all")
     jobs = re.findall(r"^rule (\w+):\n +input: (.*)$", plan, re.MULTILINE)
-    read = {rule: set(inputs.split(", ")) for rule, inputs in jobs}
+    read = defaultdict(set)
+    for rule, inputs in jobs:
+        read[rule].update(inputs.split(", "))
     for name, stages in {"one": {"precompute_verdicts", "train"}, "two": {"judge"}}.items():
         files = {f"models/{name}/config.json", f"models/{name}/model.safetensors"}
         assert {stage for stage, inputs in read.items() if files & inputs} == stages

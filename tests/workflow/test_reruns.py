@@ -218,9 +218,8 @@ def test_dvc_plans_a_new_run_before_anything_of_it_exists(finished, tmp_path):
 
 def module_file(module):
     path = ROOT.joinpath(*module.split("."))
-    return (
-        f"{path.relative_to(ROOT)}/__init__.py" if path.is_dir() else f"{path.relative_to(ROOT)}.py"
-    )
+    file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+    return file.relative_to(ROOT).as_posix()
 
 
 def test_no_import_is_missed_and_no_file_read_unlisted(finished):

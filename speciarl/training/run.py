@@ -1,9 +1,10 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -65,9 +66,13 @@ class Inputs:
     """What the manifest's references to pictures are relative to."""
     base: Path | None = None
     samples: Path | None = None
-    verdicts: Path | None = None
-    taxonomy: Path | None = None
+    verdicts: Sequence[Path] = ()
+    """Snapshots to start from."""
+    classes: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """Names by dataset, of those without facts."""
     facts: Path | None = None
+    store: Path | None = None
+    """Of verdicts."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
-    read = [path for path in (inputs.base, inputs.samples, inputs.verdicts) if path]
+    read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
     work = outputs.work / content_hash(read, settings.plain())
     work.mkdir(parents=True, exist_ok=True)
     with whole_folder(outputs.model) as into:
@@ -134,9 +139,10 @@ def _by_method(
 
     from speciarl.training.verified import train_verified
 
-    assert inputs.verdicts and inputs.taxonomy and inputs.facts
+    assert inputs.facts and inputs.store
     return train_verified(
         *policy, samples, picture,
-        verifier=settings.verifier, judging=(inputs.verdicts, inputs.taxonomy, inputs.facts),
-        name=name, reward=run.reward, rollouts=run.rollouts, settings=settings.grpo, **shared,
+        verifier=settings.verifier,
+        judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
+        reward=run.reward, rollouts=run.rollouts, settings=settings.grpo, **shared,
     )  # fmt: skip

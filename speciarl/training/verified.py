@@ -1,6 +1,6 @@
 """GRPO on the verdicts of a verifier: the first process asks it, and all learn from its answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ def train_verified(
     open_image: Callable[[str], Image.Image],
     *,
     verifier: Verifier,
-    judging: tuple[Path, Path, Path],
-    name: str,
+    judging: tuple[Sequence[Path], Mapping[str, Sequence[str]], Path, Path, str],
     reward: str,
     **how: Any,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -32,15 +31,14 @@ def train_verified(
 
     Args:
         verifier: the section of the parameters.
-        judging: snapshot of verdicts, table of relations, folder of facts (`open_cached`).
-        name: of the run, noted beside the verdicts that it adds.
+        judging: the other arguments of `open_cached`: snapshots, classes, facts, store, run.
         reward: of a group's verdicts, by name.
 
     Returns:
         Metrics per generation, the verdicts used, and the answers given.
     """
     state = PartialState()
-    source = open_cached(verifier, *judging, run=name) if state.is_main_process else None
+    source = open_cached(verifier, *judging) if state.is_main_process else None
     bridge = RewardBridge(
         source, REWARDS[reward], verifier.max_failures, processes=state.num_processes
     )

@@ -6,7 +6,7 @@ from collections import defaultdict
 import duckdb
 import yaml
 
-SNAPSHOT = "data/verdicts/precomputed.parquet"
+SNAPSHOT = "data/verdicts/precomputed/cub200.parquet"
 MODEL = {"kind": "server", "name": "judge", "revision": "1", "prompt": "base"}
 SERVER = {"base_url": "http://127.0.0.1:9/v1"}
 DIRECTORY = {"kind": "directory", "path": "models/judge"}

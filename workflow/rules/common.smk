@@ -36,12 +36,14 @@ workflow.global_resources.setdefault("gpu", 1)
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 
+STORE = "data/verdicts/cache.duckdb"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
 
 
 wildcard_constraints:
     dataset="|".join(BENCHMARKS) or "$^",
     folder="|".join(FOLDERS) or "$^",
+    domain="|".join(DATASETS),
     run="|".join(RUNS),
 
 
@@ -159,14 +161,19 @@ def pictures_of(folder):
     return files_below(path) or path
 
 
-def names_only():
-    """Class folders of the custom datasets without facts: all that verifiers know of them."""
-    folders = {name: Path(PARAMS.datasets.folders[name].path) for name in FOLDERS}
-    return {
-        name: sorted({str(Path(file).relative_to(path).parent) for file in files_below(path)})
-        for name, path in folders.items()
-        if f"data/taxonomies/{name}.yaml" not in TAXONOMIES
-    }
+def classes_to_name():
+    """The datasets in use, and of those without facts the classes, by the names of their folders.
+
+    Not by their manifests: one more picture would then judge, and train, everything again.
+    """
+    described = {Path(path).stem for path in TAXONOMIES}
+    classes = dict.fromkeys(sorted(DATASETS), ())
+    for name in sorted(set(FOLDERS) - described):
+        from speciarl.datasets.readers.folders import class_names  # takes its time
+
+        folder = PARAMS.datasets.folders[name]
+        classes[name] = class_names(Path(folder.path), folder.test_share)
+    return classes
 
 
 # What of a run's row its training reads.
@@ -199,10 +206,8 @@ def training_files(run):
         "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
     }
     if row.method == "grpo":
-        # Made anew with every manifest; what a verifier says follows from facts, class names,
-        # settings and code, which are watched themselves.
-        files["verdicts"] = ancient("data/verdicts/precomputed.parquet")
-        files["taxonomy"] = ancient("data/taxonomy.parquet")
+        datasets = PARAMS.training_sets[row.training_set].datasets
+        files["verdicts"] = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
         files["facts"] = TAXONOMIES
         files["weights"] = weights_of("verifier")
     return files

@@ -29,8 +29,7 @@ rule predict:
 rule judge:
     input:
         predictions="results/predictions/{run}",
-        verdicts="data/verdicts/precomputed.parquet",
-        taxonomy="data/taxonomy.parquet",
+        verdicts=expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),
         facts=TAXONOMIES,
         weights=weights_of("judge"),
     output:
@@ -45,6 +44,8 @@ rule judge:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread("judge")),
+        classes=classes_to_name(),
+        store=STORE,
     script:
         "../scripts/judge.py"
 

@@ -23,6 +23,7 @@ rule train:
         **reads_judge("verifier"),
         **code("train", unread=code_unread_in_training),
         settings=lambda wildcards: training_settings(wildcards.run),
-        names_only=lambda w: names_only() if PARAMS.runs[w.run].method == "grpo" else None,
+        classes=lambda w: classes_to_name() if PARAMS.runs[w.run].method == "grpo" else None,
+        store=STORE,
     script:
         "../scripts/train.py"

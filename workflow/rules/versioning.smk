@@ -4,7 +4,7 @@
 
 def settings_and_code():
     """What each job watches of code and of a run's settings, by its name."""
-    items = {"dataset": BENCHMARKS, "folder": FOLDERS, "run": RUNS}
+    items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
     items["name"] = list(PARAMS.training_sets)
     for rule in workflow.rules:
         watched = {k: v for k, v in rule.params.items() if "/" in k or k == "settings"}

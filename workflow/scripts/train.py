@@ -4,13 +4,15 @@ from speciarl.stage import section, stage
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
 with stage(snakemake.log[0]):
-    read = {
-        name: Path(snakemake.input[name])
-        for name in ("base", "samples", "verdicts", "taxonomy")
-        if name in dict(snakemake.input.items())
-    }
-    if "facts" in dict(snakemake.input.items()):
-        read["facts"] = Path(snakemake.input.facts[0]).parent
+    given = dict(snakemake.input.items())
+    read = {name: Path(given[name]) for name in ("base", "samples") if name in given}
+    if "facts" in given:
+        read |= {
+            "verdicts": [Path(path) for path in given["verdicts"]],
+            "classes": snakemake.params["classes"],
+            "facts": Path(given["facts"][0]).parent,
+            "store": Path(snakemake.params["store"]),
+        }
     settings = snakemake.params["settings"] | {"verifier": section(snakemake.params, "verifier")}
     train(
         snakemake.wildcards.run,

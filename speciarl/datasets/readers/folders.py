@@ -54,6 +54,12 @@ def read(folder: Path, dataset: str, *, test_share: float | None, seed: int) -> 
     return rows
 
 
+def class_names(folder: Path, test_share: float | None) -> list[str]:
+    """The classes by the names of their folders alone; none of a folder that cannot be read."""
+    places = [folder] if test_share is not None else [folder / split for split in SPLITS]
+    return sorted({_class_name(f) for p in places if p.is_dir() for f in _folders(p)})
+
+
 def _split_folders(folder: Path, dataset: str) -> dict[str, Path]:
     found = {path.name: path for path in _folders(folder)}
     if not found or not set(found) <= set(SPLITS):

@@ -2,9 +2,8 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -68,7 +67,7 @@ class Inputs:
     samples: Path | None = None
     verdicts: Sequence[Path] = ()
     """Snapshots to start from."""
-    classes: Mapping[str, Sequence[str]] = MappingProxyType({})
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names by dataset, of those without facts."""
     facts: Path | None = None
     store: Path | None = None

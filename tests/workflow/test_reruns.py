@@ -77,7 +77,13 @@ def another_class(project):
     shutil.copytree(folder, folder.with_name("black_tulip"))
 
 
-VERDICTS = {"build_taxonomy", "precompute_verdicts", "list_inputs"}
+DATASETS = ("cub200", "flowers102", "garden")
+
+
+def verdicts(*names, stages=("build_taxonomy", "precompute_verdicts")):
+    return {f"{stage}@{name}" for stage in stages for name in names} | {"list_inputs"}
+
+
 OF_BIRDS = {"sample_training@cub200", *trained("sft", "speciarl")}
 OF_GARDEN = {"manifest_folder@garden", "sample_training@garden", *trained("own")}
 LEARNT = {*trained("sft", "own", "speciarl"), *EVALUATED, *END}
@@ -97,7 +103,8 @@ EDITS = {
     ),
     "extraction": (
         replace("speciarl/text.py", "found[0].strip() or None", "found[-1].strip() or None"),
-        {"precompute_verdicts", "list_inputs", *trained("speciarl"), *EVALUATED, *END},
+        {*verdicts(*DATASETS, stages=["precompute_verdicts"]), *trained("speciarl")}
+        | {*EVALUATED, *END},
         {"precompute_verdicts", *trained("speciarl"), *EVALUATED, "report"},
     ),
     "prompt of the policy": (
@@ -111,23 +118,25 @@ EDITS = {
     ),
     "fact": (
         append("data/taxonomies/cub200.yaml", "# one more fact\n"),
-        {*VERDICTS, *trained("speciarl"), *evaluated("speciarl"), *END}
+        {*verdicts(*DATASETS), *trained("speciarl"), *evaluated("speciarl"), *END}
         | {f"judge@{run}" for run in RUNS},
-        {*VERDICTS, *(f"judge@{run}" for run in RUNS)},
+        {"build_taxonomy", "precompute_verdicts", "list_inputs"}
+        | {f"judge@{run}" for run in RUNS},
     ),
     "reader": (
         replace("speciarl/datasets/readers/cub200.py", '"test"}', '"test", "2": "test"}'),
-        {"manifest@cub200", *VERDICTS, *OF_BIRDS, *EVALUATED, *END},
+        {"manifest@cub200", *verdicts("cub200"), *OF_BIRDS, *EVALUATED, *END},
         {"manifest@cub200"},
     ),
     "reader of custom datasets": (
         replace("speciarl/datasets/readers/folders.py", '".tiff"', '".tiff", ".ppm"'),
-        {*OF_GARDEN, *VERDICTS, *EVALUATED, *END},
+        {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},
         {"manifest_folder@garden"},
     ),
     "layout of one archive": (
         append("speciarl/datasets/miniature/layouts/cub200.py", "HAS_VAL = bool(0)\n"),
-        {"render_mirror@cub200", "download@cub200", "manifest@cub200", *VERDICTS, *OF_BIRDS}
+        {"render_mirror@cub200", "download@cub200", "manifest@cub200"}
+        | {*verdicts("cub200"), *OF_BIRDS}
         | {*EVALUATED, *END},
         {"render_mirror@cub200"},
     ),
@@ -135,7 +144,7 @@ EDITS = {
         append("speciarl/datasets/miniature/render.py", "IDLE = 1\n"),
         {f"{stage}@{name}" for stage in ("render_mirror", "download", "manifest")
          for name in SMALL["datasets"]["splits"]}
-        | {"build_policy", "sample_training@cub200", *VERDICTS, *LEARNT},
+        | {"build_policy", "sample_training@cub200", *verdicts("cub200", "flowers102"), *LEARNT},
         {"render_mirror@cub200", "render_mirror@flowers102", "build_policy"},
     ),
     "chart": (
@@ -174,11 +183,12 @@ EDITS = {
     ),
     "rollouts of a run that draws none": (rows(sft={"rollouts": 3}), {"report"}, {"report"}),
     "one more picture": (
-        another_picture, {*OF_GARDEN, *VERDICTS, *EVALUATED, *END}, {"manifest_folder@garden"},
+        another_picture, {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END}, {"manifest_folder@garden"},
     ),
     "one more class": (
         another_class,
-        {*OF_GARDEN, *VERDICTS, *trained("speciarl"), *EVALUATED, *END},
+        {*OF_GARDEN, "build_taxonomy@garden", *trained("speciarl"), *EVALUATED, *END}
+        | verdicts(*DATASETS, stages=["precompute_verdicts"]),
         {"manifest_folder@garden"},
     ),
 }  # fmt: skip

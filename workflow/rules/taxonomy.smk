@@ -12,7 +12,6 @@ rule build_taxonomy:
         cpu=1,
     params:
         **code("build_taxonomy"),
-        classes=classes_to_name(),
     script:
         "../scripts/build_taxonomy.py"
 

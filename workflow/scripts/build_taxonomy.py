@@ -10,9 +10,8 @@ with stage(snakemake.log[0]):
     dataset = snakemake.wildcards.domain
     classes = pl.read_parquet(snakemake.input.manifest).select("class_id", "class_name").unique()
     names = classes.sort("class_id")["class_name"].to_list()
-    known = {**snakemake.params["classes"], dataset: names}
-    table = Taxonomy.of_classes(Path(snakemake.input.facts[0]).parent, known).table(
-        {dataset: names}
-    )
+    common, *described = map(Path, snakemake.input.facts)
+    known = {**dict.fromkeys((path.stem for path in described), ()), dataset: names}
+    table = Taxonomy.of_classes(common.parent, known).table({dataset: names})
     print(f"{len(names)} classes, {table['term'].n_unique()} terms, {table.height} relations")
     write_parquet(table, Path(snakemake.output[0]))

@@ -183,7 +183,9 @@ EDITS = {
     ),
     "rollouts of a run that draws none": (rows(sft={"rollouts": 3}), {"report"}, {"report"}),
     "one more picture": (
-        another_picture, {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END}, {"manifest_folder@garden"},
+        another_picture,
+        {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},
+        {"manifest_folder@garden"},
     ),
     "one more class": (
         another_class,

@@ -34,7 +34,8 @@ def leave():
     if len(script) == 3 and ".snakemake" in sys.argv[0]:
         folder = HERE / "recorded"
         folder.mkdir(exist_ok=True)
-        note = {"stage": script[1], "imported": sorted(imported), "opened": sorted(opened)}
+        job = "/".join([script[1], *sys.modules["__main__"].snakemake.wildcards])
+        note = {"job": job, "imported": sorted(imported), "opened": sorted(opened)}
         (folder / f"{os.getpid()}.json").write_text(json.dumps(note))
 
 

@@ -1,5 +1,6 @@
 """A model as judge in the workflow: when it is down, and what makes a stage run again."""
 
+import json
 import re
 from collections import defaultdict
 
@@ -82,3 +83,23 @@ def test_each_stage_reads_the_weights_of_its_own_judge(project):
         files = {f"models/{name}/config.json", f"models/{name}/model.safetensors"}
         assert {stage for stage, inputs in read.items() if files & inputs} == stages
         assert all(files <= read[stage] for stage in stages)
+
+
+def test_the_code_of_a_judge_is_that_of_its_kind_and_its_prompt(project):
+    of_kind = {"server": {"llm.py", "server.py"}, "directory": {"local.py"}}
+    project.change(
+        verifier={"backend": "cascade", "model": MODEL, "server": SERVER},
+        judge={"backend": "llm", "model": {**DIRECTORY, "prompt": "checklist"}},
+    )
+    project.snakemake("data/code")
+    for job, kind, prompt in (
+        ("train/speciarl", "server", "base"),
+        ("precompute_verdicts/cub200", "server", "base"),
+        ("judge/sft", "directory", "checklist"),
+    ):
+        listed = json.loads((project.folder / f"data/code/{job}.json").read_text())["code"]
+        names = {one.split()[0].removeprefix("speciarl/verifiers/") for one in listed}
+        assert names & {"llm.py", "server.py", "local.py"} == of_kind[kind]
+        assert {name for name in names if name.endswith(".txt")} - {
+            "speciarl/policy/prompts/plain.txt"
+        } == {f"prompts/{prompt}.txt"}

@@ -30,12 +30,13 @@ def step_seconds() -> float:
     inputs = Inputs(
         base=ROOT / "models/base",
         samples=ROOT / "data/training/cub200.parquet",
-        verdicts=ROOT / "data/verdicts/precomputed.parquet",
-        taxonomy=ROOT / "data/taxonomy.parquet",
+        verdicts=[ROOT / "data/verdicts/precomputed/cub200.parquet"],
+        classes=dict.fromkeys(sorted(load([ROOT / "params.yaml"]).datasets.splits), ()),
         facts=ROOT / "data/taxonomies",
+        store=ROOT / "data/verdicts/cache.duckdb",
         images=ROOT,
     )
-    if not all(path.exists() for path in (inputs.base, inputs.samples, inputs.verdicts)):
+    if not all(path.exists() for path in (inputs.base, inputs.samples, *inputs.verdicts)):
         sys.exit("run `make reproduce` first")
     clock = _Clock()
     logger = logging.getLogger("speciarl.training.grpo")

@@ -8,17 +8,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from speciarl.schemas import ANSWERS
 from speciarl.text import several_answers, without_instructions
 from speciarl.verdicts import LABELS, Verdict
 
-# What a training run keeps of its answers: `count` rollouts of a step gave this answer for this
-# class; the verdict is null where the verifier failed.
-ANSWERS = pl.Schema(
-    [
-        ("step", pl.Int64), ("class", pl.String), ("prediction", pl.String),
-        ("verdict", pl.Enum(LABELS)), ("count", pl.Int64),
-    ]
-)  # fmt: skip
 STRETCHES = 10  # rows of the table of signs
 
 

@@ -17,7 +17,7 @@ verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 verdicts.command("sql")(verdicts_sql)
 
 TRAINING = Path("results/training")
-TAXONOMY = Path("data/taxonomy.parquet")
+TAXONOMY = Path("data/taxonomy")
 FACTS = Path("data/taxonomies")
 PARAMS = Path("params.yaml")
 
@@ -108,7 +108,7 @@ def precompute(
     from speciarl.verifiers.build import build_verifier, classes_of
 
     files = sorted(predictions.glob("*/*.parquet"))
-    if not files or not taxonomy.is_file():
+    if not files or not taxonomy.exists():
         raise CacheError(
             f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
         )

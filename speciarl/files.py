@@ -49,6 +49,15 @@ def write_json(value: object, path: Path) -> None:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def write_digest(folder: Path) -> None:
+    """Put a digest of a folder's files into it, as digest.json.
+
+    DVC reads it as parameters, which may be missing where a dependency may not (dvc.yaml).
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    write_json({"files": content_hash(files)}, folder / "digest.json")
+
+
 def content_hash(paths: Iterable[Path], *values: object) -> str:
     """Hash of the bytes of files (folders: of all files in them) and of plain JSON values."""
     digest = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8)

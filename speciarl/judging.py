@@ -11,9 +11,10 @@ from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.single_flight import Answers, ask_once
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.schemas import VERDICTS
+from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
-from speciarl.verifiers.build import build_verifier, classes_of
+from speciarl.verifiers.build import build_verifier
 
 SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
 
@@ -99,23 +100,29 @@ def judge_distinct(
 
 
 def open_cached(
-    settings: config.Verifier, snapshot: Path, taxonomy: Path, facts: Path, run: str
+    settings: config.Verifier,
+    snapshots: Sequence[Path],
+    classes: Mapping[str, Sequence[str]],
+    facts: Path,
+    store: Path,
+    run: str,
 ) -> CachedVerifier:
-    """The verifier of a run behind the store that lies beside the snapshot.
+    """The verifier of a run behind the store.
 
     Args:
         settings: the `verifier` or `judge` section.
-        snapshot: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
+        snapshots: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
             store lacks of them is put back. Those of another verifier are left alone.
-        taxonomy: the relations built for the classes in use.
+        classes: class names by dataset; a dataset with facts may leave them out.
         facts: folder of the taxonomies' YAML files.
+        store: data/verdicts/cache.duckdb, or another.
         run: noted beside every verdict and lookup that the run adds.
     """
-    verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
-    store = snapshot.with_name("cache.duckdb")
+    verifier = build_verifier(settings, facts, classes)
     cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)
-    source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
+    for snapshot in snapshots:
+        source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
     return source
 
 
@@ -148,8 +155,5 @@ def verdict_table(judged: Mapping[Pair, Judgement]) -> pl.DataFrame:
             if j.verdict is not None
         ],
         orient="row",
-        schema={
-            "class": pl.String, "prediction": pl.String, "verdict": pl.Enum(LABELS),
-            "decided_by": pl.String,
-        },
-    ).sort("class", "prediction")  # fmt: skip
+        schema=VERDICTS,
+    ).sort("class", "prediction")

@@ -12,7 +12,7 @@ from PIL import Image
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.generate import Decoding, Generate, generate
-from speciarl.files import content_hash, whole_folder, write_parquet
+from speciarl.files import content_hash, whole_folder, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track
 from speciarl.text import extract_answer
@@ -130,4 +130,5 @@ def predict_datasets(
     with whole_folder(into) as folder:
         for path, kept in zip(manifests, finished, strict=True):
             shutil.copyfile(kept, folder / path.name)
+        write_digest(folder)
     shutil.rmtree(work)

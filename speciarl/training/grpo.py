@@ -1,6 +1,5 @@
 """Group relative policy optimisation of a policy on specificity, through TRL."""
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +8,15 @@ from pathlib import Path
 import polars as pl
 import torch
 from datasets import Dataset
-from peft import LoraConfig
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from speciarl.config import Grpo, Lora
 from speciarl.errors import TrainingError
-from speciarl.files import write_json
 from speciarl.policy.prompts import load_prompt
 from speciarl.progress import Progress
+from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.bridge import RewardBridge
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.schedule import flatten_epochs
@@ -59,26 +57,6 @@ def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
         )
     steps = local // micro
     return BatchPlan(micro, steps, steps // settings.updates_per_generation)
-
-
-def lora_config(settings: Lora) -> LoraConfig:
-    """Adapters on every linear layer of the language model, none on the visual tower."""
-    return LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules="all-linear",
-        exclude_modules=".*visual.*",
-    )
-
-
-def save_adapters(model, into: Path) -> None:
-    """Write adapters and their configuration, the latter in an order that does not change."""
-    model.save_pretrained(into)
-    config = into / "adapter_config.json"
-    values = json.loads(config.read_text())
-    values["target_modules"] = sorted(values["target_modules"])
-    write_json(dict(sorted(values.items())), config)
 
 
 def trl_config(

@@ -1,21 +1,24 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from speciarl.audit import ANSWERS
 from speciarl.config import Grpo, Lora, Run, Sft, Verifier
 from speciarl.datasets.images import open_image
-from speciarl.files import content_hash, whole_folder, write_json, write_parquet
-from speciarl.judging import open_cached, verdict_table
-from speciarl.rewards import REWARDS
+from speciarl.files import (
+    content_hash,
+    whole_folder,
+    write_digest,
+    write_json,
+    write_parquet,
+)
+from speciarl.schemas import ANSWERS, VERDICTS
 from speciarl.verdicts import COUNTS
-from speciarl.verifiers.base import Judgement, Pair
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
@@ -38,8 +41,11 @@ class Settings:
     verifier: Verifier
 
     @classmethod
-    def parse(cls, row: Mapping, *, grpo: Mapping, sft: Mapping, lora: Mapping, verifier: Mapping):
-        return cls(Run(**row), Grpo(**grpo), Sft(**sft), Lora(**lora), Verifier(**verifier))
+    def parse(cls, *, run: Mapping, verifier: Mapping, **sections: Mapping):
+        """From plain values; a section that the method does not read may be left out."""
+        kinds = {"grpo": Grpo, "sft": Sft, "lora": Lora}
+        parts = {name: kind(**sections.get(name, {})) for name, kind in kinds.items()}
+        return cls(run=Run(**run), verifier=Verifier(**verifier), **parts)
 
     def plain(self) -> dict:
         """What decides the outcome, and thus which checkpoints are of this run.
@@ -54,13 +60,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Inputs:
-    base: Path
-    samples: Path
-    verdicts: Path
-    taxonomy: Path
-    facts: Path
+    """What a run reads; None for what its method does not."""
+
     images: Path
     """What the manifest's references to pictures are relative to."""
+    base: Path | None = None
+    samples: Path | None = None
+    verdicts: Sequence[Path] = ()
+    """Snapshots to start from."""
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Names by dataset, of those without facts."""
+    facts: Path | None = None
+    store: Path | None = None
+    """Of verdicts."""
 
 
 @dataclass(frozen=True)
@@ -78,40 +90,41 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
-    key = content_hash([inputs.base, inputs.samples, inputs.verdicts], settings.plain())
-    work = outputs.work / key
+    read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
+    work = outputs.work / content_hash(read, settings.plain())
     work.mkdir(parents=True, exist_ok=True)
     with whole_folder(outputs.model) as into:
-        write_json(settings.run.model_dump(), into / "run.json")
+        write_json(settings.run.model_dump(exclude_unset=True), into / "run.json")
         rows, used, answers = _by_method(name, settings, inputs, work, into, threads)
+        write_digest(into)
     columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
     write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
-    write_parquet(verdict_table(used), outputs.verdicts)
+    write_parquet(used, outputs.verdicts)
     write_parquet(answers, outputs.answers)
     shutil.rmtree(outputs.work)
 
 
 def _by_method(
     name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
-) -> tuple[pl.DataFrame, dict[Pair, Judgement], pl.DataFrame]:
-    """Metrics per step, the verdicts used, and the answers given, as `audit.ANSWERS`."""
-    run = settings.run
-    if run.method == "none":
-        return pl.DataFrame(schema=METRICS), {}, pl.DataFrame(schema=ANSWERS)
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Metrics per step, the verdicts used, and the answers given (`schemas`).
 
-    # Seconds to import, for the runs that need them.
+    Each method is imported where it is used: seconds for those that need it, and a change in its
+    code trains no run of another method again.
+    """
+    run = settings.run
+    nothing = pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=ANSWERS)
+    if run.method == "none":
+        return pl.DataFrame(schema=METRICS), *nothing
+
     import torch
-    from accelerate import PartialState
 
     from speciarl.policy.loading import load_model, load_processor
-    from speciarl.training.bridge import RewardBridge
-    from speciarl.training.grpo import train_grpo
-    from speciarl.training.sft import train_sft
 
+    assert inputs.base and inputs.samples  # of every method that trains
     torch.set_num_threads(threads)
+    policy = load_model(inputs.base).train(), load_processor(inputs.base)
     samples = pl.read_parquet(inputs.samples)
-    model = load_model(inputs.base).train()
-    processor = load_processor(inputs.base)
     shared: dict[str, Any] = {
         "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
     }  # fmt: skip
@@ -120,23 +133,16 @@ def _by_method(
         return open_image(reference, inputs.images)
 
     if run.method == "sft":
-        rows = train_sft(model, processor, samples, picture, settings=settings.sft, **shared)
-        return rows, {}, pl.DataFrame(schema=ANSWERS)
-    state = PartialState()
-    source = None
-    if state.is_main_process:
-        source = open_cached(
-            settings.verifier, inputs.verdicts, inputs.taxonomy, inputs.facts, run=name
-        )
-    bridge = RewardBridge(
-        source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
-    )
-    rows = train_grpo(
-        model, processor, samples, picture, bridge,
-        rollouts=run.rollouts, settings=settings.grpo, **shared,
+        from speciarl.training.sft import train_sft
+
+        return train_sft(*policy, samples, picture, settings=settings.sft, **shared), *nothing
+
+    from speciarl.training.verified import train_verified
+
+    assert inputs.facts and inputs.store
+    return train_verified(
+        *policy, samples, picture,
+        verifier=settings.verifier,
+        judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
+        reward=run.reward, rollouts=run.rollouts, settings=settings.grpo, **shared,
     )  # fmt: skip
-    if source:
-        source.cache.flush()
-    answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
-    answers = answers.sort("step", "class", "prediction")
-    return rows, source.met if source else {}, answers

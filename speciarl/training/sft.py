@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from speciarl.config import Lora, Sft
 from speciarl.policy.prompts import load_prompt
 from speciarl.progress import Progress
-from speciarl.training.grpo import lora_config, save_adapters
+from speciarl.training.adapters import lora_config, save_adapters
 
 log = logging.getLogger(__name__)
 

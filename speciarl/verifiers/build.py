@@ -28,7 +28,7 @@ def build_verifier(
     Args:
         settings: the `verifier` or `judge` section.
         taxonomies: folder of the YAML facts.
-        classes: class names by dataset.
+        classes: class names by dataset; needed only of those without a file of facts.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
     order: list[base.Verifier] = [rules_for(taxonomy, classes)]
@@ -75,7 +75,7 @@ def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:
 
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:
-    """Class names by dataset, as in the relations of data/taxonomy.parquet."""
+    """Class names by dataset, as in the relations of data/taxonomy."""
     pairs = taxonomy.select("dataset", "class_name").unique().sort("dataset", "class_name")
     return {
         name: rows["class_name"].to_list()

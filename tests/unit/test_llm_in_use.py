@@ -177,9 +177,7 @@ def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path)
 
 def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
     def of(verifier):
-        row = {"method": "grpo"}
-        sections = {"grpo": {}, "sft": {}, "lora": {}}
-        return Settings.parse(row, **sections, verifier=verifier.model_dump()).plain()
+        return Settings.parse(run={"method": "grpo"}, verifier=verifier.model_dump()).plain()
 
     one = settings("http://one/v1")
     assert of(one) == of(settings("http://two/v1", concurrency=3))
@@ -189,8 +187,6 @@ def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
 
 
 def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
-    taxonomy = pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]})
-    taxonomy.write_parquet(tmp_path / "taxonomy.parquet")
     chosen = settings("http://127.0.0.1/v1")
     mine = build_verifier(chosen, FACTS, CLASSES).fingerprint
     snapshot = pl.DataFrame(
@@ -204,7 +200,12 @@ def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
     )
     snapshot.write_parquet(tmp_path / "precomputed.parquet")
     opened = open_cached(
-        chosen, tmp_path / "precomputed.parquet", tmp_path / "taxonomy.parquet", FACTS, "run"
+        chosen,
+        [tmp_path / "precomputed.parquet"],
+        CLASSES,
+        FACTS,
+        tmp_path / "cache.duckdb",
+        "run",
     )
     pairs = [Pair("Herring Gull", "zyzzyva a"), Pair("Herring Gull", "zyzzyva b")]
     first, second = opened.cache.get(pairs)

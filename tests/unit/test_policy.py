@@ -29,7 +29,7 @@ from speciarl.policy.miniature.curriculum import (
 )
 from speciarl.policy.prompts import load_prompt, messages
 from speciarl.text import extract_answer
-from speciarl.training.grpo import lora_config
+from speciarl.training.adapters import lora_config
 
 SIZE = 56
 

@@ -98,8 +98,6 @@ def test_a_server_killed_in_mid_batch_costs_only_what_was_not_answered(server, t
 @pytest.fixture
 def run(server, policy, manifest, tmp_path):
     """A miniature training run whose every answer is put to the judge, and where it leaves what."""
-    samples = pl.read_parquet(manifest)
-    samples.select("dataset", "class_name").write_parquet(tmp_path / "taxonomy.parquet")
     columns = ("verifier", "class", "prediction", "verdict", "decided_by")
     nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     nothing.write_parquet(tmp_path / "precomputed.parquet")
@@ -109,8 +107,8 @@ def run(server, policy, manifest, tmp_path):
         work=tmp_path / "work",
     )  # fmt: skip
     inputs = Inputs(
-        base=policy, samples=manifest, verdicts=tmp_path / "precomputed.parquet",
-        taxonomy=tmp_path / "taxonomy.parquet", facts=FACTS, images=manifest.parent,
+        base=policy, samples=manifest, verdicts=[tmp_path / "precomputed.parquet"],
+        classes=CLASSES, facts=FACTS, store=tmp_path / "cache.duckdb", images=manifest.parent,
     )  # fmt: skip
     chosen = Settings(
         Run(method="grpo", rollouts=ROLLOUTS),

@@ -11,7 +11,7 @@ from speciarl.evaluation.predict import open_policy, predict_datasets
 from speciarl.policy.loading import load_model
 from speciarl.policy.miniature.curriculum import all_classes
 from speciarl.text import extract_answer, normalise
-from speciarl.training.grpo import save_adapters
+from speciarl.training.adapters import save_adapters
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS

@@ -20,6 +20,7 @@ SOURCES = (
     "dvc.yaml",
     ".dvcignore",
     ".gitignore",
+    "speciarl",
     "workflow",
     "profiles",
 )
@@ -78,8 +79,11 @@ class Project:
         folder.mkdir(parents=True)
         for name in SOURCES:
             source = ROOT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / name)
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / name, ignore=ignored)
+            else:
+                shutil.copy(source, folder / name)
         (folder / "data").mkdir()
         shutil.copy(ROOT / "data/sources.csv", folder / "data")
         shutil.copy(ROOT / "data/counts.csv", folder / "data")
@@ -109,7 +113,10 @@ class Project:
         """Start a command as a user would; isolated, without any network interface."""
         command = (*NAMESPACE, *command) if isolated else command
         binaries = str(Path(sys.executable).parent)
-        environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}"}
+        environment = os.environ | {
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),  # the copy's own code
+        }
         return subprocess.Popen(
             command, cwd=self.folder, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
@@ -141,6 +148,8 @@ def project(tmp_path):
 def finished(tmp_path_factory):
     """A copy in which `snakemake all` has run; tests that change it take a copy of it."""
     project = Project.create(tmp_path_factory.mktemp("finished") / "project")
+    recorder = Path(__file__).with_name("recorder.py")
+    shutil.copy(recorder, project.folder / "sitecustomize.py")
     project.output = project.snakemake("all")
     return project
 

@@ -72,11 +72,12 @@ def test_the_store_answers_plain_sql(finished):
         count = "SELECT count(step), count(*), min(asked <= misses) FROM lookups"
         (lookups,) = db.execute(count).fetchall()
     assert set(counts) <= set(LABELS)
-    snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed.parquet")
+    snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed")
     assert sum(counts.values()) >= snapshot.height > 0
     trained = SMALL["grpo"]["generations"]
     judged = len(list(finished.folder.glob("results/verdicts/*/*.parquet")))
-    assert lookups == (trained, trained + judged + 1, True), "training, evaluation, precomputation"
+    parts = trained + judged + len(DATASETS)
+    assert lookups == (trained, parts, True), "training, evaluation, precomputation"
 
 
 def test_sql_finds_the_correctness_of_the_scores(finished):

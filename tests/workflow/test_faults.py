@@ -113,7 +113,7 @@ def test_a_class_without_taxonomy_is_named_with_its_file(project):
     text = facts.read_text()
     assert "Herring Gull" in text
     facts.write_text(text.replace("Herring Gull", "Hering Gull"))
-    output = project.snakemake("data/taxonomy.parquet", code=1)
+    output = project.snakemake("data/taxonomy/cub200.parquet", code=1)
     (line,) = [one for one in output.splitlines() if one.startswith("error:")]
     assert "'Herring Gull'" in line and "cub200.yaml" in line
-    assert not (project.folder / "data/taxonomy.parquet").exists()
+    assert not (project.folder / "data/taxonomy/cub200.parquet").exists()

@@ -1,11 +1,13 @@
 """A model as judge in the workflow: when it is down, and what makes a stage run again."""
 
+import json
 import re
+from collections import defaultdict
 
 import duckdb
 import yaml
 
-SNAPSHOT = "data/verdicts/precomputed.parquet"
+SNAPSHOT = "data/verdicts/precomputed/cub200.parquet"
 MODEL = {"kind": "server", "name": "judge", "revision": "1", "prompt": "base"}
 SERVER = {"base_url": "http://127.0.0.1:9/v1"}
 DIRECTORY = {"kind": "directory", "path": "models/judge"}
@@ -40,7 +42,8 @@ def test_another_address_makes_nothing_run_again_but_another_prompt_does(project
     assert "precompute_verdicts" in plan and IDLE not in plan
 
     stages = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]
-    read = [key for stage in stages.values() for key in stage.get("do", stage)["params"]]
+    params = [stage.get("do", stage).get("params", []) for stage in stages.values()]
+    read = [key for keys in params for key in keys if isinstance(key, str)]
     assert "verifier.model" in read and "judge.model" in read
     assert not [key for key in read if key.endswith(".server")]
 
@@ -73,8 +76,30 @@ def test_each_stage_reads_the_weights_of_its_own_judge(project):
     )
     plan = project.snakemake("--dry-run", "all")
     jobs = re.findall(r"^rule (\w+):\n +input: (.*)$", plan, re.MULTILINE)
-    read = {rule: set(inputs.split(", ")) for rule, inputs in jobs}
+    read = defaultdict(set)
+    for rule, inputs in jobs:
+        read[rule].update(inputs.split(", "))
     for name, stages in {"one": {"precompute_verdicts", "train"}, "two": {"judge"}}.items():
         files = {f"models/{name}/config.json", f"models/{name}/model.safetensors"}
         assert {stage for stage, inputs in read.items() if files & inputs} == stages
         assert all(files <= read[stage] for stage in stages)
+
+
+def test_the_code_of_a_judge_is_that_of_its_kind_and_its_prompt(project):
+    of_kind = {"server": {"llm.py", "server.py"}, "directory": {"local.py"}}
+    project.change(
+        verifier={"backend": "cascade", "model": MODEL, "server": SERVER},
+        judge={"backend": "llm", "model": {**DIRECTORY, "prompt": "checklist"}},
+    )
+    project.snakemake("data/code")
+    for job, kind, prompt in (
+        ("train/speciarl", "server", "base"),
+        ("precompute_verdicts/cub200", "server", "base"),
+        ("judge/sft", "directory", "checklist"),
+    ):
+        listed = json.loads((project.folder / f"data/code/{job}.json").read_text())["code"]
+        names = {one.split()[0].removeprefix("speciarl/verifiers/") for one in listed}
+        assert names & {"llm.py", "server.py", "local.py"} == of_kind[kind]
+        assert {name for name in names if name.endswith(".txt")} - {
+            "speciarl/policy/prompts/plain.txt"
+        } == {f"prompts/{prompt}.txt"}

@@ -1,4 +1,6 @@
 # What every rule file uses: checked parameters, names to expand over, processors that exist.
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from snakemake.settings.types import Quietness
 import speciarl.config
 import speciarl.config.starting
 import speciarl.errors
+from snakemake.iocontainers import Wildcards
+from speciarl.code import code_of, others
 
 # Read by us and not by `configfile:`, which keeps the last of two equal keys.
 FILES = [Path("params.yaml"), *workflow.overwrite_configfiles]
@@ -52,9 +56,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 
+STORE = "data/verdicts/cache.duckdb"
+SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
+
+
 wildcard_constraints:
     dataset="|".join(BENCHMARKS) or "$^",
     folder="|".join(FOLDERS) or "$^",
+    domain="|".join(DATASETS),
     run="|".join(RUNS),
 
 
@@ -108,6 +117,54 @@ def weights_of(section):
     return files_below(model.path) if model is not None and model.kind == "directory" else []
 
 
+def code(stage, unread=lambda wildcards: ()):
+    """The code of a stage as params, a file each: what changed is named as the reason of a rerun.
+
+    unread: the files that are not for the job of the wildcards; their params are None there.
+    """
+    by_job = {}
+
+    def of_job(wildcards):
+        job = tuple(wildcards)
+        if job not in by_job:
+            by_job[job] = code_of(SCRIPTS / f"{stage}.py", unread(wildcards))
+        return by_job[job]
+
+    def of_file(path):
+        def named(wildcards):
+            digest = of_job(wildcards).get(path)
+            return digest and f"{path} {digest}"
+
+        return named
+
+    return {path: of_file(path) for path in code_of(SCRIPTS / f"{stage}.py")}
+
+
+def other_prompts(policy=(), judge=()):
+    """All prompts but those of the names."""
+    return others("speciarl/policy/prompts", *policy) | others("speciarl/verifiers/prompts", *judge)
+
+
+def judge_unread(section, policy=()):
+    """The prompts and the code of language models that a verifier, or judge, is not made of.
+
+    policy: the prompts of the policy that the job reads.
+    """
+    model = getattr(PARAMS, section).model
+    by_kind = {"directory": {"local"}, "server": {"llm", "server"}}
+    idle = set().union(
+        *(names for kind, names in by_kind.items() if not model or kind != model.kind)
+    )
+    prompts = other_prompts(policy, [model.prompt] if model else [])
+    return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
+
+
+def digest_of(value):
+    """Short hash of plain values."""
+    content = json.dumps(value, sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
 def mirror_of(dataset):
     """What `download` waits for: the rendered archives, in the miniature only."""
     return f"data/mirror/{dataset}" if PARAMS.datasets.mirror == "miniature" else []
@@ -130,7 +187,59 @@ def newest_of(folder):
     return max(known, default=(0, str(path)))[1]
 
 
-def training_set_of(run):
-    """Name and row of a run's training set."""
-    name = PARAMS.runs[run].training_set
-    return name, PARAMS.training_sets[name]
+def classes_to_name():
+    """The datasets in use, and of those without facts the classes, by the names of their folders.
+
+    Not by their manifests: one more picture would then judge, and train, everything again.
+    """
+    described = {Path(path).stem for path in TAXONOMIES}
+    classes = dict.fromkeys(sorted(DATASETS), ())
+    for name in sorted(set(FOLDERS) - described):
+        from speciarl.datasets.readers.folders import class_names  # takes its time
+
+        folder = PARAMS.datasets.folders[name]
+        classes[name] = class_names(Path(folder.path), folder.test_share)
+    return classes
+
+
+# What of a run's row its training reads.
+READ_BY_METHOD = {"none": (), "sft": ("prompt", "training_set", "seed")}
+READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "rollouts")
+
+
+def training_settings(run):
+    """The parameters that the training of a run reads, and no others."""
+    values = PARAMS.model_dump()
+    method = PARAMS.runs[run].method
+    row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
+    settings = {"run": row}
+    if method != "none":
+        settings |= {name: values[name] for name in (method, "lora")}
+    if method == "grpo":
+        watched = ("backend", "model", "max_failures")  # see reads_judge
+        settings["verifier"] = {key: values["verifier"][key] for key in watched}
+    return settings
+
+
+def training_files(run):
+    """The files that the training of a run reads, and no others."""
+    row = PARAMS.runs[run]
+    if row.method == "none":
+        return {}
+    files = {
+        "base": "models/base",
+        "samples": f"data/training/{row.training_set}.parquet",
+        "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
+    }
+    if row.method == "grpo":
+        datasets = PARAMS.training_sets[row.training_set].datasets
+        files["verdicts"] = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
+        files["facts"] = TAXONOMIES
+        files["weights"] = weights_of("verifier")
+    return files
+
+
+def listed_inputs(run):
+    """What of them tells for DVC whether the run has to be trained again; the base, it sees itself."""
+    files = {k: v for k, v in training_files(run).items() if k not in ("base", "weights")}
+    return sorted(path for v in files.values() for path in ([v] if isinstance(v, str) else v))

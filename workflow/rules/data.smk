@@ -9,6 +9,10 @@ rule render_mirror:
         cpu=1,
     params:
         **reads("miniature"),
+        **code(
+            "render_mirror",
+            unread=lambda w: others("speciarl/datasets/miniature/layouts", w.dataset),
+        ),
     script:
         "../scripts/render_mirror.py"
 
@@ -28,6 +32,7 @@ rule download:
         cpu=1,
     params:
         **reads("datasets.mirror", "datasets.offline_dir"),
+        **code("download"),
     script:
         "../scripts/download.py"
 
@@ -46,6 +51,7 @@ rule manifest:
         cpu=1,
     params:
         **reads("datasets.mirror", "datasets.splits.{dataset}"),
+        **code("manifest", unread=lambda w: others("speciarl/datasets/readers", w.dataset)),
     script:
         "../scripts/manifest.py"
 
@@ -64,6 +70,7 @@ rule manifest_folder:
         cpu=min(8, PROCESSORS),
     params:
         **reads("datasets.folders.{folder}"),
+        **code("manifest_folder", unread=lambda w: others("speciarl/datasets/readers", "folders")),
     script:
         "../scripts/manifest_folder.py"
 
@@ -84,5 +91,6 @@ rule sample_training:
         cpu=1,
     params:
         **reads("training_sets.{name}"),
+        **code("sample_training"),
     script:
         "../scripts/sample_training.py"

@@ -1,3 +1,8 @@
+def code_unread_in_prediction(wildcards):
+    idle = {"speciarl/evaluation/vllm_engine.py"} if PARAMS.evaluation.engine != "vllm" else set()
+    return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
+
+
 rule predict:
     input:
         base="models/base",
@@ -14,7 +19,9 @@ rule predict:
         cpu=1,
         gpu=int(PARAMS.evaluation.engine == "vllm"),  # of which it takes nearly all memory
     params:
-        **reads("runs.{run}", "evaluation", "datasets.splits"),
+        **reads("evaluation", "datasets.splits"),
+        **code("predict", unread=code_unread_in_prediction),
+        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"prompt", "best_of"}),
     script:
         "../scripts/predict.py"
 
@@ -22,8 +29,7 @@ rule predict:
 rule judge:
     input:
         predictions="results/predictions/{run}",
-        verdicts="data/verdicts/precomputed.parquet",
-        taxonomy="data/taxonomy.parquet",
+        verdicts=expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),
         facts=TAXONOMIES,
         weights=weights_of("judge"),
     output:
@@ -37,6 +43,9 @@ rule judge:
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
+        **code("judge", unread=lambda w: judge_unread("judge")),
+        classes=classes_to_name(),
+        store=STORE,
     script:
         "../scripts/judge.py"
 
@@ -54,6 +63,8 @@ rule score:
     resources:
         cpu=1,
     params:
-        **reads("runs", "groups", "specificity"),
+        **reads("groups", "specificity"),
+        **code("score"),
+        settings={"runs": RUNS},
     script:
         "../scripts/score.py"

@@ -10,5 +10,6 @@ rule build_policy:
         cpu=min(2, PROCESSORS),
     params:
         **reads("policy", "miniature.image_size", "miniature.undecidable"),
+        **code("build_policy", unread=lambda w: other_prompts(["plain", "be_specific"])),
     script:
         "../scripts/build_policy.py"

@@ -15,20 +15,6 @@ rule report:
         cpu=1,
     params:
         **reads(*PARAMS.model_dump()),
+        **code("report"),
     script:
         "../scripts/report.py"
-
-
-# No stage but the record of all: after an edit, DVC itself brings dvc.lock up to date, and a
-# benchmark file would keep the time of the run before.
-rule version:
-    input:
-        "results/report.html",
-        "results/metrics.json",
-        [f"results/training/{run}/verdicts.parquet" for run in RUNS],
-    output:
-        "dvc.lock",
-    log:
-        "logs/version.log",
-    shell:
-        "dvc commit --force --quiet > {log} 2>&1"

@@ -1,16 +1,21 @@
 rule build_taxonomy:
     input:
-        manifests=expand("data/manifests/{name}.parquet", name=DATASETS),
+        manifest="data/manifests/{domain}.parquet",
         facts=TAXONOMIES,
     output:
-        "data/taxonomy.parquet",
+        "data/taxonomy/{domain}.parquet",
     log:
-        "logs/build_taxonomy.log",
+        "logs/build_taxonomy/{domain}.log",
     benchmark:
-        "benchmarks/build_taxonomy.tsv"
+        "benchmarks/build_taxonomy/{domain}.tsv"
     resources:
         cpu=1,
     params:
-        **reads("datasets.splits"),
+        **code("build_taxonomy"),
     script:
         "../scripts/build_taxonomy.py"
+
+
+rule taxonomy:
+    input:
+        expand("data/taxonomy/{name}.parquet", name=DATASETS),

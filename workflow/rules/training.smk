@@ -1,12 +1,13 @@
+def code_unread_in_training(wildcards):
+    run = PARAMS.runs[wildcards.run]
+    methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
+    unused = {path for method, path in methods.items() if method != run.method}
+    return unused | judge_unread("verifier", policy=[run.prompt])
+
+
 rule train:
     input:
-        base="models/base",
-        samples=lambda w: f"data/training/{training_set_of(w.run)[0]}.parquet",
-        raw=lambda w: archives_of(training_set_of(w.run)[1].datasets),
-        verdicts="data/verdicts/precomputed.parquet",
-        taxonomy="data/taxonomy.parquet",
-        facts=TAXONOMIES,
-        weights=weights_of("verifier"),
+        unpack(lambda wildcards: training_files(wildcards.run)),
     output:
         model=directory("models/{run}"),
         metrics="results/training/{run}/metrics.parquet",
@@ -19,7 +20,10 @@ rule train:
     resources:
         cpu=1,
     params:
-        **reads("runs.{run}", "grpo", "sft", "lora"),
-        **reads_judge("verifier", "backend", "model", "max_failures"),
+        **reads_judge("verifier"),
+        **code("train", unread=code_unread_in_training),
+        settings=lambda wildcards: training_settings(wildcards.run),
+        classes=lambda w: classes_to_name() if PARAMS.runs[w.run].method == "grpo" else None,
+        store=STORE,
     script:
         "../scripts/train.py"

@@ -1,17 +1,25 @@
 rule precompute_verdicts:
     input:
-        taxonomy="data/taxonomy.parquet",
+        taxonomy="data/taxonomy/{domain}.parquet",
         facts=TAXONOMIES,
         weights=weights_of("verifier"),
     output:
-        "data/verdicts/precomputed.parquet",
+        "data/verdicts/precomputed/{domain}.parquet",
     log:
-        "logs/precompute_verdicts.log",
+        "logs/precompute_verdicts/{domain}.log",
     benchmark:
-        "benchmarks/precompute_verdicts.tsv"
+        "benchmarks/precompute_verdicts/{domain}.tsv"
     resources:
         cpu=1,
     params:
         **reads_judge("verifier", "backend", "model"),
+        **code("precompute_verdicts", unread=lambda w: judge_unread("verifier")),
+        classes=classes_to_name(),
+        store=STORE,
     script:
         "../scripts/precompute_verdicts.py"
+
+
+rule verdicts:
+    input:
+        expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),

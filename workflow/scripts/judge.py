@@ -9,9 +9,10 @@ with stage(snakemake.log[0]):
     settings = Verifier(**section(snakemake.params, "judge"))
     source = open_cached(
         settings,
-        Path(snakemake.input.verdicts),
-        Path(snakemake.input.taxonomy),
+        [Path(path) for path in snakemake.input.verdicts],
+        snakemake.params["classes"],
         Path(snakemake.input.facts[0]).parent,
+        Path(snakemake.params["store"]),
         run=snakemake.wildcards.run,
     )
     judge_folder(

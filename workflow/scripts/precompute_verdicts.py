@@ -7,14 +7,14 @@ from speciarl.config import Verifier
 from speciarl.files import write_parquet
 from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.stage import section, stage
-from speciarl.verifiers.build import build_verifier, classes_of
+from speciarl.verifiers.build import build_verifier
 
 with stage(snakemake.log[0]):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
     settings = Verifier(**section(snakemake.params, "verifier"))
     facts = Path(snakemake.input.facts[0]).parent
-    verifier = build_verifier(settings, facts, classes_of(taxonomy))
-    store = Path(snakemake.output[0]).with_name("cache.duckdb")
+    verifier = build_verifier(settings, facts, snakemake.params["classes"])
+    store = Path(snakemake.params["store"])
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())

@@ -10,7 +10,7 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.model),
         [Path(path) for path in snakemake.input.manifests],
         Path(snakemake.output[0]),
-        run=Run(**snakemake.params["runs.{run}"]),
+        run=Run(**snakemake.params["settings"]),
         settings=Evaluation(**snakemake.params["evaluation"]),
         images=Path(),
         work=Path("work/predict") / snakemake.wildcards.run,

@@ -26,7 +26,7 @@ with stage(snakemake.log[0]):
         answers,
         runs=runs,
         weights=snakemake.params["specificity"],
-        provenance=dict(snakemake.params.items()),
+        provenance={k: v for k, v in snakemake.params.items() if k.isidentifier()},
         seen=seen_groups(params["runs"], params["training_sets"], params["groups"]),
         miniature=["images"] * bool(rendered) + ["policy"] * small,
         into=Path(snakemake.output.page).parent,

@@ -15,6 +15,6 @@ with stage(snakemake.log[0]):
     )
     groups = {name: group for group, names in snakemake.params["groups"].items() for name in names}
     weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}
-    scores = score(judged, list(snakemake.params["runs"]), groups, weights)
+    scores = score(judged, snakemake.params["settings"]["runs"], groups, weights)
     write_parquet(scores, Path(snakemake.output.scores))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

@@ -4,22 +4,20 @@ from speciarl.stage import section, stage
 from speciarl.training.run import Inputs, Outputs, Settings, train
 
 with stage(snakemake.log[0]):
-    row = snakemake.params["runs.{run}"]
+    given = dict(snakemake.input.items())
+    read = {name: Path(given[name]) for name in ("base", "samples") if name in given}
+    if "facts" in given:
+        read |= {
+            "verdicts": [Path(path) for path in given["verdicts"]],
+            "classes": snakemake.params["classes"],
+            "facts": Path(given["facts"][0]).parent,
+            "store": Path(snakemake.params["store"]),
+        }
+    settings = snakemake.params["settings"] | {"verifier": section(snakemake.params, "verifier")}
     train(
         snakemake.wildcards.run,
-        Settings.parse(
-            row,
-            **{key: snakemake.params[key] for key in ("grpo", "sft", "lora")},
-            verifier=section(snakemake.params, "verifier"),
-        ),
-        Inputs(
-            base=Path(snakemake.input.base),
-            samples=Path(snakemake.input.samples),
-            verdicts=Path(snakemake.input.verdicts),
-            taxonomy=Path(snakemake.input.taxonomy),
-            facts=Path(snakemake.input.facts[0]).parent,
-            images=Path(),
-        ),
+        Settings.parse(**settings),
+        Inputs(images=Path(), **read),
         Outputs(
             model=Path(snakemake.output.model),
             metrics=Path(snakemake.output.metrics),

@@ -70,6 +70,12 @@ def read(
     return rows, left_out
 
 
+def class_names(folder: Path, test_share: float | None) -> list[str]:
+    """The classes by the names of their folders alone; none of a folder that cannot be read."""
+    places = [folder] if test_share is not None else [folder / split for split in SPLITS]
+    return sorted({_class_name(f) for p in places if p.is_dir() for f in _folders(p)})
+
+
 def _places(folder: Path, dataset: str, *, divided: bool) -> dict[str, Path]:
     """The folders that hold class folders, by split; "" where they are still to be divided."""
     found = {path.name: path for path in _folders(folder)}

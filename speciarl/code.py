@@ -1,0 +1,146 @@
+"""The code that a stage runs, file by file: what has to rerun it when it changes.
+
+The list is computed from the imports of the stage's script, those inside functions included, and
+from the files that modules name beside themselves (`Path(__file__).with_name("page.html")`).
+tests/workflow/test_reruns.py compares it with what the stages really import and open.
+"""
+
+import ast
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).parent
+NEUTRAL = tuple(
+    f"{PACKAGE.name}/{name}" for name in ("__init__.py", "config/", "errors.py", "stage.py")
+)
+"""What changes no outcome: the version, messages, and the parameters, whose values rules watch."""
+
+
+class Source(NamedTuple):
+    """What one file is, and what it leads to."""
+
+    digest: str
+    leads_to: tuple[Path, ...]
+
+
+def code_of(script: Path, without: Collection[str] = ()) -> dict[str, str]:
+    """Path and short hash of every file of the package that a script reads, and of itself.
+
+    Args:
+        script: a stage's script.
+        without: paths that this job does not read, nor what is imported only from there
+            ("speciarl/training/grpo.py").
+
+    Returns:
+        Sorted by path; comments, docstrings and empty lines do not change a hash.
+    """
+    found: dict[str, str] = {}
+    queue = [script.resolve()]
+    while queue:
+        path = queue.pop()
+        name = name_of(path)
+        if name in found or name in without or name.startswith(NEUTRAL):
+            continue
+        source = _source(path)
+        found[name] = source.digest
+        queue += source.leads_to
+    return dict(sorted(found.items()))
+
+
+def others(folder: str, *names: str) -> set[str]:
+    """The files of a folder of the package that are called otherwise than one of the names."""
+    files = (PACKAGE.parent / folder).iterdir()
+    return {name_of(p) for p in files if p.is_file() and p.stem not in (*names, "__init__")}
+
+
+@cache
+def name_of(path: Path) -> str:
+    """The path of a file of the package, or the name of a script."""
+    if path.is_relative_to(PACKAGE):
+        return path.relative_to(PACKAGE.parent).as_posix()
+    return f"workflow/scripts/{path.name}"
+
+
+@cache
+def _source(path: Path) -> Source:
+    content = path.read_bytes()
+    if path.suffix != ".py":
+        return Source(_digest(content), ())
+    tree = ast.parse(content, path)
+    nodes = list(ast.walk(tree))
+    leads = [file for node in nodes for name in _imported(node) for file in _modules(name)]
+    if b"__file__" in content:
+        leads += _beside(tree, path)
+    return Source(_digest(_bare(content.decode(), nodes).encode()), tuple(dict.fromkeys(leads)))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
+def _bare(text: str, nodes: Sequence[ast.AST]) -> str:
+    """The text without empty lines, comments on lines of their own, and docstrings."""
+    within: set[int] = set()  # lines that begin inside a string, where # is no comment
+    documents: set[int] = set()
+    for node in nodes:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str()), lineno=first, end_lineno=int(last)):
+                documents.update(range(first, last + 1))
+            case ast.Constant(value=str(), lineno=first, end_lineno=int(last)):
+                within.update(range(first + 1, last + 1))
+            case ast.JoinedStr(lineno=first, end_lineno=int(last)):
+                within.update(range(first + 1, last + 1))
+    return "\n".join(
+        line
+        for number, line in enumerate(text.splitlines(), 1)
+        if number not in documents
+        and (number in within or (line.strip() and not line.lstrip().startswith("#")))
+    )
+
+
+def _imported(node: ast.AST) -> Sequence[str]:
+    match node:
+        case ast.Import(names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(str(module), names):
+            return [f"{module}.{alias.name}" for alias in names]
+    return ()
+
+
+def _beside(node: ast.AST, here: Path) -> Iterator[Path]:
+    """The files that expressions on Path(__file__) name, all of a folder where they name one."""
+    place = _place(node, here)
+    if place is None:
+        for child in ast.iter_child_nodes(node):
+            yield from _beside(child, here)
+        return
+    below = sorted(place.rglob("*")) if place.is_dir() else [place]
+    yield from (p for p in below if p.is_file() and p.suffix != ".pyc")
+
+
+@cache
+def _modules(name: str) -> tuple[Path, ...]:
+    """The files that are run when a module of the package is imported, its parents' first."""
+    first, *parts = name.split(".")
+    if first != PACKAGE.name:
+        return ()
+    places = [PACKAGE.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+    files = (file for path in places for file in (path / "__init__.py", path.with_suffix(".py")))
+    return tuple(file for file in files if file.is_file())
+
+
+def _place(node: ast.AST, here: Path) -> Path | None:
+    """The path that an expression on Path(__file__) stands for, None for any other."""
+    match node:
+        case ast.Call(func=ast.Name("Path"), args=[ast.Name("__file__")]):
+            return here
+        case ast.Attribute(value, "parent") if base := _place(value, here):
+            return base.parent
+        case ast.Call(func=ast.Attribute(value, "with_name"), args=[ast.Constant(str(name))]):
+            return base.with_name(name) if (base := _place(value, here)) else None
+        case ast.BinOp(left, ast.Div(), ast.Constant(str(name))):
+            return base / name if (base := _place(left, here)) else None
+    return None

@@ -1,0 +1,29 @@
+"""LoRA adapters: where they sit, and how they are saved."""
+
+import json
+from pathlib import Path
+
+from peft import LoraConfig
+
+from speciarl.config import Lora
+from speciarl.files import write_json
+
+
+def lora_config(settings: Lora) -> LoraConfig:
+    """Adapters on every linear layer of the language model, none on the visual tower."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        exclude_modules=".*visual.*",
+    )
+
+
+def save_adapters(model, into: Path) -> None:
+    """Write adapters and their configuration, the latter in an order that does not change."""
+    model.save_pretrained(into)
+    config = into / "adapter_config.json"
+    values = json.loads(config.read_text())
+    values["target_modules"] = sorted(values["target_modules"])
+    write_json(dict(sorted(values.items())), config)

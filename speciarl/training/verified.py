@@ -1,0 +1,50 @@
+"""GRPO on the verdicts of a verifier: the first process asks it, and all learn from its answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from accelerate import PartialState
+from PIL import Image
+
+from speciarl.config import Verifier
+from speciarl.judging import open_cached, verdict_table
+from speciarl.rewards import REWARDS
+from speciarl.schemas import ANSWERS
+from speciarl.training.bridge import RewardBridge
+from speciarl.training.grpo import train_grpo
+
+
+def train_verified(
+    model,
+    processor,
+    samples: pl.DataFrame,
+    open_image: Callable[[str], Image.Image],
+    *,
+    verifier: Verifier,
+    judging: tuple[Sequence[Path], Mapping[str, Sequence[str]], Path, Path, str],
+    reward: str,
+    **how: Any,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Train as `train_grpo` does, whose other arguments these are.
+
+    Args:
+        verifier: the section of the parameters.
+        judging: the other arguments of `open_cached`: snapshots, classes, facts, store, run.
+        reward: of a group's verdicts, by name.
+
+    Returns:
+        Metrics per generation, the verdicts used, and the answers given.
+    """
+    state = PartialState()
+    source = open_cached(verifier, *judging) if state.is_main_process else None
+    bridge = RewardBridge(
+        source, REWARDS[reward], verifier.max_failures, processes=state.num_processes
+    )
+    rows = train_grpo(model, processor, samples, open_image, bridge, **how)
+    if source:
+        source.cache.flush()
+    answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
+    used = verdict_table(source.met if source else {})
+    return rows, used, answers.sort("step", "class", "prediction")

@@ -1,0 +1,71 @@
+# For DVC, which cannot compute a dependency: what Snakemake watches of a job beside its files, and
+# which files the training of each run reads. dvc.yaml depends on the lists.
+
+
+def settings_and_code():
+    """What each job watches of code and of a run's settings, by its name."""
+    items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
+    items["name"] = list(PARAMS.training_sets)
+    for rule in workflow.rules:
+        watched = {k: v for k, v in rule.params.items() if "/" in k or k == "settings"}
+        if not watched:
+            continue
+        (wildcard,) = rule.wildcard_names or (None,)
+        for item in items.get(wildcard, [None]):
+            found = Wildcards(fromdict={wildcard: item} if wildcard else {})
+            values = {k: v(found) if callable(v) else v for k, v in watched.items()}
+            path = f"{rule.name}/{item}" if wildcard else rule.name
+            settings = values.pop("settings", {})
+            code_files = [one for one in values.values() if one is not None]
+            yield path, {"settings": settings, "code": code_files}
+
+
+rule list_code:
+    output:
+        directory("data/code"),
+    log:
+        "logs/list_code.log",
+    benchmark:
+        "benchmarks/list_code.tsv"
+    resources:
+        cpu=1,
+    params:
+        lists=lambda wildcards, threads: dict(settings_and_code()),
+        digest=lambda wildcards: digest_of(dict(settings_and_code())),
+    script:
+        "../scripts/list_code.py"
+
+
+rule list_inputs:
+    input:
+        lambda wildcards: sorted({file for run in RUNS for file in listed_inputs(run)}),
+    output:
+        directory("data/inputs"),
+    log:
+        "logs/list_inputs.log",
+    benchmark:
+        "benchmarks/list_inputs.tsv"
+    resources:
+        cpu=1,
+    params:
+        **code("list_inputs"),
+        settings=lambda wildcards: {run: listed_inputs(run) for run in RUNS},
+    script:
+        "../scripts/list_inputs.py"
+
+
+# No stage but the record of all: after an edit, DVC itself brings dvc.lock up to date, and a
+# benchmark file would keep the time of the run before.
+rule version:
+    input:
+        "results/report.html",
+        "results/metrics.json",
+        [f"results/training/{run}/verdicts.parquet" for run in RUNS],
+        "data/code",
+        "data/inputs",
+    output:
+        "dvc.lock",
+    log:
+        "logs/version.log",
+    shell:
+        "dvc commit --force --quiet > {log} 2>&1"

@@ -21,4 +21,4 @@ rule all:
     input:
         "results/report.html",
         "results/metrics.json",
-        "dvc.lock",
+        RECORD,

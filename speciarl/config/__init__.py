@@ -65,6 +65,9 @@ class Weights(Section):
 
 
 class Params(Section):
+    workspace: Name | None = Field(default=None, exclude=True)
+    """Folder under workspaces/ for all that comes of the run; needed by whatever overrides
+    params.yaml, whose own artifacts lie in the project itself and are versioned by DVC."""
     datasets: Datasets
     groups: dict[str, list[str]] = Field(default_factory=dict)
     """Datasets whose scores are averaged, in the order of the report. Those of one's own that are
@@ -116,14 +119,18 @@ class Params(Section):
         return self.model_copy(update={"groups": {**self.groups, OWN: own}})
 
 
-def parse(values: Mapping[str, Any]) -> Params:
+def parse(values: Mapping[str, Any], project: Path | None = None) -> Params:
     """Typed parameters.
+
+    Args:
+        values: sections of params.yaml.
+        project: what relative paths are put behind; they stay relative where there is none.
 
     Raises:
         ConfigError: one line that names the first key at fault and what was expected.
     """
     try:
-        return Params.model_validate(dict(values))
+        return Params.model_validate(dict(values), context={"project": project})
     except ValidationError as error:
         raise ConfigError(_one_line(error.errors()[0])) from None
 

@@ -5,12 +5,25 @@ from pathlib import Path
 
 import speciarl.config
 import speciarl.errors
+from speciarl.workspace import open_workspace
 
+PROJECT = Path(workflow.basedir)
 try:
     PARAMS = speciarl.config.parse(config)
+    WORKSPACE = open_workspace(PARAMS, PROJECT)
+    if WORKSPACE:
+        PARAMS = speciarl.config.parse(config, PROJECT)
 except speciarl.errors.ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     os._exit(2)  # a raised error would reach the terminal as a traceback
+
+# What was run, and what came out of it.
+RECORD = "record.json" if WORKSPACE else "dvc.lock"
+
+if WORKSPACE:
+
+    workdir: str(WORKSPACE)
+
 
 BENCHMARKS = list(PARAMS.datasets.splits)
 FOLDERS = list(PARAMS.datasets.folders)

@@ -7,6 +7,7 @@ rule report:
     output:
         page="results/report.html",
         tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts"]),
+        plots=expand("results/plots/{name}.csv", name=["training", "levels"]),
     log:
         "logs/report.log",
     benchmark:
@@ -19,16 +20,20 @@ rule report:
         "../scripts/report.py"
 
 
-# No stage but the record of all: after an edit, DVC itself brings dvc.lock up to date, and a
-# benchmark file would keep the time of the run before.
+# No stage but the record of all, by DVC or, in a workspace, beside it: after an edit, DVC itself
+# brings dvc.lock up to date, and a benchmark file would keep the time of the run before.
 rule version:
     input:
         "results/report.html",
         "results/metrics.json",
         [f"results/training/{run}/verdicts.parquet" for run in RUNS],
     output:
-        "dvc.lock",
+        update(RECORD),
     log:
         "logs/version.log",
-    shell:
-        "dvc commit --force --quiet > {log} 2>&1"
+    params:
+        workspace=PARAMS.workspace,
+        pipeline=str(PROJECT / "dvc.yaml"),
+        values=lambda wildcards, threads: PARAMS.model_dump(),
+    script:
+        "../scripts/version.py"

@@ -23,9 +23,7 @@ def diff(
             print(f"  {path}")
     count = sum(len(stage.artifacts) for stage in read_record(new).values())
     differing = sum(len(one.artifacts) for one in found)
-    print(
-        f"{differing} of {count} artifacts differ" if found else f"{count} artifacts, all the same"
-    )
+    print(f"{differing} of {count} artifacts differ")
     raise typer.Exit(bool(found))
 
 

@@ -11,6 +11,7 @@ from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.single_flight import Answers, ask_once
+from speciarl.cache.transfer import refill
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 from speciarl.verifiers.build import build_verifier, classes_of
@@ -112,7 +113,9 @@ def open_cached(
         run: noted beside every verdict and lookup that the run adds.
     """
     verifier = build_verifier(settings, facts, classes_of(pl.read_parquet(taxonomy)))
-    cache = VerdictCache(snapshot.with_name("cache.duckdb"), verifier.identity, run)
+    store = snapshot.with_name("cache.duckdb")
+    refill(store)
+    cache = VerdictCache(store, verifier.identity, run)
     source = CachedVerifier(verifier, cache)
     source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
     return source

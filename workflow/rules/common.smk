@@ -5,12 +5,13 @@ from pathlib import Path
 
 import speciarl.config
 import speciarl.errors
+from speciarl.adopt import ADOPTING, adopt
 from speciarl.workspace import open_workspace
 
 PROJECT = Path(workflow.basedir)
 try:
     PARAMS = speciarl.config.parse(config)
-    WORKSPACE = open_workspace(PARAMS, PROJECT)
+    WORKSPACE = None if ADOPTING in os.environ else open_workspace(PARAMS, PROJECT)
     if WORKSPACE:
         PARAMS = speciarl.config.parse(config, PROJECT)
 except speciarl.errors.ConfigError as error:
@@ -23,6 +24,9 @@ RECORD = "record.json" if WORKSPACE else "dvc.lock"
 if WORKSPACE:
 
     workdir: str(WORKSPACE)
+
+elif workflow.is_main_process:
+    adopt(PROJECT)
 
 
 BENCHMARKS = list(PARAMS.datasets.splits)

@@ -26,7 +26,7 @@ rule version:
     input:
         "results/report.html",
         "results/metrics.json",
-        [f"results/training/{run}/verdicts.parquet" for run in RUNS],
+        "data/verdicts/paid.parquet",
     output:
         update(RECORD),
     log:

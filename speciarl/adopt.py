@@ -30,6 +30,8 @@ def adopt(project: Path) -> None:
     targets = [
         stages[name]["cmd"].partition(" -- ")[2] for name in _intact(project, stages, params)
     ]
+    if targets and len(targets) == len(stages):
+        targets.append(lock.name)
     if targets:
         _touch(project, params, targets)
 

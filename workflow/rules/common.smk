@@ -13,7 +13,7 @@ try:
     PARAMS = speciarl.config.parse(config)
     WORKSPACE = None if ADOPTING in os.environ else open_workspace(PARAMS, PROJECT)
     if WORKSPACE:
-        PARAMS = speciarl.config.parse(config, PROJECT)
+        PARAMS = speciarl.config.parse(config, Path(os.path.relpath(PROJECT, WORKSPACE)))
 except speciarl.errors.ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     os._exit(2)  # a raised error would reach the terminal as a traceback

@@ -98,7 +98,7 @@ def training_curves(training: Mapping[str, pl.DataFrame], runs: Sequence[str]) -
     schema |= dict.fromkeys(OUTCOMES, pl.Int64)
     rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
     return rows.filter(pl.col("reward").is_not_null()).with_columns(
-        pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)
+        (pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)).fill_nan(None)
     )
 
 

@@ -92,7 +92,7 @@ def test_an_experiment_in_a_clone_changes_the_metrics_and_says_how(clone):
     shown = clone.run("dvc", "plots", "diff", "--json")
     plots = json.loads(shown)["data"]
     assert set(plots) == {"Reward in training", "Levels in training", "Levels in evaluation"}
-    levels = json.loads(plots["Levels in evaluation"][0]["content"])["data"]["values"]
+    levels = plots["Levels in evaluation"][0]["content"]["data"]["values"]
     assert {row["rev"] for row in levels} == {"HEAD", "workspace"}
     expected = pl.read_csv(clone.folder / "results/plots/levels.csv")["run"].to_list()
     assert [row["run"] for row in levels if row["rev"] == "workspace"] == expected

@@ -25,11 +25,17 @@ def adopt(project: Path) -> None:
     notes, lock = project / ".snakemake/metadata", project / "dvc.lock"
     if ADOPTING in os.environ or not lock.is_file() or (notes.is_dir() and any(notes.iterdir())):
         return
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
     stages = yaml.load(lock.read_text(), yaml.CSafeLoader).get("stages", {})
     params = recorded_params(stages)
-    targets = [
-        stages[name]["cmd"].partition(" -- ")[2] for name in _intact(project, stages, params)
-    ]
+    try:
+        intact = _intact(project, stages, params)
+    except (DvcException, SCMError) as error:  # without git, say; then nothing was pulled either
+        print(f"dvc.lock is left aside: {error}", file=sys.stderr)
+        return
+    targets = [stages[name]["cmd"].partition(" -- ")[2] for name in intact]
     if targets and len(targets) == len(stages):
         targets.append(lock.name)
     if targets:

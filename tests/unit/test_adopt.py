@@ -1,13 +1,15 @@
-"""Parameters as dvc.lock has them."""
+"""What Snakemake takes over from dvc.lock, and when not; tests/workflow has the whole of it."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import yaml
 
-from speciarl.adopt import recorded_params
+from speciarl.adopt import adopt, recorded_params
 
-LOCK = yaml.safe_load((Path(__file__).parents[2] / "dvc.lock").read_text())["stages"]
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
 
 
 def test_the_parameters_of_all_stages_are_put_together():
@@ -33,3 +35,19 @@ def test_the_committed_record_knows_every_section():
     found = recorded_params(LOCK)
     report = LOCK["report"]["params"]["params.yaml"]
     assert {section: found[section] for section in report} == report
+
+
+def test_without_git_the_record_is_left_aside_in_one_line(tmp_path, capsys):
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / "dvc.lock", tmp_path)
+    adopt(tmp_path)
+    said = capsys.readouterr().err
+    assert said.startswith("dvc.lock is left aside: ") and said.count("\n") == 1
+
+
+def test_notes_that_snakemake_has_are_not_touched(tmp_path, capsys):
+    (tmp_path / ".snakemake/metadata").mkdir(parents=True)
+    (tmp_path / ".snakemake/metadata/note").write_text("{}")
+    shutil.copy(ROOT / "dvc.lock", tmp_path)
+    adopt(tmp_path)
+    assert capsys.readouterr().err == ""  # it would have looked, and missed git

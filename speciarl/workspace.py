@@ -7,7 +7,9 @@ from speciarl.config import Params, load
 from speciarl.errors import ConfigError
 
 FOLDER = "workspaces"
-LINKED = ("data/sources.csv", "data/counts.csv", "data/taxonomies", "speciarl", "workflow")
+LINKED = (
+    "dvc.yaml", "data/sources.csv", "data/counts.csv", "data/taxonomies", "speciarl", "workflow",
+)  # fmt: skip
 
 
 def open_workspace(params: Params, project: Path) -> Path | None:

@@ -127,7 +127,7 @@ def test_a_preset_has_its_own_artifacts_and_its_own_record(finished, tmp_path):
     assert IDLE in project.snakemake("--dry-run", *given)
 
     folder = project.folder / "workspaces/trial"
-    assert [path.name for path in (folder / "models/base").glob("*.*")] == ["source.json"]
+    assert [path.name for path in (folder / "models/base").glob("[!.]*")] == ["source.json"]
     metrics = json.loads((folder / "results/metrics.json").read_text())
     whole = json.loads((project.folder / "results/metrics.json").read_text())
     assert metrics == whole

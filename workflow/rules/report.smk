@@ -33,7 +33,6 @@ rule version:
         "logs/version.log",
     params:
         workspace=PARAMS.workspace,
-        pipeline=str(PROJECT / "dvc.yaml"),
         values=lambda wildcards, threads: PARAMS.model_dump(),
     script:
         "../scripts/version.py"

@@ -12,7 +12,7 @@ COMMIT = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet"]
 
 with stage(snakemake.log[0]):
     if snakemake.params.workspace:
-        record = make_record(Path(snakemake.params.pipeline), snakemake.params.values, Path())
+        record = make_record(Path("dvc.yaml"), snakemake.params.values, Path())
         write_json(record, Path(snakemake.output[0]))
     elif "DVC_STAGE" in os.environ:  # dvc started us, holds its lock, and writes the record itself
         print("left to the dvc that runs this stage")

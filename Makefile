@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: reproduce test test-vllm lint format bench
+.PHONY: reproduce verify plots test test-vllm lint format bench
 .DEFAULT_GOAL := reproduce
 
 # Each stage says when it is finished, the long ones how far they are; the rest is in their logs.
@@ -21,6 +21,23 @@ reproduce: $(VENV)/.installed
 	@echo "logs: logs/STAGE.log, and of Snakemake itself: .snakemake/log"
 	@snakemake --cores all --quiet rules progress host -- all
 	@speciarl table
+	@speciarl record committed
+
+# Twice from clean clones of the last commit, with that commit's code; then artifact by artifact.
+verify: $(VENV)/.installed
+	@set -e; made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
+	for run in first second; do \
+		git clone --quiet . "$$made/$$run"; \
+		(cd "$$made/$$run" && PYTHONPATH=. snakemake --cores all all); \
+	done; \
+	speciarl record diff "$$made/first/dvc.lock" "$$made/second/dvc.lock"
+
+# `dvc plots diff` on a page that holds its scripts: DVC's own page loads them from a CDN.
+plots: $(VENV)/.installed
+	@mkdir -p build
+	@python -c 'import vl_convert; print("<!doctype html><meta charset=utf-8><title>DVC plots</title>", \
+		"<script>" + vl_convert.javascript_bundle() + "</script>{plot_divs}")' > build/plots.html
+	dvc plots diff --html-template build/plots.html
 
 test: $(VENV)/.installed
 	pytest

@@ -19,4 +19,4 @@ rule all:
     input:
         "results/report.html",
         "results/metrics.json",
-        "dvc.lock",
+        RECORD,

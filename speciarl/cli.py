@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import speciarl
+from speciarl.cli_record import record
 from speciarl.cli_sql import sql
 from speciarl.cli_verdicts import verdicts
 from speciarl.errors import SpeciaRLError
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("sql")(sql)
 app.add_typer(verdicts, name="verdicts")
+app.add_typer(record, name="record")
 
 taxonomies = typer.Typer(help="The facts about the classes.", no_args_is_help=True)
 app.add_typer(taxonomies, name="taxonomy")

@@ -11,6 +11,7 @@ from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.single_flight import Answers, ask_once
+from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
@@ -119,6 +120,7 @@ def open_cached(
         run: noted beside every verdict and lookup that the run adds.
     """
     verifier = build_verifier(settings, facts, classes)
+    refill(store)
     cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)
     for snapshot in snapshots:

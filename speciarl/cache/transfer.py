@@ -5,6 +5,7 @@ store keeps its own, and says so.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from speciarl.errors import CacheError
 from speciarl.files import write_parquet
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.base import fingerprint
+
+log = logging.getLogger(__name__)
 
 EXPORT = (
     "verifier", "identity", "class", "prediction", "verdict", "decided_by", "raw_answer",
@@ -60,6 +63,28 @@ class TakenIn:
             f"{self.total} verdicts in: {self.added} added, {self.present} already there, "
             f"{self.conflicts.height} in conflict"
         )
+
+
+PAID = "paid.parquet"  # beside the store
+PAID_FOR = ("llm", "local")  # what `decided_by` says of verdicts that cost money or hours
+
+
+def export_paid(store: Path, into: Path) -> int:
+    """Write those verdicts for which a language model was asked, for `refill`."""
+    refill(store)
+    with opened(store):  # which makes an absent one
+        pass
+    rows = stored_verdicts(store).filter(pl.col("decided_by").is_in(PAID_FOR))
+    write_parquet(rows, into)
+    return rows.height
+
+
+def refill(store: Path) -> None:
+    """Begin an absent store with the paid verdicts that lie beside it, as in a clone."""
+    paid = store.with_name(PAID)
+    if paid.is_file() and not store.exists():
+        taken = import_file(store, paid)
+        log.info("a new store begins with %s: %s", paid, taken)
 
 
 def stored_verdicts(store: Path) -> pl.DataFrame:

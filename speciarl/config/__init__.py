@@ -72,6 +72,9 @@ class Weights(Section):
 
 
 class Params(Section):
+    workspace: Name | None = Field(default=None, exclude=True)
+    """Folder under workspaces/ for all that comes of the run; needed by whatever overrides
+    params.yaml, whose own artifacts lie in the project itself and are versioned by DVC."""
     datasets: Datasets
     groups: dict[str, list[str]] = Field(default_factory=dict)
     """Datasets whose scores are averaged, in the order of the report. Those of one's own that are
@@ -135,26 +138,33 @@ class Params(Section):
         return self.model_copy(update={"groups": {**self.groups, OWN: own}})
 
 
-def parse(values: Mapping[str, Any]) -> Params:
+def parse(values: Mapping[str, Any], project: Path | None = None) -> Params:
     """Typed parameters.
+
+    Args:
+        values: sections of params.yaml.
+        project: what relative paths are put behind; they stay relative where there is none.
 
     Raises:
         ConfigError: one line that names the first key at fault and what was expected.
     """
     try:
         require_plain(values)
-        return Params.model_validate(dict(values))
+        return Params.model_validate(dict(values), context={"project": project})
     except ValidationError as error:
         raise ConfigError(_one_line(error.errors()[0])) from None
     except RecursionError:
         raise ConfigError("params: nest too deeply") from None
 
 
-def load(files: Sequence[Path], over: Mapping[str, Any] | None = None) -> Params:
+def load(
+    files: Sequence[Path], over: Mapping[str, Any] | None = None, project: Path | None = None
+) -> Params:
     """Typed parameters from YAML files, later ones overriding earlier ones key by key.
 
     Args:
         over: values that override those of all files.
+        project: as for `parse`.
 
     Raises:
         ConfigError: a file cannot be read, or `parse` refuses the whole.
@@ -162,7 +172,7 @@ def load(files: Sequence[Path], over: Mapping[str, Any] | None = None) -> Params
     values: dict[str, Any] = {}
     for path in files:
         values = _merged(values, read(path))
-    return parse(_merged(values, over or {}))
+    return parse(_merged(values, over or {}), project)
 
 
 def check_paths(params: Params) -> None:

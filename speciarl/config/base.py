@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
 from speciarl.config.reading import NAME_LENGTH
 
@@ -14,6 +14,15 @@ Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=NAME_LENGTH)]
 """Of a run, a training set or a dataset of one's own: it becomes part of file names."""
+
+
+def _of_project(path: str, info: ValidationInfo) -> str:
+    project = (info.context or {}).get("project")
+    return str(project / path) if project else path
+
+
+ProjectPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_of_project)]
+"""Absolute, or relative to the project, also where a run has a folder of its own."""
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from speciarl.config.base import Count, Name, Section, Seed, Share, one_of
+from speciarl.config.base import Count, Name, ProjectPath, Section, Seed, Share, one_of
 
 DATASETS = (
     "cub200", "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
@@ -18,7 +18,7 @@ class Folder(Section):
     """A custom dataset, a folder of images per class; its facts, if there are any, stand in
     data/taxonomies/NAME.yaml."""
 
-    path: str
+    path: ProjectPath
     """The folder, absolute or relative to the project."""
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
@@ -32,7 +32,7 @@ class Folder(Section):
 class Datasets(Section):
     mirror: Literal["miniature", "real"] = "miniature"
     """Which rows of data/sources.csv to fetch."""
-    offline_dir: str | None = None
+    offline_dir: ProjectPath | None = None
     """A folder of archives that is looked at before any URL."""
     splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)
     """The benchmarks that take part, and which division into train, val and test."""

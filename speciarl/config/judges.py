@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from speciarl.config.base import Count, Positive, Section, Share, Text, one_of
+from speciarl.config.base import Count, Positive, ProjectPath, Section, Share, Text, one_of
 from speciarl.prompts import FOR_THE_JUDGES, names_in
 
 PromptName = Annotated[str, one_of(names_in(FOR_THE_JUDGES))]
@@ -49,7 +49,7 @@ class DirectoryModel(Section):
     """A language model loaded by the job itself, which scores the labels by their likelihood."""
 
     kind: Literal["directory"]
-    path: Text
+    path: ProjectPath
     """Weights, tokenizer and chat template; their content is part of a verdict's key."""
     prompt: PromptName = "base"
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from speciarl.config.base import Count, Positive, Section, Seed
+from speciarl.config.base import Count, Positive, ProjectPath, Section, Seed
 
 
 class Policy(Section):
     source: Literal["miniature", "directory"] = "miniature"
     """Train the miniature policy, or take a model directory."""
-    path: str | None = None
+    path: ProjectPath | None = None
     """The model directory, for `source: directory`."""
     pictures_per_class: Count = 40
     knowing_steps: Count = 900

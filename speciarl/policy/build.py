@@ -7,7 +7,7 @@ import torch
 
 from speciarl.config import Policy
 from speciarl.errors import DataError
-from speciarl.policy.loading import check_model, load_processor
+from speciarl.policy.loading import check_model, load_processor, note_source
 
 
 def build_policy(
@@ -31,7 +31,7 @@ def build_policy(
     policy = Policy.model_validate(dict(settings))
     torch.set_num_threads(threads)
     if policy.path is not None:
-        link_model(Path(policy.path), into)
+        take_model(Path(policy.path), into)
         return
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
@@ -39,8 +39,8 @@ def build_policy(
     pretrain(into, Pretraining(image_size=image_size, undecidable=undecidable, **values), work=work)
 
 
-def link_model(source: Path, into: Path) -> None:
-    """Link every file of a model directory into `into`, after checking that it can be loaded.
+def take_model(source: Path, into: Path) -> None:
+    """Let `into` stand for a model directory, after checking that it can be loaded.
 
     Raises:
         DataError: there is no such directory, or it holds no policy.
@@ -49,5 +49,4 @@ def link_model(source: Path, into: Path) -> None:
         raise DataError(f"policy.path {source} is not a directory: put a Qwen2.5-VL there")
     check_model(source)
     load_processor(source)
-    for path in sorted(source.iterdir()):
-        (into / path.name).symlink_to(path.resolve())
+    note_source(source, into)

@@ -15,6 +15,9 @@ from transformers import (
 )
 
 from speciarl.errors import DataError
+from speciarl.files import content_hash, write_json
+
+SOURCE = "source.json"  # in the place of a model directory that lies elsewhere
 
 
 class ImageOnlyProcessor(Qwen2_5_VLProcessor):
@@ -31,6 +34,40 @@ class ImageOnlyProcessor(Qwen2_5_VLProcessor):
         super().__init__(image_processor, tokenizer, chat_template=chat_template, **kwargs)
 
 
+def note_source(source: Path, into: Path) -> None:
+    """Let `into` stand for a model directory elsewhere: its place, and size and hash of each file.
+
+    Weights are so neither copied nor linked, and versioning keeps the note, not the gigabytes.
+    """
+    files = {
+        str(path.relative_to(source)): {"bytes": path.stat().st_size, "hash": content_hash([path])}
+        for path in sorted(source.rglob("*"))
+        if path.is_file()
+    }
+    write_json({"path": str(source), "files": files}, into / SOURCE)
+
+
+def files_of(base: Path) -> Path:
+    """Where the files of a base policy lie: in `base` itself, or where its note says.
+
+    Raises:
+        DataError: a file there is gone, or of another size than noted.
+    """
+    if not (base / SOURCE).is_file():
+        return base
+    note = json.loads((base / SOURCE).read_text())
+    source = Path(note["path"])
+    for name, noted in note["files"].items():
+        path = source / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != noted["bytes"]:
+            raise DataError(
+                f"{path}: expected {noted['bytes']} bytes as {base / SOURCE} notes, found {found}; "
+                "put the file back, or delete that folder to take the model as it is now"
+            )
+    return source
+
+
 def image_only(directory: Path) -> bool:
     """Whether a model directory was saved with an `ImageOnlyProcessor`, like the miniature."""
     config = directory / "processor_config.json"
@@ -45,6 +82,7 @@ def load_processor(directory: Path) -> Qwen2_5_VLProcessor:
 
     The stock one where torchvision is installed and the directory holds all its parts.
     """
+    directory = files_of(directory)
     if importlib.util.find_spec("torchvision") and not image_only(directory):
         return AutoProcessor.from_pretrained(directory, local_files_only=True)
     template = directory / "chat_template.jinja"
@@ -73,6 +111,7 @@ def check_model(directory: Path) -> None:
 
 def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
     """The model of a directory, in evaluation mode: bfloat16 on a GPU, float32 without one."""
+    directory = files_of(directory)
     check_model(directory)
     on_gpu = torch.cuda.is_available()
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(

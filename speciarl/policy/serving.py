@@ -5,7 +5,7 @@ from pathlib import Path
 from transformers import Qwen2_5_VLProcessor
 
 from speciarl.files import whole_folder
-from speciarl.policy.loading import has_adapters, image_only, load_merged, load_processor
+from speciarl.policy.loading import files_of, has_adapters, image_only, load_merged, load_processor
 
 
 def servable(base: Path, run: Path, into: Path) -> Path:
@@ -17,8 +17,9 @@ def servable(base: Path, run: Path, into: Path) -> Path:
         into: where a copy goes, if one is needed; taken as it is where it exists.
 
     Returns:
-        `base` itself where there is nothing to merge and vLLM can take its processor, else `into`.
+        The base where there is nothing to merge and vLLM can take its processor, else `into`.
     """
+    base = files_of(base)
     if not has_adapters(run) and not image_only(base):
         return base
     if not into.exists():

@@ -14,6 +14,8 @@ from speciarl.report.tables import (
     dataset_table,
     load_published,
     main_table,
+    outcome_shares,
+    training_curves,
     write_tables,
 )
 
@@ -34,7 +36,7 @@ def build_report(
     judged: Sequence[pl.DataFrame] = (),
     published: Published | None = None,
 ) -> None:
-    """Write INTO/report.html and INTO/tables/{main,datasets,counts}.csv.
+    """Write report.html, tables/{main,datasets,counts}.csv and plots/{training,levels}.csv.
 
     Args:
         scores: as the score stage writes them.
@@ -59,6 +61,8 @@ def build_report(
         "counts": count_table(scores, runs),
     }
     write_tables(tables, into / "tables")
+    plots = {"training": training_curves(training, runs), "levels": outcome_shares(scores, runs)}
+    write_tables(plots, into / "plots")
     page = render_page(
         "SpeciaRL: results",
         Evidence(scores, training, answers, judged, runs, weights, published, seen),

@@ -1,4 +1,4 @@
-"""The report's tables as data frames: the main one, one per dataset, and all counts.
+"""The report's tables as data frames: main, by dataset, all counts, and what `dvc plots` draws.
 
 `scores` is the table of the score stage: one row per run and dataset or group, in the order of
 the report, with counts and the three figures (null where undefined).
@@ -98,6 +98,23 @@ def count_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
     """level, name, run, samples, the eight outcomes and undecided: groups, then datasets."""
     parts = [_ordered(scores.filter(level=level), runs) for level in ("group", "dataset")]
     return pl.concat(parts).select("level", "name", "run", "samples", *OUTCOMES, "undecided")
+
+
+def training_curves(training: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> pl.DataFrame:
+    """run, step, reward, and per outcome its share of the step's rollouts; runs with rewards."""
+    parts = [training[run].with_columns(run=pl.lit(run)) for run in runs if run in training]
+    schema = {"run": pl.String, "step": pl.Int64, "reward": pl.Float64}
+    schema |= dict.fromkeys(OUTCOMES, pl.Int64)
+    rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
+    return rows.filter(pl.col("reward").is_not_null()).with_columns(
+        (pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)).fill_nan(None)
+    )
+
+
+def outcome_shares(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
+    """run, group, and per outcome its share of the group's samples."""
+    groups = _ordered(scores.filter(level="group"), runs)
+    return groups.select("run", pl.col("name").alias("group"), pl.col(OUTCOMES) / pl.col("samples"))
 
 
 def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:

@@ -1,5 +1,7 @@
 """The miniature policy: its words, its chat format, its adapters, saving and loading."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -146,8 +148,19 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     build_policy(
         into, settings, image_size=SIZE, undecidable=0.4, work=tmp_path / "work", threads=1
     )
-    assert {path.name for path in into.iterdir()} == {path.name for path in source.iterdir()}
+    assert [path.name for path in into.iterdir()] == ["source.json"]
+    noted = json.loads((into / "source.json").read_text())["files"]
+    assert set(noted) == {path.name for path in source.iterdir()}
     assert load_model(into).num_parameters() == policy[0].num_parameters()
+    assert load_processor(into).chat_template == policy[1].chat_template
+
+    with (source / "config.json").open("a") as config:
+        config.write(" ")
+    with pytest.raises(DataError, match=r"config\.json: expected \d+ bytes .* found \d+"):
+        load_model(into)
+    (source / "config.json").unlink()
+    with pytest.raises(DataError, match=r"config\.json: .* found None"):
+        load_processor(into)
 
     missing = {"source": "directory", "path": str(tmp_path / "nowhere")}
     with pytest.raises(DataError, match="nowhere"):

@@ -430,3 +430,18 @@ def test_many_runs_and_groups(tmp_path):
     training = dict.fromkeys(runs[:6], metrics(200, rewards=True))  # 5,760 rows in a chart
     page = build(tmp_path, scores, runs=runs, training=training)
     assert all(run in page for run in runs)
+
+
+def test_what_dvc_plots_are_the_shares_of_all_outcomes(scores, tmp_path):
+    build(tmp_path, scores)
+    curves = pl.read_csv(tmp_path / "plots/training.csv")
+    assert curves["run"].unique().to_list() == ["speciarl"]  # the only one with rewards
+    assert curves["step"].to_list() == TRAINING["speciarl"]["step"].to_list()
+    assert curves["reward"].to_list() == pytest.approx(TRAINING["speciarl"]["reward"], abs=5e-5)
+    levels = pl.read_csv(tmp_path / "plots/levels.csv")
+    assert levels.select("run", "group").rows() == [
+        (run, group) for group in dict.fromkeys(GROUPS.values()) for run in RUNS
+    ]
+    for table in (curves.drop_nulls(), levels):
+        sums = table.select(pl.sum_horizontal(OUTCOMES)).to_series().to_list()
+        assert len(sums) and sums == pytest.approx([1.0] * len(sums), abs=1e-3)

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.transfer import import_file
+from speciarl.cache.transfer import PAID, export_paid, import_file, refill
 from speciarl.cli import app
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
@@ -197,3 +197,38 @@ def test_a_corrupt_file_is_one_line_and_the_process_lives(store, tmp_path):
             assert "\n" not in str(error)
             refused += 1
     assert refused > len(whole) // 7 // 4
+
+
+def test_a_new_store_begins_with_what_a_judge_was_paid_for(tmp_path):
+    store, paid = tmp_path / "cache.duckdb", tmp_path / PAID
+    cache = VerdictCache(store, FIRST, "run")
+    said = Judgement(Verdict.GENERIC, "llm", raw_answer="generic")
+    cache.put({BIRD: said, GULL: Judgement(Verdict.SPECIFIC, "taxonomy")})
+    assert export_paid(store, paid) == 1
+    before = paid.read_bytes()
+
+    store.unlink()
+    refill(store)
+    again = VerdictCache(store, FIRST, "other")
+    assert [one and one.verdict for one in again.get([BIRD, GULL])] == [Verdict.GENERIC, None]
+    assert query_store(store, "SELECT raw_answer, run FROM verdicts").rows() == [("generic", "run")]
+    assert export_paid(store, paid) == 1
+    assert paid.read_bytes() == before
+
+
+def test_paid_verdicts_outlast_the_store_when_they_are_written_anew(tmp_path):
+    store, paid = tmp_path / "cache.duckdb", tmp_path / PAID
+    assert export_paid(store, paid) == 0  # neither a store nor anything paid
+    VerdictCache(store, FIRST, "run").put({BIRD: Judgement(Verdict.GENERIC, "llm")})
+    export_paid(store, paid)
+    store.unlink()
+    assert export_paid(store, paid) == 1
+
+
+def test_a_store_that_exists_is_not_refilled(store, tmp_path):
+    VerdictCache(tmp_path / "paying.duckdb", FIRST, "run").put(
+        {Pair("Mew Gull", "bird"): Judgement(Verdict.GENERIC, "llm")}
+    )
+    export_paid(tmp_path / "paying.duckdb", tmp_path / PAID)
+    refill(store)
+    assert query_store(store, "SELECT count(*) FROM verdicts").item() == 3

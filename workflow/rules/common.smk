@@ -12,14 +12,23 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.errors
 from snakemake.iocontainers import Wildcards
+from speciarl.adopt import ADOPTING, adopt
 from speciarl.code import code_of, others
+from speciarl.workspace import open_workspace
+
+PROJECT = Path(workflow.basedir)
 
 # Read by us and not by `configfile:`, which keeps the last of two equal keys.
-FILES = [Path("params.yaml"), *workflow.overwrite_configfiles]
+FILES = [] if ADOPTING in os.environ else [PROJECT / "params.yaml"]
+FILES += workflow.overwrite_configfiles
 try:
     speciarl.config.starting.check_start(workflow.resource_settings.cores)
     PARAMS = speciarl.config.load(FILES, config)
-    speciarl.config.check_paths(PARAMS)
+    speciarl.config.check_paths(speciarl.config.load(FILES, config, PROJECT))
+    WORKSPACE = None if ADOPTING in os.environ else open_workspace(PARAMS, PROJECT)
+    if WORKSPACE:
+        relative = Path(os.path.relpath(PROJECT, WORKSPACE))
+        PARAMS = speciarl.config.load(FILES, config, relative)
 except speciarl.errors.SpeciaRLError as error:
     print(f"error: {error}", file=sys.stderr)
     os._exit(2)  # a raised error would reach the terminal as a traceback
@@ -31,6 +40,17 @@ if Quietness.RULES in shown.quiet and not shown.dryrun:
     for handler in snakemake.logging.logger.handlers:
         if isinstance(handler, snakemake.logging.ColorizingTextHandler):
             handler.setLevel("WARNING")
+
+# What was run, and what came out of it.
+RECORD = "record.json" if WORKSPACE else "dvc.lock"
+
+if WORKSPACE:
+
+    workdir: str(WORKSPACE)
+
+elif workflow.is_main_process:
+    adopt(PROJECT)
+
 
 BENCHMARKS = list(PARAMS.datasets.splits)
 FOLDERS = list(PARAMS.datasets.folders)
@@ -47,8 +67,8 @@ PROCESSORS = len(os.sched_getaffinity(0))
 workflow.global_resources.setdefault("cpu", PROCESSORS)
 workflow.global_resources.setdefault("gpu", 1)
 
-# Two threads that wait for one another by spinning take 14 s a step beside any busy process (.3 s
-# alone); asleep they lose no more than their share of the processors.
+# Two threads that wait for one another by spinning take 14 s a step of the pretraining beside any
+# busy process; asleep they lose no more than their share of the processors.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No stage but `download` may reach for the network, and libraries are told so; a judge's server is

@@ -50,6 +50,27 @@ rule judge:
         "../scripts/judge.py"
 
 
+# What the store holds of judges that cost money or hours; with it, a clone's store begins anew.
+rule export_paid_verdicts:
+    input:
+        expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),
+        expand("results/training/{run}/verdicts.parquet", run=RUNS),
+        expand("results/verdicts/{run}", run=RUNS),
+    output:
+        update("data/verdicts/paid.parquet"),
+    log:
+        "logs/export_paid_verdicts.log",
+    benchmark:
+        "benchmarks/export_paid_verdicts.tsv"
+    resources:
+        cpu=1,
+    params:
+        **reads("judge.model", "verifier.model"),
+        **code("export_paid_verdicts"),
+    script:
+        "../scripts/export_paid_verdicts.py"
+
+
 rule score:
     input:
         expand("results/verdicts/{run}", run=RUNS),

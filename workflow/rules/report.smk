@@ -7,6 +7,7 @@ rule report:
     output:
         page="results/report.html",
         tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts"]),
+        plots=expand("results/plots/{name}.csv", name=["training", "levels"]),
     log:
         "logs/report.log",
     benchmark:

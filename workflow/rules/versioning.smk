@@ -54,18 +54,21 @@ rule list_inputs:
         "../scripts/list_inputs.py"
 
 
-# No stage but the record of all: after an edit, DVC itself brings dvc.lock up to date, and a
-# benchmark file would keep the time of the run before.
+# No stage but the record of all, by DVC or, in a workspace, beside it: after an edit, DVC itself
+# brings dvc.lock up to date, and a benchmark file would keep the time of the run before.
 rule version:
     input:
         "results/report.html",
         "results/metrics.json",
-        [f"results/training/{run}/verdicts.parquet" for run in RUNS],
+        "data/verdicts/paid.parquet",
         "data/code",
         "data/inputs",
     output:
-        "dvc.lock",
+        update(RECORD),
     log:
         "logs/version.log",
-    shell:
-        "dvc commit --force --quiet > {log} 2>&1"
+    params:
+        workspace=PARAMS.workspace,
+        values=lambda wildcards, threads: PARAMS.model_dump(),
+    script:
+        "../scripts/version.py"

@@ -3,6 +3,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.cache import VerdictCache
+from speciarl.cache.transfer import refill
 from speciarl.config import Verifier
 from speciarl.files import write_parquet
 from speciarl.precompute import pairs_to_expect, precompute
@@ -15,6 +16,7 @@ with stage(snakemake.log[0]):
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
     store = Path(snakemake.params["store"])
+    refill(store)
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())

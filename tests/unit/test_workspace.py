@@ -1,0 +1,84 @@
+"""Parameters other than params.yaml's: a folder of their own, or a refusal."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.utils.serialize import modify_yaml
+
+from speciarl.config import load, parse
+from speciarl.errors import ConfigError
+from speciarl.workspace import LINKED, open_workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
+OTHER = DEFAULT | {"grpo": DEFAULT["grpo"] | {"generations": 3}}
+
+
+@pytest.fixture
+def project(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/counts.csv").write_text("counts")
+    return tmp_path
+
+
+def test_params_yaml_alone_stays_in_the_project(project):
+    assert open_workspace(parse(DEFAULT), project) is None
+    assert not (project / "workspaces").exists()
+
+
+@pytest.mark.parametrize("values", [DEFAULT, OTHER])
+def test_a_named_workspace_is_a_folder_that_sees_what_runs_read(project, values):
+    for _ in range(2):
+        folder = open_workspace(parse(values | {"workspace": "trial"}), project)
+        assert folder == project / "workspaces/trial"
+        assert (folder / "data/counts.csv").read_text() == "counts"
+        assert all((folder / name).is_symlink() for name in LINKED)
+
+
+def test_other_values_without_a_workspace_are_refused(project):
+    with pytest.raises(ConfigError, match="workspace=NAME"):
+        open_workspace(parse(OTHER), project)
+
+
+def test_a_workspace_in_params_yaml_is_refused(project):
+    (project / "params.yaml").write_text(yaml.safe_dump(DEFAULT | {"workspace": "trial"}))
+    with pytest.raises(ConfigError, match=r"params\.yaml: workspace is for what overrides"):
+        open_workspace(parse(DEFAULT), project)
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=str)
+def test_every_preset_names_its_workspace(preset):
+    assert load([ROOT / "params.yaml", preset]).workspace == preset.stem
+
+
+def test_paths_of_a_workspace_lead_to_the_project():
+    model = {"kind": "directory", "path": "models/judge"}
+    values = DEFAULT | {
+        "datasets": DEFAULT["datasets"]
+        | {"offline_dir": "/media/archives", "folders": {"garden": {"path": "pictures/garden"}}},
+        "policy": {"source": "directory", "path": "models/own"},
+        "judge": {"backend": "cascade", "model": model},
+    }
+
+    def paths(project):
+        found = parse(values, project)
+        folder = found.datasets.folders["garden"].path
+        return [folder, found.policy.path, found.judge.model.path, found.datasets.offline_dir]
+
+    given = ["pictures/garden", "models/own", "models/judge", "/media/archives"]
+    assert paths(None) == given
+    assert paths(Path("../..")) == [*(f"../../{path}" for path in given[:3]), given[3]]
+
+
+def test_dvc_changes_no_other_line_of_params_yaml(tmp_path):
+    """As `dvc exp run -S specificity.generic=0.3` does."""
+    file = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text()
+    file.write_text(before)
+    with modify_yaml(str(file)) as params:
+        params["specificity"]["generic"] = 0.3
+    assert file.read_text() == before.replace("  generic: 0.2\n", "  generic: 0.3\n")
+    assert "generic: 0.3" in file.read_text()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from speciarl.text import several_answers, without_instructions
+from speciarl.answers import is_hedged, strip_injection
 from speciarl.verdicts import LABELS, Verdict
 
 # What a training run keeps of its answers: `count` rollouts of a step gave this answer for this
@@ -82,10 +82,8 @@ def hacking_signs(answers: pl.DataFrame) -> pl.DataFrame:
     marks = pl.DataFrame(
         {
             "prediction": texts,
-            "is_several": pl.Series([several_answers(t) for t in texts], dtype=pl.Boolean),
-            "is_addressing": pl.Series(
-                [without_instructions(t) != t for t in texts], dtype=pl.Boolean
-            ),
+            "is_several": pl.Series([is_hedged(t) for t in texts], dtype=pl.Boolean),
+            "is_addressing": pl.Series([strip_injection(t) != t for t in texts], dtype=pl.Boolean),
         }
     )
     steps = answers.select("step").unique().sort("step").with_row_index("place")

@@ -13,10 +13,10 @@ from pathlib import Path
 import polars as pl
 from tqdm import tqdm
 
+from speciarl.answers import normalise
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.judging import Lookups, judge_distinct, pairs_of, verdict_table
-from speciarl.text import normalise
 from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from speciarl.answers import extract_answer
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.generate import Decoding, Generate, generate
 from speciarl.files import content_hash, whole_folder, write_parquet
 from speciarl.policy.loading import load_policy
-from speciarl.text import extract_answer
 
 
 def predict(

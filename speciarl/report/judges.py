@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from speciarl.answers import normalise
 from speciarl.audit import agreement
 from speciarl.report.findings import printed
 from speciarl.report.markup import Column, paragraph, table
-from speciarl.text import normalise
 from speciarl.verdicts import LABELS
 
 _HEADING = "<h3>The verifier of training and the judge of evaluation</h3>"

@@ -1,7 +1,5 @@
 """The taxonomy as a whole: facts in, and for a class and an answer their relation out."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.errors import TaxonomyError
+from speciarl.files import content_hash
 from speciarl.taxonomy.derived import derived_forms
 from speciarl.taxonomy.drafts import genera
 from speciarl.taxonomy.facts import ClassEntry, Facts, load_facts
@@ -20,8 +19,6 @@ from speciarl.taxonomy.reading import Reading, read
 from speciarl.taxonomy.relating import Description, Relation, describe, grow
 from speciarl.taxonomy.relations import relation_table
 
-# Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
-RULES_VERSION = 2
 _READINGS = 200_000  # answers, and classes, whose reading is kept
 
 
@@ -110,9 +107,10 @@ class Taxonomy:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that a verdict depends on: the facts and the rules' version."""
-        facts = [RULES_VERSION, *(f.model_dump(mode="json") for f in self._files)]
-        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+        """A hash of everything that a verdict depends on: the facts, and the code of this folder
+        by which answers are read and judged."""
+        code = sorted(Path(__file__).parent.glob("*.py"))
+        return content_hash(code, *(facts.model_dump(mode="json") for facts in self._files))
 
     def require(self, dataset: str, class_names: Iterable[str]) -> None:
         """Raise a TaxonomyError that names the first class without an entry."""

@@ -11,10 +11,10 @@ from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
 
+from speciarl.answers import extract_answer, normalise
 from speciarl.errors import SpeciaRLError, TrainingError
 from speciarl.judging import CachedVerifier, Lookups
 from speciarl.rewards import Reward
-from speciarl.text import extract_answer, normalise
 from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair, reason
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.answers import normalise
 from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
 from speciarl.errors import ConfigError
 from speciarl.taxonomy import Taxonomy
-from speciarl.text import normalise
 from speciarl.verifiers import base
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules

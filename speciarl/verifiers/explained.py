@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from speciarl.answers import normalise
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
-from speciarl.text import normalise
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import rules_for
+from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.taxonomic import Taxonomic
 
 UNDECIDED = "undecided"
@@ -36,8 +37,14 @@ class PairJudge:
     """Rules and taxonomy, for pairs of any of the taxonomy's datasets."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
+        self.taxonomy = taxonomy
         self._rules = rules_for(taxonomy, taxonomy.datasets)
         self._taxonomic = Taxonomic(taxonomy)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the verifier without a model over all of the taxonomy."""
+        return Cascade([self._rules, self._taxonomic]).fingerprint
 
     def judge(self, class_name: str, answer: str, dataset: str | None = None) -> Explanation:
         """The verdict on an answer as a model gave it.

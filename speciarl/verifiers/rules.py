@@ -1,18 +1,22 @@
 """What the form of an answer alone decides: refusals, several answers, texts that name nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from speciarl.text import (
+from speciarl import answers
+from speciarl.answers import (
     MAX_ANSWER,
-    NORMALISER_VERSION,
+    PATTERNS,
+    is_hedged,
     is_refusal,
-    several_answers,
-    without_instructions,
+    strip_injection,
 )
+from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
 
-RULES_VERSION = 2  # raise it when a rule here or in `text` changes
+DECIDING = (Path(__file__), Path(answers.__file__), PATTERNS)
+"""The files that decide; their content is part of the identity."""
 
 
 class Rules:
@@ -23,15 +27,13 @@ class Rules:
     """
 
     def __init__(self, names: Collection[str] = ()) -> None:
-        self.names = frozenset(name for name in names if several_answers(name))
+        self.names = frozenset(name for name in names if is_hedged(name))
 
     @property
     def identity(self) -> Mapping[str, object]:
         return {
             "verifier": "rules",
-            "version": RULES_VERSION,
-            "normaliser": NORMALISER_VERSION,
-            "longest": MAX_ANSWER,
+            "code": content_hash(DECIDING),
             "names": sorted(self.names),
             "labels": list(LABELS),
         }
@@ -43,9 +45,9 @@ class Rules:
         """What the form of a normalised answer decides, whatever the class."""
         if is_refusal(answer):
             return Judgement(Verdict.ABSTAIN, "rules")
-        named = without_instructions(answer)
+        named = strip_injection(answer)
         if not any(c.isalnum() for c in named) or len(answer) > MAX_ANSWER:
             return Judgement(Verdict.WRONG, "rules")
-        if several_answers(named) and named not in self.names:
+        if is_hedged(named) and named not in self.names:
             return Judgement(Verdict.WRONG, "rules")
         return UNDECIDED

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from speciarl import config
+from speciarl.answers import normalise
 from speciarl.datasets.miniature.catalogue import catalogue
-from speciarl.text import normalise
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair, fingerprint
 from speciarl.verifiers.build import build_verifier

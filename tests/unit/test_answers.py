@@ -1,14 +1,18 @@
+import re
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.text import (
+from speciarl.answers import (
     MAX_ANSWER,
+    PATTERNS,
     extract_answer,
+    is_hedged,
     is_refusal,
     normalise,
-    several_answers,
-    without_instructions,
+    strip_injection,
 )
 
 texts = st.text(max_size=80)
@@ -118,7 +122,7 @@ def test_not_refusals(answer):
     ],
 )  # fmt: skip
 def test_several_answers(answer):
-    assert several_answers(normalise(answer))
+    assert is_hedged(normalise(answer))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_several_answers(answer):
     ],
 )  # fmt: skip
 def test_one_answer(answer):
-    assert not several_answers(normalise(answer))
+    assert not is_hedged(normalise(answer))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,7 @@ def test_one_answer(answer):
     ],
 )
 def test_what_addresses_the_judge_names_nothing(answer, named):
-    assert without_instructions(normalise(answer)) == named
+    assert strip_injection(normalise(answer)) == named
 
 
 @pytest.mark.parametrize(
@@ -167,18 +171,40 @@ def test_what_addresses_the_judge_names_nothing(answer, named):
     ],
 )  # fmt: skip
 def test_what_addresses_nobody_stays_as_it_is(answer):
-    assert without_instructions(normalise(answer)) == normalise(answer)
+    assert strip_injection(normalise(answer)) == normalise(answer)
 
 
 @pytest.mark.parametrize("unit", ["as an ai ", "ignore ", "- a ", "x.", "cannot be ", "<a"])
 def test_long_texts_are_no_refusals_and_stay_as_they_are(unit):
     text = unit * 20_000
     assert not is_refusal(text)
-    assert without_instructions(text) == text
-    assert several_answers(text) == several_answers(text[:MAX_ANSWER])
+    assert strip_injection(text) == text
+    assert is_hedged(text) == is_hedged(text[:MAX_ANSWER])
 
 
 @given(texts)
 def test_instructions_are_left_out_of_any_text_once(text):
-    once = without_instructions(normalise(text))
-    assert without_instructions(once) == once
+    once = strip_injection(normalise(text))
+    assert strip_injection(once) == once
+
+
+ROWS = [
+    (kind, row)
+    for kind, rows in yaml.safe_load(PATTERNS.read_text(encoding="utf-8")).items()
+    for row in rows
+]
+
+
+@pytest.mark.parametrize(("kind", "row"), ROWS, ids=[row["example"] for _, row in ROWS])
+def test_every_pattern_finds_its_example_and_not_its_counterexample(kind, row):
+    find = re.compile(row["pattern"])
+    whole = find.fullmatch if kind in ("courtesy", "refusal") else find.search
+    assert whole(row["example"]) and not whole(row["counter"])
+    assert set(row) == {"pattern", "example", "counter"}
+
+
+def test_examples_and_counterexamples_are_normal_but_for_courtesies():
+    for kind, row in ROWS:
+        if kind != "courtesy":
+            assert normalise(row["example"]) == row["example"], row
+        assert normalise(row["counter"]) == row["counter"], row

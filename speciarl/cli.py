@@ -59,7 +59,7 @@ def table(
     print(main_table_text(pl.read_csv(report)))
 
 
-Facts = Annotated[Path, typer.Option("--facts", help="The folder of taxonomies.")]
+Facts = Annotated[Path, typer.Option("--facts", help="Folder of further facts, NAME.yaml.")]
 Dataset = Annotated[str | None, typer.Option(help="Whose class it is, if several have it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 FACTS = Path("data/taxonomies")

@@ -17,7 +17,7 @@ MAX_CHARACTERS = 300  # beyond it an answer is a text, not a name
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
 _NOT_WORD = re.compile(r"[\W_]+")  # names may be in any script
 _DIGIT = re.compile(r"\d")
-_ASIDE = re.compile(r"\(([^()]*)\)?")
+_PARENTHETICAL = re.compile(r"\(([^()]*)\)?")
 _RANGE = re.compile(
     r"\b((?:19|20)\d\d)\s*(?:-|\u2013|\u2014|to|and)\s*((?:19|20)\d\d|\d\d\b|present|now)",
     re.IGNORECASE,
@@ -107,10 +107,10 @@ def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
     return text, tuple(found)
 
 
-def split_asides(text: str) -> tuple[str, tuple[str, ...]]:
+def split_parentheticals(text: str) -> tuple[str, tuple[str, ...]]:
     """The text without what stands in parentheses, and each of those parts."""
-    asides = tuple(part.strip() for part in _ASIDE.findall(text) if part.strip())
-    return _ASIDE.sub(" ", text), asides
+    parentheticals = tuple(part.strip() for part in _PARENTHETICAL.findall(text) if part.strip())
+    return _PARENTHETICAL.sub(" ", text), parentheticals
 
 
 class Cleaner:

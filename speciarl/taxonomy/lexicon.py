@@ -1,7 +1,7 @@
 """Which nodes a run of tokens names in one dataset, and what a word does that names none."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from speciarl.taxonomy.forms import (
     tokens,
 )
 from speciarl.taxonomy.nodes import COMMON, Node
-from speciarl.taxonomy.spelling import NearMisses
 
 Derived = Mapping[int, Sequence[str]]
 """Node number to surface forms that follow by rule."""
 
 _SUFFIXED = re.compile(r"(.*\d)[a-z]{1,3}")  # a designation and letters after its number
 _EPITHET = re.compile(r"[a-z]{3,}(?:a|us|um|is|ii|i|ens|or|er|es)")  # a stemmed species name
+_SHORTEST_MISSPELT = 8  # letters; in shorter names one letter makes another word
 
 
 class Role(Enum):
@@ -42,8 +42,8 @@ class Role(Enum):
 class Name(NamedTuple):
     """A run of tokens that names nodes, or something narrower than them."""
 
-    numbers: tuple[int, ...]
-    narrower: bool
+    node_ids: tuple[int, ...]
+    is_subtype: bool
     """Whether it fell under a designation pattern and is thus a subtype."""
 
 
@@ -51,7 +51,7 @@ class Name(NamedTuple):
 class Index:
     """Keys of surface forms to node numbers."""
 
-    numbers: dict[str, tuple[int, ...]]
+    node_ids: dict[str, tuple[int, ...]]
     spaced: frozenset[str]
     """The forms with their spaces, to tell "black bird" from "blackbird"."""
     latin: dict[str, int]
@@ -68,20 +68,75 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
     latin: dict[str, int] = {}
     patterns = []
     for node in nodes:
-        for forms, target in ((node.forms, stated), (derived.get(node.number, ()), loose)):
+        for forms, target in ((node.forms, stated), (derived.get(node.node_id, ()), loose)):
             for form in forms:
                 parts = tokens(form, words)
                 spaced.add(" ".join(parts))
                 owners = target.setdefault(key(parts), [])
-                if node.number not in owners:
-                    owners.append(node.number)
+                if node.node_id not in owners:
+                    owners.append(node.node_id)
         if node.entry is not None:
-            patterns += [(re.compile(p), node.number) for p in node.entry.patterns]
+            patterns += [(re.compile(p), node.node_id) for p in node.entry.patterns]
         if node.facts is not None:
-            latin |= {key(tokens(name, words)): node.number for name in node.facts.latin}
-    numbers = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
-    classes = frozenset(node.number for node in nodes if node.kind == "class")
-    return Index(numbers, frozenset(spaced), latin, tuple(patterns), classes)
+            latin |= {key(tokens(name, words)): node.node_id for name in node.facts.latin}
+    node_ids = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
+    classes = frozenset(node.node_id for node in nodes if node.kind == "class")
+    return Index(node_ids, frozenset(spaced), latin, tuple(patterns), classes)
+
+
+class NearMisses:
+    """Finds keys within one edit (a letter missing, added, changed, or two swapped).
+
+    Only long names of letters are compared, and only when one node alone is that near: two
+    designations that differ by a digit are two things.
+    """
+
+    def __init__(self, node_ids: Mapping[str, tuple[int, ...]]) -> None:
+        self._node_ids = node_ids
+        self._shorter: dict[str, list[str]] | None = None
+
+    def find(self, key: str) -> tuple[int, ...]:
+        """The nodes of the only name one edit away from the key, or none."""
+        if len(key) < _SHORTEST_MISSPELT or not key.isalpha():
+            return ()
+        if self._shorter is None:  # most datasets are never asked
+            self._shorter = _by_deletion(
+                k for k in self._node_ids if len(k) >= _SHORTEST_MISSPELT - 1
+            )
+        near = {
+            known
+            for shorter in (key, *_deletions(key))
+            for known in self._shorter.get(shorter, ())
+            if _one_edit(key, known)
+        }
+        nodes = {self._node_ids[known] for known in near}
+        return nodes.pop() if len(nodes) == 1 else ()
+
+
+def _deletions(key: str) -> Iterable[str]:
+    return {key[:i] + key[i + 1 :] for i in range(len(key))}
+
+
+def _by_deletion(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name.isalpha():
+            for shorter in (name, *_deletions(name)):
+                found.setdefault(shorter, []).append(name)
+    return found
+
+
+def _one_edit(a: str, b: str) -> bool:
+    """Whether one insertion, deletion, change or swap of neighbours turns a into b."""
+    if abs(len(a) - len(b)) > 1 or a == b:
+        return a == b
+    same = zip(a, b, strict=False)
+    start = next((i for i, (x, y) in enumerate(same) if x != y), min(len(a), len(b)))
+    rest_a, rest_b = a[start:], b[start:]
+    if len(a) == len(b):
+        swapped = rest_a[:2] == rest_b[1::-1]
+        return rest_a[1:] == rest_b[1:] or (swapped and rest_a[2:] == rest_b[2:])
+    return rest_a[1:] == rest_b or rest_a == rest_b[1:]
 
 
 class Lexicon:
@@ -97,7 +152,7 @@ class Lexicon:
         self._own, self._common, self._all = (
             (own, nothing, nothing) if facts.names_only else (own, common, all_)
         )
-        self._near_misses = NearMisses(own.numbers)
+        self._near_misses = NearMisses(own.node_ids)
         self._colours = stems(words.colours, words)
         self._adjectives = self._colours | stems(words.sizes, words)
         clauses = stems(words.cuts, words)
@@ -122,13 +177,13 @@ class Lexicon:
             if self._roles.get(parts[start]) is Role.NARROWING:
                 return None  # "pug puppy" is a pug; "puppy" alone is a dog
         span = parts[start:end]
-        numbers = self._find(self._own, span)
-        if not numbers and not (end < len(parts) and key(span) in self._roles):
-            numbers = self._find(self._common, span)  # but "star-shaped" names no star
-        if numbers:
-            return Name(numbers, narrower=False)
+        node_ids = self._find(self._own, span)
+        if not node_ids and not (end < len(parts) and key(span) in self._roles):
+            node_ids = self._find(self._common, span)  # but "star-shaped" names no star
+        if node_ids:
+            return Name(node_ids, is_subtype=False)
         below = self._subtype(span)
-        return None if below is None else Name((below,), narrower=True)
+        return None if below is None else Name((below,), is_subtype=True)
 
     def own(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Nodes of the dataset, or else common ones, that the tokens name."""
@@ -143,7 +198,7 @@ class Lexicon:
         return self._find(self._all, parts)
 
     def _find(self, where: Index, parts: Sequence[str]) -> tuple[int, ...]:
-        found = where.numbers.get(key(parts), ())
+        found = where.node_ids.get(key(parts), ())
         if not found or len(parts) < 2:
             return found
         article = parts[0] in ARTICLES and not may_spell_designation(parts)
@@ -163,11 +218,11 @@ class Lexicon:
         return None
 
     def _designation(self, joined: str) -> int | None:
-        for pattern, number in self._own.patterns:
+        for pattern, node_id in self._own.patterns:
             if pattern.fullmatch(joined):
-                return number
+                return node_id
         base = _SUFFIXED.fullmatch(joined) if self._suffixes else None
-        found = self._own.numbers.get(base[1], ()) if base else ()
+        found = self._own.node_ids.get(base[1], ()) if base else ()
         return found[0] if len(found) == 1 and found[0] in self._own.classes else None
 
 

@@ -116,3 +116,12 @@ def test_a_stage_gives_the_streams_back(tmp_path, capsys):
         print("inside")
     print("outside")
     assert capsys.readouterr().out == "outside\n"
+
+
+def test_the_facts_come_with_the_package_and_a_folder_of_custom_ones_goes_before(tmp_path):
+    arguments = ("judge", "samoyed", "a spitz")
+    assert speciarl(*arguments, cwd=tmp_path).startswith("less specific\n")
+    own = tmp_path / "data/taxonomies/oxford_pets.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("dataset: oxford_pets\nclasses:\n  samoyed: {synonyms: [spitz]}\n")
+    assert speciarl(*arguments, cwd=tmp_path).startswith("specific\n")

@@ -9,7 +9,7 @@ from speciarl.taxonomy.forms import (
     Cleaner,
     Years,
     key,
-    split_asides,
+    split_parentheticals,
     stem,
     take_years,
     tokens,
@@ -117,11 +117,11 @@ def test_years_are_taken_out_of_a_text(text: str, years: tuple[Years, ...]) -> N
 
 
 def test_parentheses_are_set_aside() -> None:
-    assert split_asides("Scott's Oriole (Icterus parisorum)") == (
+    assert split_parentheticals("Scott's Oriole (Icterus parisorum)") == (
         "Scott's Oriole  ",
         ("Icterus parisorum",),
     )
-    assert split_asides("pug (") == ("pug  ", ())
+    assert split_parentheticals("pug (") == ("pug  ", ())
 
 
 @given(st.text(max_size=400))

@@ -6,11 +6,11 @@ What is unknown leaves it undecided.
 
 from typing import NamedTuple
 
-from speciarl.taxonomy.dated import judge_dated
 from speciarl.taxonomy.lexicon import Name, Role
+from speciarl.taxonomy.model_years import match_dated
 from speciarl.taxonomy.nodes import COMMON
-from speciarl.taxonomy.reading import Cover, Reading
-from speciarl.taxonomy.relating import UNDECIDED, Relation, Tree, relate, wrong
+from speciarl.taxonomy.parse import ParsedAnswer, Segmentation
+from speciarl.taxonomy.tree import UNDECIDED, Relation, Tree, relate, wrong
 from speciarl.verdicts import Verdict
 
 _ANCESTRAL = (Verdict.GENERIC, Verdict.LESS_SPECIFIC, Verdict.SPECIFIC)
@@ -23,53 +23,53 @@ class Judged(NamedTuple):
     relation: Relation
 
 
-def judge(number: int, reading: Reading, tree: Tree, open_modifiers: bool) -> Relation:
+def match(node_id: int, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool) -> Relation:
     """The relation of a reading to the class of that number."""
-    if reading.foreign:
-        return wrong(number, reading.foreign[0], tree)
-    result = _judge_cover(number, reading.main, reading, tree, open_modifiers)
-    for aside in reading.asides:
-        other = _judge_cover(number, aside, reading, tree, open_modifiers)
-        result = _merge(result, other, aside)
+    if parsed.foreign:
+        return wrong(node_id, parsed.foreign[0], tree)
+    result = _match_segmentation(node_id, parsed.main, parsed, tree, open_modifiers)
+    for parenthetical in parsed.parentheticals:
+        other = _match_segmentation(node_id, parenthetical, parsed, tree, open_modifiers)
+        result = _merge(result, other, parenthetical)
     return result
 
 
-def _merge(main: Relation, aside: Relation, cover: Cover) -> Relation:
+def _merge(main: Relation, parenthetical: Relation, segment: Segmentation) -> Relation:
     """What stands in parentheses may contradict or sharpen, and if unknown casts doubt on less."""
     if main.verdict is Verdict.WRONG:
         return main
-    if aside.verdict is Verdict.WRONG:
-        return aside
-    if aside.verdict is None:
+    if parenthetical.verdict is Verdict.WRONG:
+        return parenthetical
+    if parenthetical.verdict is None:
         sure = main.step >= Verdict.SPECIFIC.step
-        return main if sure or not (cover.unknown or cover.names) else UNDECIDED
+        return main if sure or not (segment.unknown or segment.names) else UNDECIDED
     if main.verdict is None:
-        return aside if aside.step >= Verdict.SPECIFIC.step else UNDECIDED
-    return max(main, aside, key=lambda r: r.step)
+        return parenthetical if parenthetical.step >= Verdict.SPECIFIC.step else UNDECIDED
+    return max(main, parenthetical, key=lambda r: r.step)
 
 
-def _judge_cover(
-    number: int, cover: Cover, reading: Reading, tree: Tree, open_modifiers: bool
+def _match_segmentation(
+    node_id: int, segment: Segmentation, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool
 ) -> Relation:
-    judged = [_best(number, name, tree) for name in cover.names]
-    if not judged or cover.headless:
+    judged = [_best(node_id, name, tree) for name in segment.names]
+    if not judged or segment.headless:
         return UNDECIDED
-    if Role.LIKENESS in cover.roles:
+    if Role.LIKENESS in segment.roles:
         return _likened(judged)
-    entry = tree.nodes[number].facts
+    entry = tree.nodes[node_id].facts
     if entry is not None and entry.year is not None:
-        return judge_dated(number, entry, judged, cover, reading.years, tree)
-    return _judge_names(judged, cover, tree, open_modifiers, reading.cut)
+        return match_dated(node_id, entry, judged, segment, parsed.years, tree)
+    return _match_names(judged, segment, tree, open_modifiers, parsed.cut)
 
 
-def _judge_names(
-    judged: list[Judged], cover: Cover, tree: Tree, open_modifiers: bool, cut: bool
+def _match_names(
+    judged: list[Judged], segment: Segmentation, tree: Tree, open_modifiers: bool, cut: bool
 ) -> Relation:
     head = judged[0].relation
     if head.verdict is Verdict.WRONG:
         return UNDECIDED if open_modifiers and cut else head
-    doubtful = bool(cover.unknown) or any(r.verdict is None for _, r in judged)
-    doubtful |= Role.MARK in cover.roles and head.verdict is not Verdict.GENERIC
+    doubtful = bool(segment.unknown) or any(r.verdict is None for _, r in judged)
+    doubtful |= Role.MARK in segment.roles and head.verdict is not Verdict.GENERIC
     for node, relation in judged[1:]:
         if relation.verdict is Verdict.WRONG:
             if not open_modifiers and tree.nodes[node].dataset != COMMON:
@@ -80,20 +80,20 @@ def _judge_names(
             return head._replace(verdict=Verdict.MORE_SPECIFIC)
         return UNDECIDED
     best = max((r for _, r in judged), key=lambda r: r.step)
-    return _shade(best, cover, unsure=open_modifiers and cut)
+    return _shade(best, segment, uncertain=open_modifiers and cut)
 
 
-def _shade(best: Relation, cover: Cover, unsure: bool) -> Relation:
+def _shade(best: Relation, segment: Segmentation, uncertain: bool) -> Relation:
     """The best relation, in the light of the words beside the names."""
-    if Role.CULTIVAR in cover.roles and best.step < Verdict.SPECIFIC.step:
+    if Role.CULTIVAR in segment.roles and best.step < Verdict.SPECIFIC.step:
         return UNDECIDED
     if best.verdict is not Verdict.SPECIFIC:
         return best
-    if Role.GROUP in cover.roles:
+    if Role.GROUP in segment.roles:
         return best._replace(verdict=Verdict.LESS_SPECIFIC)
-    if cover.roles & {Role.NARROWING, Role.CULTIVAR}:
+    if segment.roles & {Role.NARROWING, Role.CULTIVAR}:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
-    return UNDECIDED if unsure else best
+    return UNDECIDED if uncertain else best
 
 
 def _likened(judged: list[Judged]) -> Relation:
@@ -104,13 +104,13 @@ def _likened(judged: list[Judged]) -> Relation:
     return min(true, key=lambda r: r.step)._replace(verdict=Verdict.GENERIC)
 
 
-def _best(number: int, name: Name, tree: Tree) -> Judged:
+def _best(node_id: int, name: Name, tree: Tree) -> Judged:
     """The best sense of a name; under a designation pattern it is a subtype of what it names.
 
     A name with a sense that is undecided is undecided where its other senses are wrong.
     """
-    found = [Judged(n, _sense(number, n, name.narrower, tree)) for n in name.numbers]
-    models = tree.nodes[number].near
+    found = [Judged(n, _sense(node_id, n, name.is_subtype, tree)) for n in name.node_ids]
+    models = tree.nodes[node_id].near
     best = max(
         found,
         key=lambda j: (j.relation.step, any(m in tree.ancestors[j.node] for m in models)),
@@ -120,10 +120,10 @@ def _best(number: int, name: Name, tree: Tree) -> Judged:
     return best
 
 
-def _sense(number: int, node: int, narrower: bool, tree: Tree) -> Relation:
-    relation = relate(number, node, tree)
-    if not narrower or relation.verdict not in _ANCESTRAL:
+def _sense(node_id: int, node: int, is_subtype: bool, tree: Tree) -> Relation:
+    relation = relate(node_id, node, tree)
+    if not is_subtype or relation.verdict not in _ANCESTRAL:
         return relation
     if relation.verdict is Verdict.SPECIFIC:
         return relation._replace(verdict=Verdict.MORE_SPECIFIC)
-    return wrong(number, node, tree)
+    return wrong(node_id, node, tree)

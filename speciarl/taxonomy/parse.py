@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from speciarl.taxonomy.forms import Tokens, Years, key, split_asides, take_years
+from speciarl.taxonomy.forms import Tokens, Years, key, split_parentheticals, take_years
 from speciarl.taxonomy.lexicon import Lexicon, Name, Role
 
 _LONGEST = 9  # tokens of the longest name
@@ -20,7 +20,7 @@ _CULTIVAR = re.compile(rf"^(.{{3,}}?)\s+[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]\s*
 
 
 @dataclass
-class Cover:
+class Segmentation:
     """A run of tokens laid out in known names; the first is the rightmost, the head."""
 
     names: list[Name] = field(default_factory=list)
@@ -32,11 +32,11 @@ class Cover:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedAnswer:
     """An answer as covers of its text and of what stands in parentheses."""
 
-    main: Cover
-    asides: tuple[Cover, ...]
+    main: Segmentation
+    parentheticals: tuple[Segmentation, ...]
     years: tuple[Years, ...]
     foreign: tuple[int, ...]
     """Nodes of other datasets that the answer names, or its head if this dataset knows none."""
@@ -44,32 +44,32 @@ class Reading:
     """Whether a describing clause was left out."""
 
 
-def read(answer: str, lexicon: Lexicon) -> Reading:
+def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
     """The reading of an answer for one dataset; pure, and never raises on any text."""
     years: tuple[Years, ...] = ()
     if lexicon.years:
         answer, years = take_years(answer)
-    text, inner = split_asides(answer)
-    asides = tuple(cover(lexicon.cleaner.tokens(part)[-1], lexicon) for part in inner)
+    text, inner = split_parentheticals(answer)
+    parentheticals = tuple(segment(lexicon.cleaner.tokens(part)[-1], lexicon) for part in inner)
     views = lexicon.cleaner.tokens(text)
     for parts in views:
         if lexicon.own(parts):
-            return Reading(cover(parts, lexicon), asides, years, (), cut=False)
+            return ParsedAnswer(segment(parts, lexicon), parentheticals, years, (), cut=False)
     if lexicon.cultivars and (named := _CULTIVAR.match(text)):
-        main = cover(lexicon.cleaner.tokens(named[1])[-1], lexicon)
+        main = segment(lexicon.cleaner.tokens(named[1])[-1], lexicon)
         main.roles.add(Role.CULTIVAR)
-        return Reading(main, asides, years, (), cut=False)
+        return ParsedAnswer(main, parentheticals, years, (), cut=False)
     parts = views[-1]
-    main = cover(parts, lexicon)
+    main = segment(parts, lexicon)
     if main.unknown or Role.CLAUSE in main.roles:
         for shorter in lexicon.cleaner.cut(parts):
-            found = cover(shorter, lexicon)
+            found = segment(shorter, lexicon)
             if found.names and not found.unknown:
-                return Reading(found, asides, years, (), cut=True)
-    if main.unknown and (numbers := lexicon.misspelt(parts)):
-        main = Cover(names=[Name(numbers, narrower=False)])
+                return ParsedAnswer(found, parentheticals, years, (), cut=True)
+    if main.unknown and (node_ids := lexicon.misspelt(parts)):
+        main = Segmentation(names=[Name(node_ids, is_subtype=False)])
     foreign = _foreign(views, lexicon, heads=main.headless or not main.names)
-    return Reading(main, asides, years, foreign, cut=False)
+    return ParsedAnswer(main, parentheticals, years, foreign, cut=False)
 
 
 class _Best(NamedTuple):
@@ -86,9 +86,9 @@ class _Best(NamedTuple):
     role: Role | None
 
 
-def cover(parts: Tokens, lexicon: Lexicon) -> Cover:
+def segment(parts: Tokens, lexicon: Lexicon) -> Segmentation:
     """Lay out tokens in names and words: fewest unknown, then fewest pieces."""
-    found = Cover()
+    found = Segmentation()
     if len(parts) > _MANY:
         found.unknown, found.headless = list(parts), True
         return found
@@ -125,12 +125,12 @@ def _layout(parts: Tokens, end: int, best: list[_Best], lexicon: Lexicon) -> _Be
 def _foreign(views: tuple[Tokens, ...], lexicon: Lexicon, heads: bool) -> tuple[int, ...]:
     """Nodes of other datasets that a whole view names, or, if allowed, the end of the last."""
     for parts in views:
-        if (len(parts) > 1 or heads) and (numbers := lexicon.anywhere(parts)):
-            return numbers
+        if (len(parts) > 1 or heads) and (node_ids := lexicon.anywhere(parts)):
+            return node_ids
     parts = views[-1]
     if heads:
         for start in range(max(1, len(parts) - _LONGEST), len(parts)):
-            numbers = lexicon.anywhere(parts[start:])
-            if numbers and len(key(parts[start:])) >= _SHORTEST_FOREIGN:
-                return numbers
+            node_ids = lexicon.anywhere(parts[start:])
+            if node_ids and len(key(parts[start:])) >= _SHORTEST_FOREIGN:
+                return node_ids
     return ()

@@ -1,106 +1,162 @@
-"""What a completion says: its answer, the normal form, refusals, several answers, instructions.
+"""What a completion says: its answer, freed of wrapping, and what the form of an answer tells.
 
-Every rule reads untrusted text and none of them raises.
+The patterns are data (answers.yaml). Every rule reads untrusted text; none raises, and none takes
+more than linear time in the length of a text, since only so much of it is looked at.
 """
 
+import html
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import yaml
 
 PATTERNS = Path(__file__).with_suffix(".yaml")
 """The table of what the form of an answer says."""
 
+MAX_ANSWER = 400  # characters; what is longer is a text and not an answer
+_LOOKED_AT = 4 * MAX_ANSWER  # characters that the normal form is made from
 _KEPT = 20_000  # results kept for each rule: a policy says the same thing again and again
-MAX_ANSWER = 200  # characters; a label is shorter, what is longer is a text and not an answer
 
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_MARKUP = re.compile(r"[*_`#~]+(?=\S)|(?<=\S)[*_`#~]+")
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
-_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")  # most answers: only case changes
-_SPACE = re.compile(r"\s+")
+Which = Literal["first", "last"]
 
-# Parts an answer into clauses, of which some may address the judge.
-_CLAUSE = re.compile(
-    r"(\s*(?:[.;:,!?\n()\[\]{}]|\s-+\s|[\u2013\u2014]|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*)"
+_OPEN, _CLOSE = "<answer>", "</answer>"
+_CHARACTERS = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u300c": '"', "\u300d": '"'}
 )
+_PLAIN = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z0-9]+)*")  # most answers: only case changes
+_EDGES = " \n\"'.!?:;,"
+_NO_MEANING = {"So", "Cf", "Sk", "Cc"}  # emoji and their modifiers, invisible characters
+# Parts an answer into sentences and clauses; a point after one letter ends none (L. occidentalis).
+_CLAUSE_END = (
+    r"[;,!?\n()\[\]{}|]|:(?=\s|$)|(?<!\b\w)(?<!\bst)(?<!\bmt)\.(?=\s|$)|\s[-\u2013]+\s|\s*\u2014\s*"
+)
+_PARTS = re.compile(rf"(\s*(?:{_CLAUSE_END}|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*)")
 
 
-def _table() -> dict[str, list[str]]:
-    """Patterns by kind, from the table beside this module."""
+class Pattern(NamedTuple):
+    """One row of the table."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+    """What takes the place of what is taken off, where anything is."""
+
+
+def table() -> dict[str, list[Pattern]]:
+    """The patterns by kind, in the order of the table."""
     rows = yaml.safe_load(PATTERNS.read_text(encoding="utf-8"))
-    return {kind: [row["pattern"] for row in of_kind] for kind, of_kind in rows.items()}
+    return {
+        kind: [
+            Pattern(
+                re.compile(row["pattern"], re.IGNORECASE | re.MULTILINE), row.get("leaves", " ")
+            )
+            for row in of_kind
+        ]
+        for kind, of_kind in rows.items()
+    }
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+def _any_of(patterns: Iterable[Pattern]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{row.pattern.pattern})" for row in patterns))
 
 
-_PATTERNS = _table()
-_ALTERNATIVES, _TAG, _INJECTION = (
-    _any_of(_PATTERNS[kind]) for kind in ("alternatives", "tag", "injection")
-)
-_REFUSAL = re.compile(
-    f"(?:{_any_of(_PATTERNS['courtesy']).pattern})?(?:{_any_of(_PATTERNS['refusal']).pattern})$"
-)
+_TABLE = table()
+_WRAPPING = _TABLE["wrapping"]
+_REFUSAL, _COURTESY, _INJECTION, _ALTERNATIVES, _IDLE_OR, _CONTRAST, _HEDGE, _TURN, _JOINT = (
+    _any_of(_TABLE[kind])
+    for kind in (
+        "refusal", "courtesy", "injection", "alternatives", "idle_or", "contrast", "hedge", "turn",
+        "joint",
+    )
+)  # fmt: skip
+_STATEMENTS = re.compile(rf"\s*(?:{_CLAUSE_END}|{_TURN.pattern})\s*")
+_CLAUSES = re.compile(rf"\s*(?:{_CLAUSE_END}|{_TURN.pattern}|{_JOINT.pattern})\s*")
+_SENTENCE = re.compile(r"[.!?\n]")
 
 
-def extract_answer(completion: str) -> str | None:
-    """The text between the answer tags.
+def extract_answer(completion: str, which: Which = "first") -> str | None:
+    """The text between the answer tags, or None where there is none or it is empty.
 
-    Returns:
-        The stripped answer, or None where the completion has no answer, an empty one, or more
-        than one: such an output is unparsable.
+    Args:
+        which: of several tagged answers, the one that counts.
     """
-    found = _ANSWER.findall(completion)
-    if len(found) != 1 or completion.count("<answer>") != 1 or completion.count("</answer>") != 1:
+    if which == "first":
+        start = completion.find(_OPEN)
+        end = completion.find(_CLOSE, start)
+    else:
+        end = completion.rfind(_CLOSE)
+        start = completion.rfind(_OPEN, 0, max(end, 0))
+    if start < 0 or end < 0:
         return None
-    return found[0].strip() or None
+    return completion[start + len(_OPEN) : end].strip() or None
+
+
+def count_answers(completion: str) -> int:
+    """How many tagged answers a completion has; above one, `extract_answer` had to choose."""
+    return min(completion.count(_OPEN), completion.count(_CLOSE))
+
+
+def unwrap(text: str) -> str:
+    """A text as it was written, without what stands around an answer and is no part of it.
+
+    That is what the table lists under `wrapping`, JSON around one text, emoji, and quotes and
+    punctuation at the ends. Words that an underscore joins come apart.
+    """
+    previous = None
+    while text != previous:
+        previous = text
+        text = "".join(_seen(c) for c in _only_text(html.unescape(text)))
+        for pattern, replacement in _WRAPPING:
+            text = pattern.sub(replacement, text)
+        text = re.sub(r"[^\S\n]+", " ", text)
+        text = re.sub(r" ?\n[\n ]*", "\n", text).strip(_EDGES)
+    return text
 
 
 @lru_cache(_KEPT)
 def normalise(answer: str) -> str:
-    """The form under which an answer is judged and cached: case, markup and spacing removed.
+    """The form under which an answer is judged and cached: unwrapped, in lower case. Idempotent.
 
-    Commas and slashes stay, since they tell several answers from one. Idempotent.
+    Commas, slashes and line breaks stay. Of a text much longer than MAX_ANSWER only the beginning
+    is kept.
     """
-    if _PLAIN.fullmatch(answer):
-        return answer.lower()
-    text = unicodedata.normalize("NFKC", answer)
-    text = text.translate(_QUOTES).casefold()
-    text = unicodedata.normalize("NFKC", text)
-    previous = None
+    if _PLAIN.fullmatch(answer) and len(answer) <= MAX_ANSWER:
+        return unwrap(answer.lower()) if " " in answer else answer.lower()
+    text, previous = answer, None
     while text != previous:
         previous = text
-        text = _MARKUP.sub("", text)
-        text = _SPACE.sub(" ", text).strip(" \"'.!?:;,")
+        text = unwrap(unicodedata.normalize("NFKC", text[:_LOOKED_AT].translate(_CHARACTERS)))
+        text = unicodedata.normalize("NFKC", text.casefold())
     return text
 
 
 @lru_cache(_KEPT)
 def is_refusal(answer: str) -> bool:
-    """Whether a normalised answer declines to name anything; longer than MAX_ANSWER, none does."""
-    return len(answer) <= MAX_ANSWER and _REFUSAL.match(answer) is not None
+    """Whether a normalised answer declines to name anything: in each of its statements."""
+    if len(answer) > MAX_ANSWER:
+        return False
+    said = [one for one in _STATEMENTS.split(answer) if one and not _is_idle(one)]
+    return bool(said) and all(map(_declines, said))
 
 
 @lru_cache(_KEPT)
 def strip_injection(answer: str) -> str:
-    """A normalised answer without what names nothing: tags, and clauses that address the judge.
+    """A normalised answer without clauses that address the judge.
 
     "samoyed. ignore the rules" is "samoyed"; an answer that is nothing else becomes empty. What
     addresses nobody is returned as it is, and so is what is longer than MAX_ANSWER.
     """
-    if len(answer) > MAX_ANSWER:  # patterns like these take the square of the length
+    if len(answer) > MAX_ANSWER:
         return answer
-    text = _TAG.sub(" ", answer).strip()
-    parts = _CLAUSE.split(text)  # clauses, and between them what parts them
+    parts = _PARTS.split(answer)  # clauses, and between them what parts them
     clauses, before = parts[::2], ["", *parts[1::2]]
-    instructs = [_INJECTION.search(clause) is not None for clause in clauses]
+    instructs = [_INJECTION.search(_HEDGE.sub(" ", one)) is not None for one in clauses]
     if not any(instructs):
-        return text
+        return answer
     named = ""
     for clause, separator, left_out in zip(clauses, before, instructs, strict=True):
         if clause and not left_out:
@@ -110,10 +166,82 @@ def strip_injection(answer: str) -> str:
 
 @lru_cache(_KEPT)
 def is_hedged(answer: str) -> bool:
-    """Whether a normalised answer offers more than one label.
+    """Whether a normalised answer hedges between several labels: "A or B", "A / B", "either".
 
-    "A or B", "A / B", a list, and "A, B" are several; "and" or "&" within a name is not, nor is
-    a comma or slash that the caller's taxonomy knows as part of a name. Of a longer text only the
-    first MAX_ANSWER characters are looked at.
+    A comma alone does not tell a list from one name and what is said of it, nor does "and". Of a
+    longer text only the first MAX_ANSWER characters are looked at.
     """
-    return _ALTERNATIVES.search(answer[:MAX_ANSWER]) is not None
+    return _ALTERNATIVES.search(_IDLE_OR.sub(" ", answer[:MAX_ANSWER])) is not None
+
+
+class Clause(NamedTuple):
+    """A part of an answer that may name something."""
+
+    text: str
+    sentence: int
+    """The place of its sentence in the answer, from 0."""
+    joined: bool
+    """Whether a word leads to it from the clause before ("which is", "specifically")."""
+
+
+def clauses(answer: str) -> list[Clause]:
+    """The clauses of an answer, without contrasts ("not a husky but …"), hedges and refusals.
+
+    What is nothing but a refusal has its clauses all the same: they may name something.
+    """
+    text = _CONTRAST.sub(" , ", answer[:MAX_ANSWER])
+    statements = [one for one in _parted(text, _STATEMENTS) if not _declines(one.text)]
+    found = [
+        part._replace(sentence=one.sentence)
+        for one in statements
+        for part in _parted(_HEDGE.sub(" ", one.text), _CLAUSES)
+    ]
+    return found or _parted(_HEDGE.sub(" ", text), _CLAUSES)
+
+
+def _parted(text: str, ends: re.Pattern[str]) -> list[Clause]:
+    found: list[Clause] = []
+    sentence, start, joined = 0, 0, False
+    for end in (*ends.finditer(text), None):
+        clause = text[start : end.start() if end else len(text)].strip(_EDGES)
+        if clause and not _is_idle(clause):
+            found.append(Clause(clause, sentence, joined))
+        if end:
+            sentence += _SENTENCE.search(end[0]) is not None
+            start, joined = end.end(), any(map(str.isalpha, end[0]))
+    return found
+
+
+def _declines(clause: str) -> bool:
+    return _REFUSAL.fullmatch(clause) is not None
+
+
+def _is_idle(clause: str) -> bool:
+    return not _COURTESY.sub(" ", _HEDGE.sub(" ", clause)).strip(_EDGES)
+
+
+def _seen(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _NO_MEANING:
+        return character
+    return "\n" if character == "\r" else " "
+
+
+def _only_text(text: str) -> str:
+    """The only text value of a JSON object or list, else the text itself."""
+    bare = text.strip().removeprefix("```json").strip("` \n")
+    if bare[:1] not in ("{", "[") or len(bare) > _LOOKED_AT:
+        return text
+    try:
+        values = list(_leaves(json.loads(bare)))
+    except (ValueError, RecursionError):
+        return text
+    texts = [value for value in values if isinstance(value, str)]
+    return text if len(texts) > 1 else "".join(texts)
+
+
+def _leaves(value: object) -> Iterable[object]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value

@@ -44,6 +44,8 @@ def match_dated(
     best_node, best = max(found, key=lambda pair: (pair[1].step, len(pair[1].path)))
     if any(entry.year not in range(y.first, y.last + 1) for y in years):
         return wrong(node_id, best_node, tree)
+    if (other := _another_model(found, best_node, best, tree)) is not None:
+        return wrong(node_id, other, tree)
     if segment.unknown or any(r.verdict is None for _, r in found):
         return UNDECIDED
     if best.step < Verdict.LESS_SPECIFIC.step:
@@ -58,6 +60,19 @@ def match_dated(
     if best.verdict is Verdict.MORE_SPECIFIC or segment.roles & {Role.TRIM, Role.NARROWING}:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
     return best._replace(verdict=Verdict.SPECIFIC)
+
+
+def _another_model(
+    found: Sequence[tuple[int, Relation]], best_node: int, best: Relation, tree: Tree
+) -> int | None:
+    """A disputed model that is named beside the one of the class, and thus is another."""
+    if best.step < Verdict.LESS_SPECIFIC.step or tree.nodes[best_node].kind in ("maker", "body"):
+        return None
+    for node, relation in found:
+        apart = best_node not in tree.ancestors[node] and node not in tree.ancestors[best_node]
+        if relation.verdict is None and apart and tree.nodes[node].kind in ("term", "class"):
+            return node
+    return None
 
 
 def _bodies(names: Sequence[int], tree: Tree) -> set[str]:

@@ -1,22 +1,27 @@
 """What an answer says in terms of the taxonomy, before it is held against any class.
 
-An answer is laid out in known names ("toy dog | breed", "male | Red-winged Blackbird"), so that as
-few words as possible stay unknown. What no name covers either adds nothing (colours, "species
-of"), makes what it stands beside narrower ("male"), or is unknown, and then little can be said.
+An answer is taken clause by clause, and each is laid out in known names ("toy dog | breed", "male |
+Red-winged Blackbird"), so that as few words as possible stay unknown. What no name covers either
+adds nothing (colours, "species of"), makes what it stands beside narrower ("male"), or is unknown,
+and then little can be said.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from speciarl.taxonomy.forms import Tokens, Years, key, split_parentheticals, take_years
+from speciarl.answers import Clause, clauses, normalise
+from speciarl.taxonomy.forms import ARTICLES, Tokens, Years, key, take_years
 from speciarl.taxonomy.lexicon import Lexicon, Name, Role
 
 _LONGEST = 9  # tokens of the longest name
-_MANY = 24  # tokens beyond which an answer is a text
+_MANY = 24  # tokens beyond which a clause is a text
+_SHORT = 4  # tokens of a clause that may be a name that we do not know
 _SHORTEST_FOREIGN = 4  # letters of a name of another dataset that a word may be taken for
+_GARNISHING = frozenset({"topped", "garnished", "served", "drizzled", "dusted", "covered"})
 _QUOTES = "'\"\u2018\u2019\u201c\u201d"
-_CULTIVAR = re.compile(rf"^(.{{3,}}?)\s+[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]\s*$")
+_CULTIVAR = re.compile(rf"^(.{{3,}}?)\s+[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]?\s*$")
 
 
 @dataclass
@@ -29,47 +34,160 @@ class Segmentation:
     unknown: list[str] = field(default_factory=list)
     headless: bool = False
     """Whether the last word that matters is unknown, so that the head is not a name we know."""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """Where each of the names stands."""
+    bounded: bool = False
+    """Whether unknown words were left out, from which the names stand apart in their sentence."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether it consists of names and of words whose part is known."""
+        return bool(self.names) and not self.unknown
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A clause of an answer as what it may name."""
+
+    segmentation: Segmentation
+    parts: Tokens
+    plain: bool = False
+    """Whether it is short and without an article, as a name is, rather than a description."""
+    continues: bool = False
+    """Whether it may go on with a list of what the clause before describes ("with a, b and c")."""
+    cut: Tokens = ()
+    """The describing words that were left out, from the first of them on."""
+    kinds: tuple[Name, ...] = ()
+    """What the thing named and one of its ingredients name together (pepperoni pizza)."""
 
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """An answer as covers of its text and of what stands in parentheses."""
+    """An answer as claims in their order, without those that only describe."""
 
-    main: Segmentation
-    parentheticals: tuple[Segmentation, ...]
+    claims: tuple[Claim, ...]
     years: tuple[Years, ...]
     foreign: tuple[int, ...]
     """Nodes of other datasets that the answer names, or its head if this dataset knows none."""
-    cut: bool
-    """Whether a describing clause was left out."""
 
 
 def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
-    """The reading of an answer for one dataset; pure, and never raises on any text."""
-    years: tuple[Years, ...] = ()
+    """An answer as one dataset reads it; pure, and never raises on any text."""
+    text, years = normalise(answer), tuple[Years, ...]()
     if lexicon.years:
-        answer, years = take_years(answer)
-    text, inner = split_parentheticals(answer)
-    parentheticals = tuple(segment(lexicon.cleaner.tokens(part)[-1], lexicon) for part in inner)
+        text, years = take_years(text)
     views = lexicon.cleaner.tokens(text)
     for parts in views:
         if lexicon.own(parts):
-            return ParsedAnswer(segment(parts, lexicon), parentheticals, years, (), cut=False)
+            return ParsedAnswer((Claim(segment(parts, lexicon), parts),), years, ())
+    parted = clauses(text)
+    if len(parted) == 2 and lexicon.own(swapped := _swapped(parted, lexicon)):
+        return ParsedAnswer((Claim(segment(swapped, lexicon), swapped),), years, ())
+    claims = _claims(parted, lexicon)
+    if lexicon.years:
+        claims = _as_one(claims, lexicon)
+    foreign: tuple[int, ...] = ()
+    if parted and not any(c.segmentation.names and not c.segmentation.headless for c in claims):
+        views = lexicon.cleaner.tokens(parted[0].text)
+        foreign = _foreign(views, lexicon, heads=True)
+    elif len(parted) == 1 and not claims[0].cut:
+        foreign = _foreign(views, lexicon, heads=False)
+    return ParsedAnswer(tuple(claims), years, foreign)
+
+
+def _claims(parted: Sequence[Clause], lexicon: Lexicon) -> list[Claim]:
+    claims: list[Claim] = []
+    listing = -1  # the sentence in which a describing clause is under way
+    for clause in parted:
+        claim = _claim(clause.text, lexicon)
+        parts = claim.parts
+        if lexicon.cleaner.only_subjects(parts) and not claim.segmentation.names:
+            continue
+        if clause.joined:
+            listing = -1
+        continues = listing == clause.sentence
+        if claims and continues and lexicon.open_modifiers:
+            last = claims[-1]
+            claims[-1] = replace(last, kinds=last.kinds + _kinds(last, ("with", *parts), lexicon))
+        describes = lexicon.cleaner.describes(lexicon.cleaner.tokens(clause.text)[0])
+        if describes or claim.cut:
+            listing = clause.sentence
+        if not describes or not claims:
+            claims.append(replace(claim, continues=continues))
+    return claims
+
+
+def _claim(text: str, lexicon: Lexicon) -> Claim:
+    views = lexicon.cleaner.tokens(text)
+    for parts in views:
+        if lexicon.own(parts):
+            return Claim(segment(parts, lexicon), parts, plain=True)
     if lexicon.cultivars and (named := _CULTIVAR.match(text)):
-        main = segment(lexicon.cleaner.tokens(named[1])[-1], lexicon)
+        parts = lexicon.cleaner.tokens(named[1])[-1]
+        main = segment(parts, lexicon)
         main.roles.add(Role.CULTIVAR)
-        return ParsedAnswer(main, parentheticals, years, (), cut=False)
+        return Claim(main, parts)
     parts = views[-1]
     main = segment(parts, lexicon)
     if main.unknown or Role.CLAUSE in main.roles:
         for shorter in lexicon.cleaner.cut(parts):
             found = segment(shorter, lexicon)
-            if found.names and not found.unknown:
-                return ParsedAnswer(found, parentheticals, years, (), cut=True)
+            if found.clean:
+                claim = Claim(found, shorter, cut=parts[len(shorter) :])
+                return replace(claim, kinds=_kinds(claim, claim.cut, lexicon))
     if main.unknown and (node_ids := lexicon.misspelt(parts)):
         main = Segmentation(names=[Name(node_ids, is_subtype=False)])
-    foreign = _foreign(views, lexicon, heads=main.headless or not main.names)
-    return ParsedAnswer(main, parentheticals, years, foreign, cut=False)
+    articles = any(t in ARTICLES for t in views[0]) or text.startswith(("the ", "this ", "it "))
+    plain = len(parts) <= _SHORT and not articles and Role.CLAUSE not in main.roles
+    return Claim(_bounded(main, parts, lexicon), parts, plain)
+
+
+def _bounded(found: Segmentation, parts: Tokens, lexicon: Lexicon) -> Segmentation:
+    """A sentence around names that stand apart from its unknown words, as what it names."""
+    if not found.unknown or not found.names or len(parts) <= _SHORT:
+        return found
+    bounds = lexicon.cleaner.bounds
+    for start, end in found.spans:
+        if (start and not bounds(parts[start - 1])) or (
+            end < len(parts) and not bounds(parts[end])
+        ):
+            return found
+    return Segmentation(found.names, found.roles, spans=found.spans, bounded=True)
+
+
+def _kinds(claim: Claim, rest: Tokens, lexicon: Lexicon) -> tuple[Name, ...]:
+    """Names that ingredients make with what has them; a garnish makes none."""
+    if not (lexicon.open_modifiers and claim.segmentation.names) or _GARNISHING & {
+        *claim.cut,
+        *rest,
+    }:
+        return ()
+    parts = claim.parts
+    found = (lexicon.own((*rest[i:j], *parts)) for i in range(1, len(rest)) for j in (i + 1, i + 2))
+    return tuple(Name(node_ids, is_subtype=False) for node_ids in found if node_ids)
+
+
+def _as_one(claims: Sequence[Claim], lexicon: Lexicon) -> list[Claim]:
+    """Make, model, body and trim of a car, wherever they stand, are parts of one name."""
+    known = [c for c in claims if not c.segmentation.unknown]
+    first = next((c for c in claims if c.segmentation.names), None)
+    if len(claims) < 2 or first is None:
+        return list(claims)
+    parts = tuple(t for c in claims if c in known or c is first for t in c.parts)
+    one = segment(parts, lexicon)
+    if one.unknown and first in known:
+        one = Segmentation(
+            [name for c in known for name in c.segmentation.names],
+            {role for c in known for role in c.segmentation.roles},
+        )
+    words = (c for c in claims if c not in known and c is not first)  # codes are of a generation
+    return [Claim(one, parts), *(c for c in words if "".join(c.segmentation.unknown).isalpha())]
+
+
+def _swapped(parted: Sequence[Clause], lexicon: Lexicon) -> Tokens:
+    """ "Sparrow, House" the right way round."""
+    before, after = (lexicon.cleaner.tokens(clause.text)[-1] for clause in parted)
+    return after + before
 
 
 class _Best(NamedTuple):
@@ -100,6 +218,7 @@ def segment(parts: Tokens, lexicon: Lexicon) -> Segmentation:
         piece = best[end]
         if piece.name is not None:
             found.names.append(piece.name)
+            found.spans.append((piece.start, end))
         elif piece.role is not None:
             found.roles.add(piece.role)
         else:

@@ -28,12 +28,13 @@ _OPEN, _CLOSE = "<answer>", "</answer>"
 _CHARACTERS = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u300c": '"', "\u300d": '"'}
 )
-_PLAIN = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z0-9]+)*")  # most answers: only case changes
+# Most answers: nothing that could be wrapping, so that only case and the ends change.
+_PLAIN = re.compile(r"(?!\d{1,3}[.)])[A-Za-z0-9](?:[A-Za-z0-9'(),&./-]| (?! ))*")
 _EDGES = " \n\"'.!?:;,"
 _NO_MEANING = {"So", "Cf", "Sk", "Cc"}  # emoji and their modifiers, invisible characters
 # Parts an answer into sentences and clauses; a point after one letter ends none (L. occidentalis).
 _CLAUSE_END = (
-    r"[;,!?\n()\[\]{}|]|:(?=\s|$)|(?<!\b\w)(?<!\bst)(?<!\bmt)\.(?=\s|$)|\s[-\u2013]+\s|\s*\u2014\s*"
+    r"[;,!?\n()\[\]{}|\u2014]|:(?=\s|$)|(?<!\b[a-z])(?<!\bst)(?<!\bmt)\.(?=\s|$)|\s[-\u2013]+\s"
 )
 _PARTS = re.compile(rf"(\s*(?:{_CLAUSE_END}|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*)")
 
@@ -66,15 +67,11 @@ def _any_of(patterns: Iterable[Pattern]) -> re.Pattern[str]:
 
 _TABLE = table()
 _WRAPPING = _TABLE["wrapping"]
-_REFUSAL, _COURTESY, _INJECTION, _ALTERNATIVES, _IDLE_OR, _CONTRAST, _HEDGE, _TURN, _JOINT = (
-    _any_of(_TABLE[kind])
-    for kind in (
-        "refusal", "courtesy", "injection", "alternatives", "idle_or", "contrast", "hedge", "turn",
-        "joint",
-    )
-)  # fmt: skip
-_STATEMENTS = re.compile(rf"\s*(?:{_CLAUSE_END}|{_TURN.pattern})\s*")
-_CLAUSES = re.compile(rf"\s*(?:{_CLAUSE_END}|{_TURN.pattern}|{_JOINT.pattern})\s*")
+_FOUND = {kind: _any_of(rows) for kind, rows in _TABLE.items() if kind != "wrapping"}
+_STATEMENTS = re.compile(rf"\s*(?:{_CLAUSE_END}|{_FOUND['turn'].pattern})\s*")
+_CLAUSES = re.compile(
+    rf"\s*(?:{_CLAUSE_END}|{_FOUND['turn'].pattern}|{_FOUND['joint'].pattern})\s*"
+)
 _SENTENCE = re.compile(r"[.!?\n]")
 
 
@@ -125,7 +122,7 @@ def normalise(answer: str) -> str:
     is kept.
     """
     if _PLAIN.fullmatch(answer) and len(answer) <= MAX_ANSWER:
-        return unwrap(answer.lower()) if " " in answer else answer.lower()
+        return answer.lower().strip(_EDGES)
     text, previous = answer, None
     while text != previous:
         previous = text
@@ -154,7 +151,9 @@ def strip_injection(answer: str) -> str:
         return answer
     parts = _PARTS.split(answer)  # clauses, and between them what parts them
     clauses, before = parts[::2], ["", *parts[1::2]]
-    instructs = [_INJECTION.search(_HEDGE.sub(" ", one)) is not None for one in clauses]
+    instructs = [
+        _FOUND["injection"].search(_FOUND["hedge"].sub(" ", one)) is not None for one in clauses
+    ]
     if not any(instructs):
         return answer
     named = ""
@@ -171,7 +170,14 @@ def is_hedged(answer: str) -> bool:
     A comma alone does not tell a list from one name and what is said of it, nor does "and". Of a
     longer text only the first MAX_ANSWER characters are looked at.
     """
-    return _ALTERNATIVES.search(_IDLE_OR.sub(" ", answer[:MAX_ANSWER])) is not None
+    return (
+        _FOUND["alternatives"].search(_FOUND["idle_or"].sub(" ", answer[:MAX_ANSWER])) is not None
+    )
+
+
+def strip_contrast(answer: str) -> str:
+    """A normalised answer without what it says that the thing is not ("not a husky but …")."""
+    return _FOUND["contrast"].sub(" , ", answer)
 
 
 class Clause(NamedTuple):
@@ -185,18 +191,18 @@ class Clause(NamedTuple):
 
 
 def clauses(answer: str) -> list[Clause]:
-    """The clauses of an answer, without contrasts ("not a husky but …"), hedges and refusals.
+    """The clauses of an answer, without contrasts, hedges and refusals.
 
     What is nothing but a refusal has its clauses all the same: they may name something.
     """
-    text = _CONTRAST.sub(" , ", answer[:MAX_ANSWER])
+    text = strip_contrast(answer[:MAX_ANSWER])
     statements = [one for one in _parted(text, _STATEMENTS) if not _declines(one.text)]
     found = [
         part._replace(sentence=one.sentence)
         for one in statements
-        for part in _parted(_HEDGE.sub(" ", one.text), _CLAUSES)
+        for part in _parted(_FOUND["hedge"].sub(" ", one.text), _CLAUSES)
     ]
-    return found or _parted(_HEDGE.sub(" ", text), _CLAUSES)
+    return found or _parted(_FOUND["declining"].sub(" ", _FOUND["hedge"].sub(" ", text)), _CLAUSES)
 
 
 def _parted(text: str, ends: re.Pattern[str]) -> list[Clause]:
@@ -213,11 +219,11 @@ def _parted(text: str, ends: re.Pattern[str]) -> list[Clause]:
 
 
 def _declines(clause: str) -> bool:
-    return _REFUSAL.fullmatch(clause) is not None
+    return _FOUND["refusal"].fullmatch(clause) is not None
 
 
 def _is_idle(clause: str) -> bool:
-    return not _COURTESY.sub(" ", _HEDGE.sub(" ", clause)).strip(_EDGES)
+    return not _FOUND["courtesy"].sub(" ", _FOUND["hedge"].sub(" ", clause)).strip(_EDGES)
 
 
 def _seen(character: str) -> str:

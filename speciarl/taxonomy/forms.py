@@ -30,8 +30,10 @@ _DROPPED = frozenset({"the", "and"})
 
 def fold(text: str) -> str:
     """Lower case without diacritics, with plain apostrophes and `&` as a word."""
-    text = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].lower())
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = text[:MAX_CHARACTERS].lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"[\u2018\u2019`\u00b4\u02bc]", "'", text)
     for letter, plain in _SPELLED_OUT:
         text = text.replace(letter, plain)
@@ -112,7 +114,9 @@ class Cleaner:
     def __init__(self, words: Words) -> None:
         self._words = words
         self._subjects = stems(words.subjects, words)
-        self._verbs = tuple(tokens(verb, words) for verb in words.verbs)
+        self._verbs: dict[str, list[Tokens]] = {}
+        for verb in (tokens(verb, words) for verb in words.verbs):
+            self._verbs.setdefault(verb[0], []).append(verb)
         self._leads = stems(words.leads, words) | ARTICLES
         self._containers = stems(words.containers, words)
         self._cuts = stems(words.cuts, words)
@@ -122,7 +126,7 @@ class Cleaner:
     def tokens(self, text: str) -> tuple[Tokens, ...]:
         """Views of a text, each with less of what carries the name; the last has least."""
         whole = tokens(text, self._words)
-        inner = self._without_carrier(tokens(text, self._words))
+        inner = self._without_carrier(whole)
         bare = self._without_leads(inner)
         return tuple(dict.fromkeys(view for view in (whole, inner, bare) if view)) or ((),)
 
@@ -146,7 +150,7 @@ class Cleaner:
 
     def _without_carrier(self, parts: Tokens) -> Tokens:
         for index in range(min(len(parts), 14)):
-            for verb in self._verbs:
+            for verb in self._verbs.get(parts[index], ()):
                 end = index + len(verb)
                 if parts[index:end] == verb and end < len(parts):
                     return parts[end:] if self.only_subjects(parts[:index]) else parts

@@ -21,6 +21,7 @@ from speciarl.taxonomy.nodes import COMMON, Node
 Derived = Mapping[int, Sequence[str]]
 """Node number to surface forms that follow by rule."""
 
+LONGEST = 9  # tokens of the longest name
 _SUFFIXED = re.compile(r"(.*\d)[a-z]{1,3}")  # a designation and letters after its number
 _EPITHET = re.compile(r"[a-z]{3,}(?:a|us|um|is|ii|i|ens|or|er|es)")  # a stemmed species name
 _SHORTEST_MISSPELT = 8  # letters; in shorter names one letter makes another word
@@ -188,6 +189,20 @@ class Lexicon:
     def own(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Nodes of the dataset, or else common ones, that the tokens name."""
         return self._find(self._own, parts) or self._find(self._common, parts)
+
+    def mentions(self, text: str) -> bool:
+        """Whether anything of the dataset itself is named in a text, wherever."""
+        parts = self.cleaner.tokens(text)[0]
+        return any(
+            self._find(self._own, parts[i:j]) and not self.cleaner.only_subjects(parts[i:j])
+            for i in range(len(parts))
+            for j in range(i + 1, min(len(parts), i + LONGEST) + 1)
+        )
+
+    def one_entity(self, texts: Iterable[str]) -> bool:
+        """Whether each of the texts is a name of one and the same thing of the dataset."""
+        named = [set(self._find(self._own, self.cleaner.tokens(text)[-1])) for text in texts]
+        return bool(named) and bool(set.intersection(*named))
 
     def misspelt(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Nodes of the dataset whose name the tokens miss by one letter."""

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from speciarl.answers import Clause, clauses, normalise
+from speciarl.answers import Clause, clauses, normalise, strip_contrast
 from speciarl.taxonomy.forms import ARTICLES, Tokens, Years, key, take_years
-from speciarl.taxonomy.lexicon import Lexicon, Name, Role
+from speciarl.taxonomy.lexicon import LONGEST, Lexicon, Name, Role
 
-_LONGEST = 9  # tokens of the longest name
 _MANY = 24  # tokens beyond which a clause is a text
 _SHORT = 4  # tokens of a clause that may be a name that we do not know
 _SHORTEST_FOREIGN = 4  # letters of a name of another dataset that a word may be taken for
@@ -73,13 +72,11 @@ class ParsedAnswer:
 
 def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
     """An answer as one dataset reads it; pure, and never raises on any text."""
-    text, years = normalise(answer), tuple[Years, ...]()
-    if lexicon.years:
-        text, years = take_years(text)
-    views = lexicon.cleaner.tokens(text)
-    for parts in views:
-        if lexicon.own(parts):
-            return ParsedAnswer((Claim(segment(parts, lexicon), parts),), years, ())
+    whole = normalise(answer)
+    text, years = _dated(whole, lexicon)
+    if (only := _only_name(text, lexicon)) is not None:
+        return ParsedAnswer((only,), years, ())
+    text, years = _dated(strip_contrast(whole), lexicon)
     parted = clauses(text)
     if len(parted) == 2 and lexicon.own(swapped := _swapped(parted, lexicon)):
         return ParsedAnswer((Claim(segment(swapped, lexicon), swapped),), years, ())
@@ -88,11 +85,22 @@ def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
         claims = _as_one(claims, lexicon)
     foreign: tuple[int, ...] = ()
     if parted and not any(c.segmentation.names and not c.segmentation.headless for c in claims):
-        views = lexicon.cleaner.tokens(parted[0].text)
-        foreign = _foreign(views, lexicon, heads=True)
+        foreign = _foreign(lexicon.cleaner.tokens(parted[0].text), lexicon, heads=True)
     elif len(parted) == 1 and not claims[0].cut:
-        foreign = _foreign(views, lexicon, heads=False)
+        foreign = _foreign(lexicon.cleaner.tokens(text), lexicon, heads=False)
     return ParsedAnswer(tuple(claims), years, foreign)
+
+
+def _dated(text: str, lexicon: Lexicon) -> tuple[str, tuple[Years, ...]]:
+    return take_years(text) if lexicon.years else (text, ())
+
+
+def _only_name(text: str, lexicon: Lexicon) -> Claim | None:
+    """A text that is a name from end to end, but for what carries it."""
+    for parts in lexicon.cleaner.tokens(text):
+        if lexicon.own(parts):
+            return Claim(segment(parts, lexicon), parts, plain=True)
+    return None
 
 
 def _claims(parted: Sequence[Clause], lexicon: Lexicon) -> list[Claim]:
@@ -118,10 +126,9 @@ def _claims(parted: Sequence[Clause], lexicon: Lexicon) -> list[Claim]:
 
 
 def _claim(text: str, lexicon: Lexicon) -> Claim:
+    if (only := _only_name(text, lexicon)) is not None:
+        return only
     views = lexicon.cleaner.tokens(text)
-    for parts in views:
-        if lexicon.own(parts):
-            return Claim(segment(parts, lexicon), parts, plain=True)
     if lexicon.cultivars and (named := _CULTIVAR.match(text)):
         parts = lexicon.cleaner.tokens(named[1])[-1]
         main = segment(parts, lexicon)
@@ -170,7 +177,8 @@ def _kinds(claim: Claim, rest: Tokens, lexicon: Lexicon) -> tuple[Name, ...]:
 def _as_one(claims: Sequence[Claim], lexicon: Lexicon) -> list[Claim]:
     """Make, model, body and trim of a car, wherever they stand, are parts of one name."""
     known = [c for c in claims if not c.segmentation.unknown]
-    first = next((c for c in claims if c.segmentation.names), None)
+    first = next((c for c in claims if c.segmentation.clean), None)
+    first = first or next((c for c in claims if c.segmentation.names), None)
     if len(claims) < 2 or first is None:
         return list(claims)
     parts = tuple(t for c in claims if c in known or c is first for t in c.parts)
@@ -233,7 +241,7 @@ def _layout(parts: Tokens, end: int, best: list[_Best], lexicon: Lexicon) -> _Be
     chosen = _Best(
         before.unknown + (role is None), before.pieces + 1, before.spread - 1, end - 1, None, role
     )
-    for start in range(max(0, end - _LONGEST), end):
+    for start in range(max(0, end - LONGEST), end):
         before = best[start]
         cost = (before.unknown, before.pieces + 1, before.spread - (end - start) ** 2)
         if cost <= chosen[:3] and (name := lexicon.name(parts, start, end)) is not None:
@@ -248,7 +256,7 @@ def _foreign(views: tuple[Tokens, ...], lexicon: Lexicon, heads: bool) -> tuple[
             return node_ids
     parts = views[-1]
     if heads:
-        for start in range(max(1, len(parts) - _LONGEST), len(parts)):
+        for start in range(max(1, len(parts) - LONGEST), len(parts)):
             node_ids = lexicon.anywhere(parts[start:])
             if node_ids and len(key(parts[start:])) >= _SHORTEST_FOREIGN:
                 return node_ids

@@ -11,7 +11,7 @@ from speciarl.files import content_hash
 from speciarl.taxonomy.derived_forms import derived_forms
 from speciarl.taxonomy.facts import BUILT_IN, ClassEntry, Facts, facts_file, load_facts
 from speciarl.taxonomy.forms import key, tokens
-from speciarl.taxonomy.lexicon import lexicons
+from speciarl.taxonomy.lexicon import Lexicon, lexicons
 from speciarl.taxonomy.match import match
 from speciarl.taxonomy.nodes import COMMON, Node, build, genera
 from speciarl.taxonomy.parse import ParsedAnswer, parse
@@ -130,6 +130,15 @@ class Taxonomy:
         node_ids = self._node_ids(class_name, dataset)
         return max((self._relation(node_id, answer) for node_id in node_ids), key=lambda r: r.step)
 
+    def mentions(self, class_name: str, text: str) -> bool:
+        """Whether a text names, anywhere, something of a dataset that has the class."""
+        return any(lexicon.mentions(text) for lexicon in self._lexicons_of(class_name))
+
+    def one_entity(self, class_name: str, texts: Iterable[str]) -> bool:
+        """Whether the texts are names of one thing in a dataset that has the class."""
+        texts = list(texts)
+        return any(lexicon.one_entity(texts) for lexicon in self._lexicons_of(class_name))
+
     def describe(self, class_name: str, dataset: str | None = None) -> tuple[Description, ...]:
         """What the facts say of a class, once for each dataset that has it (or for the one given).
 
@@ -176,6 +185,10 @@ class Taxonomy:
         if not node_ids:
             raise self._missing(class_name, dataset)
         return node_ids
+
+    def _lexicons_of(self, class_name: str) -> Iterable[Lexicon]:
+        wanted = self._key(class_name)
+        return (lexicon for n, lexicon in self._lexicons.items() if (n, wanted) in self._classes)
 
     def _relation(self, node_id: int, answer: str) -> Relation:
         dataset = self._nodes[node_id].dataset

@@ -2,12 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import normalise
 from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
 from speciarl.errors import ConfigError
 from speciarl.taxonomy import Taxonomy
@@ -31,7 +30,7 @@ def build_verifier(
         classes: class names by dataset.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
-    order: list[base.Verifier] = [rules_for(taxonomy, classes)]
+    order: list[base.Verifier] = [Rules(taxonomy)]
     if settings.backend != "llm":
         order.append(Taxonomic(taxonomy))
     if settings.model is not None:
@@ -67,11 +66,6 @@ def _api_key(variable: str) -> str | None:
             f"{variable} cannot be an API key, expected printable ASCII without spaces: set it anew"
         )
     return key or None
-
-
-def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:
-    """The rules, told which known names only look like several answers."""
-    return Rules({normalise(term) for name in datasets for term in taxonomy.terms(name)})
 
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:

@@ -11,8 +11,8 @@ from speciarl.answers import normalise
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.build import rules_for
 from speciarl.verifiers.cascade import Cascade
+from speciarl.verifiers.rules import Rules
 from speciarl.verifiers.taxonomic import Taxonomic
 
 UNDECIDED = "undecided"
@@ -38,7 +38,7 @@ class PairJudge:
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
-        self._rules = rules_for(taxonomy, taxonomy.datasets)
+        self._rules = Rules(taxonomy)
         self._taxonomic = Taxonomic(taxonomy)
 
     @property
@@ -57,7 +57,7 @@ class PairJudge:
         """
         pair = Pair(class_name, normalise(answer))
         relation = self._taxonomic.relation(pair, dataset)  # refuses an unknown class in any case
-        by_form = self._rules.judge_one(pair.answer)
+        by_form = self._rules.judge_one(pair)
         if by_form.verdict is not None:
             return Explanation(by_form.verdict.value, "rules", ())
         if relation.verdict is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from speciarl.answers import normalise
 from speciarl.taxonomy.facts import Facts, Words
 from speciarl.taxonomy.forms import (
     ARTICLES,
@@ -21,10 +22,16 @@ from speciarl.taxonomy.nodes import COMMON, Node
 Derived = Mapping[int, Sequence[str]]
 """Node number to surface forms that follow by rule."""
 
+_PARTING = re.compile(r"[,;|()\[\]:\n]|\s/\s|[^\W\d]{3}\s?/\s?[^\W\d]{3}|\bor\b")
 LONGEST = 9  # tokens of the longest name
 _SUFFIXED = re.compile(r"(.*\d)[a-z]{1,3}")  # a designation and letters after its number
 _EPITHET = re.compile(r"[a-z]{3,}(?:a|us|um|is|ii|i|ens|or|er|es)")  # a stemmed species name
 _SHORTEST_MISSPELT = 8  # letters; in shorter names one letter makes another word
+
+
+def parts_names(text: str) -> bool:
+    """Whether a text has what may part two names."""
+    return _PARTING.search(text) is not None
 
 
 class Role(Enum):
@@ -55,6 +62,8 @@ class Index:
     node_ids: dict[str, tuple[int, ...]]
     spaced: frozenset[str]
     """The forms with their spaces, to tell "black bird" from "blackbird"."""
+    punctuated: frozenset[str]
+    """Normal forms that have what else parts two names ("f-16a/b")."""
     latin: dict[str, int]
     """Keys of scientific names of classes, to find subspecies and species below them."""
     patterns: tuple[tuple[re.Pattern[str], int], ...]
@@ -66,11 +75,17 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
     stated: dict[str, list[int]] = {}
     loose: dict[str, list[int]] = {}
     spaced: set[str] = set()
+    punctuated: set[str] = set()
     latin: dict[str, int] = {}
     patterns = []
     for node in nodes:
-        for forms, target in ((node.forms, stated), (derived.get(node.node_id, ()), loose)):
+        names = node.forms
+        if node.kind == "class":  # as an answer says it that is freed of wrapping ("1. FC")
+            names = (*names, normalise(node.name))
+        for forms, target in ((names, stated), (derived.get(node.node_id, ()), loose)):
             for form in forms:
+                if parts_names(form):
+                    punctuated.add(normalise(form))
                 parts = tokens(form, words)
                 spaced.add(" ".join(parts))
                 owners = target.setdefault(key(parts), [])
@@ -82,7 +97,9 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
             latin |= {key(tokens(name, words)): node.node_id for name in node.facts.latin}
     node_ids = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
     classes = frozenset(node.node_id for node in nodes if node.kind == "class")
-    return Index(node_ids, frozenset(spaced), latin, tuple(patterns), classes)
+    return Index(
+        node_ids, frozenset(spaced), frozenset(punctuated), latin, tuple(patterns), classes
+    )
 
 
 class NearMisses:
@@ -190,6 +207,12 @@ class Lexicon:
         """Nodes of the dataset, or else common ones, that the tokens name."""
         return self._find(self._own, parts) or self._find(self._common, parts)
 
+    def whole(self, text: str, parts: Sequence[str]) -> bool:
+        """Whether a normal text, with its tokens, is a name from end to end ("gull, tern" is two,
+        though "gulls and terns" is one)."""
+        known = self._own.punctuated
+        return (not parts_names(text) or any(map(text.endswith, known))) and bool(self.own(parts))
+
     def mentions(self, text: str) -> bool:
         """Whether anything of the dataset itself is named in a text, wherever."""
         parts = self.cleaner.tokens(text)[0]
@@ -201,7 +224,10 @@ class Lexicon:
 
     def one_entity(self, texts: Iterable[str]) -> bool:
         """Whether each of the texts is a name of one and the same thing of the dataset."""
-        named = [set(self._find(self._own, self.cleaner.tokens(text)[-1])) for text in texts]
+        named = []
+        for text in texts:
+            parts = self.cleaner.tokens(text)[-1]
+            named.append(set(self._find(self._own, parts)) if self.whole(text, parts) else set())
         return bool(named) and bool(set.intersection(*named))
 
     def misspelt(self, parts: Sequence[str]) -> tuple[int, ...]:

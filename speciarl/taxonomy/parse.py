@@ -86,7 +86,7 @@ def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
     foreign: tuple[int, ...] = ()
     if parted and not any(c.segmentation.names and not c.segmentation.headless for c in claims):
         foreign = _foreign(lexicon.cleaner.tokens(parted[0].text), lexicon, heads=True)
-    elif len(parted) == 1 and not claims[0].cut:
+    elif len(parted) == 1 and not claims[0].cut and not lexicon.own(claims[0].parts):
         foreign = _foreign(lexicon.cleaner.tokens(text), lexicon, heads=False)
     return ParsedAnswer(tuple(claims), years, foreign)
 
@@ -98,7 +98,7 @@ def _dated(text: str, lexicon: Lexicon) -> tuple[str, tuple[Years, ...]]:
 def _only_name(text: str, lexicon: Lexicon) -> Claim | None:
     """A text that is a name from end to end, but for what carries it."""
     for parts in lexicon.cleaner.tokens(text):
-        if lexicon.own(parts):
+        if lexicon.whole(text, parts):
             return Claim(segment(parts, lexicon), parts, plain=True)
     return None
 

@@ -252,7 +252,6 @@ def test_rules_13_to_15_classes_as_parents(class_name: str, answer: str, expecte
         ("pug", "pug of Clairvaux"),
         ("Yellow breasted Chat", "warbler"),  # sources differ
         ("gaura", "tropical flower"),  # open: may be, is not stated
-        ("waffles", "waffles with fruit"),  # the dish or a kind of it
     ],
 )
 def test_what_the_facts_do_not_say_is_undecided(class_name: str, answer: str) -> None:

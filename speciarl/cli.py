@@ -89,17 +89,22 @@ def judge(
         print(judge_csv(batch, sys.stdout, pairs), file=sys.stderr)
         return
     assert class_name is not None and answer is not None  # as checked above
-    found = pairs.judge(class_name, answer, dataset)
+    found = pairs.explain(class_name, answer, dataset)
     if as_json:
-        print(
-            json.dumps(
-                {"class": class_name, "prediction": answer, **found._asdict()}, ensure_ascii=False
-            )
-        )
-    else:
-        print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
-        if found.path:
-            print(f"path: {' > '.join(found.path)}")
+        row = {"class": class_name, "prediction": answer, **found._asdict()}
+        print(json.dumps(row, ensure_ascii=False))
+        return
+    print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
+    lines = {
+        "because": f"it {found.reason}" if found.reason else "",
+        "read as": found.read_as,
+        "clauses": " | ".join(found.clauses),
+        "names": ", ".join(f"{name} ({verdict})" for name, verdict in found.entities),
+        "path": " > ".join(found.path),
+    }
+    for key, value in lines.items():
+        if value and not (key == "clauses" and value == found.read_as):
+            print(f"{key}: {value}")
 
 
 @taxonomies.command("show")

@@ -24,6 +24,7 @@ Derived = Mapping[int, Sequence[str]]
 
 _PARTING = re.compile(r"[,;|()\[\]:\n]|\s/\s|[^\W\d]{3}\s?/\s?[^\W\d]{3}|\bor\b")
 LONGEST = 9  # tokens of the longest name
+_SIZES = {"small", "tiny", "large", "big", "medium", "sized", "medium-sized"}  # in few names
 _SUFFIXED = re.compile(r"(.*\d)[a-z]{1,3}")  # a designation and letters after its number
 _EPITHET = re.compile(r"[a-z]{3,}(?:a|us|um|is|ii|i|ens|or|er|es)")  # a stemmed species name
 _SHORTEST_MISSPELT = 8  # letters; in shorter names one letter makes another word
@@ -45,6 +46,8 @@ class Role(Enum):
     LIKENESS = "only likens"
     MARK = "describes beside a broad term, names beside a near one"
     CULTIVAR = "is a cultivar's name"
+    COLOR = "describes what is named, but beside a near name may make another (Olive Warbler)"
+    SIZE = "only describes (small, large)"
 
 
 class Name(NamedTuple):
@@ -182,6 +185,12 @@ class Lexicon:
             (Role.LIKENESS, stems(words.likenesses, words)),
         )  # fmt: skip
         self._roles = {token: role for role, group in roles for token in group}
+        if facts.marks:
+            self._roles |= {
+                token: Role.SIZE if token in _SIZES else Role.COLOR
+                for token in self._adjectives
+                if self._roles[token] is Role.FILLER
+            }
 
     def role(self, token: str) -> Role | None:
         """What a word does that is no name; None for a word not known."""

@@ -12,7 +12,7 @@ from speciarl.taxonomy.lexicon import Name, Role
 from speciarl.taxonomy.model_years import match_dated
 from speciarl.taxonomy.nodes import COMMON
 from speciarl.taxonomy.parse import Claim, ParsedAnswer, Segmentation
-from speciarl.taxonomy.tree import UNDECIDED, Relation, Tree, relate, wrong
+from speciarl.taxonomy.tree import UNDECIDED, Entity, Relation, Tree, relate, wrong
 from speciarl.verdicts import Verdict
 
 _BROADEST = {"entity", "living thing", "animal", "plant"}
@@ -57,6 +57,19 @@ def match(node_id: int, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool) 
     if narrowed and best.verdict is Verdict.SPECIFIC:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
     return best
+
+
+def entities(node_id: int, parsed: ParsedAnswer, tree: Tree) -> list[Entity]:
+    """What the clauses of an answer name, each with its own relation to the class of that node."""
+    if parsed.foreign:
+        other = parsed.foreign[0]
+        return [Entity("", tree.nodes[other].name, wrong(node_id, other, tree))]
+    found = [
+        (" ".join(c.parts), _best(node_id, name, tree))
+        for c in parsed.claims
+        for name in reversed(c.segmentation.names)
+    ]
+    return [Entity(text, tree.nodes[j.node].name, j.relation) for text, j in found]
 
 
 def _only_describes(claim: Claim, relation: Relation, lead: Claim, tree: Tree) -> bool:
@@ -138,6 +151,7 @@ def _match_names(
         return UNDECIDED if open_modifiers and cut else head
     doubtful = bool(named.unknown) or any(r.verdict is None for _, r in judged)
     doubtful |= Role.MARK in named.roles and head.verdict is not Verdict.GENERIC
+    doubtful |= _may_be_another(named) and head.verdict is Verdict.LESS_SPECIFIC
     for node, relation in judged[1:]:
         if relation.verdict is Verdict.WRONG:
             if not open_modifiers and tree.nodes[node].dataset != COMMON:
@@ -148,6 +162,11 @@ def _match_names(
             return head._replace(verdict=Verdict.MORE_SPECIFIC)
         return UNDECIDED
     return _shade(max((r for _, r in judged), key=_step), named)
+
+
+def _may_be_another(named: Segmentation) -> bool:
+    """Whether colours may make another name of a near one (Olive Warbler, but a small olive one)"""
+    return Role.COLOR in named.roles and Role.SIZE not in named.roles
 
 
 def _step(relation: Relation) -> int:

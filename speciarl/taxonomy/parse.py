@@ -9,6 +9,7 @@ and then little can be said.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from speciarl.answers import Clause, clauses, normalise, strip_contrast
@@ -215,7 +216,8 @@ class _Best(NamedTuple):
 def segment(parts: Tokens, lexicon: Lexicon) -> Segmentation:
     """Lay out tokens in names and words: fewest unknown, then fewest pieces."""
     found = Segmentation()
-    if len(parts) > _MANY:
+    tautonym = any(one == other for one, other in pairwise(parts)) and not lexicon.own(parts)
+    if len(parts) > _MANY or tautonym:
         found.unknown, found.headless = list(parts), True
         return found
     best = [_Best(0, 0, 0, 0, None, None)]

@@ -12,11 +12,11 @@ from speciarl.taxonomy.derived_forms import derived_forms
 from speciarl.taxonomy.facts import BUILT_IN, ClassEntry, Facts, facts_file, load_facts
 from speciarl.taxonomy.forms import key, tokens
 from speciarl.taxonomy.lexicon import Lexicon, lexicons
-from speciarl.taxonomy.match import match
+from speciarl.taxonomy.match import entities, match
 from speciarl.taxonomy.nodes import COMMON, Node, build, genera
 from speciarl.taxonomy.parse import ParsedAnswer, parse
 from speciarl.taxonomy.table import relation_table
-from speciarl.taxonomy.tree import Description, Relation, describe, grow
+from speciarl.taxonomy.tree import Description, Entity, Relation, describe, grow
 
 _PARSED = 200_000  # answers, and classes, whose reading is kept
 
@@ -129,6 +129,19 @@ class Taxonomy:
         """
         node_ids = self._node_ids(class_name, dataset)
         return max((self._relation(node_id, answer) for node_id in node_ids), key=lambda r: r.step)
+
+    def entities(
+        self, class_name: str, answer: str, dataset: str | None = None
+    ) -> tuple[Entity, ...]:
+        """What an answer names, in the terms of the dataset in which it is best (see `relation`).
+
+        Raises:
+            TaxonomyError: the class has no entry.
+        """
+        node_ids = self._node_ids(class_name, dataset)
+        best = max(node_ids, key=lambda number: self._relation(number, answer).step)
+        parsed = self._parse(self._nodes[best].dataset, answer)
+        return tuple(entities(best, parsed, self._tree))
 
     def mentions(self, class_name: str, text: str) -> bool:
         """Whether a text names, anywhere, something of a dataset that has the class."""

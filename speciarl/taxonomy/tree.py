@@ -29,6 +29,17 @@ class Relation(NamedTuple):
         return -1 if self.verdict is None else self.verdict.step
 
 
+class Entity(NamedTuple):
+    """Something that an answer names."""
+
+    text: str
+    """The words of the clause that names it, as they are read."""
+    name: str
+    """The entry in the facts."""
+    relation: Relation
+    """How it alone relates to the class."""
+
+
 UNDECIDED = Relation(None, (), None)
 
 

@@ -64,7 +64,7 @@ class Rules:
         """A verdict and its reason, or None where form does not decide."""
         answer = pair.answer
         if len(answer) > MAX_ANSWER:
-            return Verdict.WRONG, f"longer than {MAX_ANSWER} characters"
+            return Verdict.WRONG, f"is longer than {MAX_ANSWER} characters"
         named = strip_injection(answer)
         if not any(c.isalnum() for c in named):
             speaks = "only addresses the judge" if named != answer else "names nothing"

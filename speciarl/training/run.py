@@ -18,7 +18,7 @@ from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair
 
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
-_COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
+_COUNTED = (*COUNTS, "unparsable", "several_answers", "failed", "hits", "misses")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
     + [(name, pl.Float64) for name in _FIGURES]
@@ -128,8 +128,9 @@ def _by_method(
             settings.verifier, inputs.verdicts, inputs.taxonomy, inputs.facts, run=name
         )
     bridge = RewardBridge(
-        source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes
-    )
+        source, REWARDS[run.reward], settings.verifier.max_failures, state.num_processes,
+        run.answer_tag,
+    )  # fmt: skip
     rows = train_grpo(
         model, processor, samples, picture, bridge,
         rollouts=run.rollouts, settings=settings.grpo, **shared,

@@ -135,6 +135,8 @@ def _match_claim(
     if entry is not None and entry.year is not None:
         return match_dated(node_id, entry, judged, named, parsed.years, tree)
     relation = _match_names(judged, named, tree, open_modifiers, bool(claim.cut))
+    if relation.verdict is Verdict.LESS_SPECIFIC and _may_be_another(claim):
+        return UNDECIDED
     if named.bounded and relation.verdict is Verdict.GENERIC:
         return UNDECIDED  # what is unknown may name the thing
     if relation.verdict is Verdict.SPECIFIC and claim.kinds:
@@ -151,7 +153,6 @@ def _match_names(
         return UNDECIDED if open_modifiers and cut else head
     doubtful = bool(named.unknown) or any(r.verdict is None for _, r in judged)
     doubtful |= Role.MARK in named.roles and head.verdict is not Verdict.GENERIC
-    doubtful |= _may_be_another(named) and head.verdict is Verdict.LESS_SPECIFIC
     for node, relation in judged[1:]:
         if relation.verdict is Verdict.WRONG:
             if not open_modifiers and tree.nodes[node].dataset != COMMON:
@@ -164,9 +165,12 @@ def _match_names(
     return _shade(max((r for _, r in judged), key=_step), named)
 
 
-def _may_be_another(named: Segmentation) -> bool:
-    """Whether colours may make another name of a near one (Olive Warbler, but a small olive one)"""
-    return Role.COLOR in named.roles and Role.SIZE not in named.roles
+def _may_be_another(claim: Claim) -> bool:
+    """Whether colors may make another name of a near one ("Olive Warbler"), rather than describe
+    it ("a small olive warbler", "a white and gray gull on a rock")."""
+    roles = claim.segmentation.roles
+    name_like = not claim.cut and (claim.plain or len(claim.parts) <= 2)
+    return Role.COLOR in roles and Role.SIZE not in roles and name_like
 
 
 def _step(relation: Relation) -> int:

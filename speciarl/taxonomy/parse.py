@@ -20,6 +20,7 @@ _MANY = 24  # tokens beyond which a clause is a text
 _SHORT = 4  # tokens of a clause that may be a name that we do not know
 _SHORTEST_FOREIGN = 4  # letters of a name of another dataset that a word may be taken for
 _GARNISHING = frozenset({"topped", "garnished", "served", "drizzled", "dusted", "covered"})
+_COATS = frozenset({"coat", "fur"})
 _QUOTES = "'\"\u2018\u2019\u201c\u201d"
 _CULTIVAR = re.compile(rf"^(.{{3,}}?)\s+[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]?\s*$")
 
@@ -142,6 +143,8 @@ def _claim(text: str, lexicon: Lexicon) -> Claim:
             found = segment(shorter, lexicon)
             if found.clean:
                 claim = Claim(found, shorter, cut=parts[len(shorter) :])
+                if not _COATS.isdisjoint(claim.cut):  # "with a tricolor coat"
+                    found.roles |= {Role.NARROWING} & set(map(lexicon.role, claim.cut))
                 return replace(claim, kinds=_kinds(claim, claim.cut, lexicon))
     if main.unknown and (node_ids := lexicon.misspelt(parts)):
         main = Segmentation(names=[Name(node_ids, is_subtype=False)])

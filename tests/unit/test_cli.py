@@ -65,7 +65,8 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
 
 def test_judge_says_what_decided(tmp_path):
     assert speciarl("judge", "Herring Gull", "a sea gull") == (
-        "less specific\ndecided by: taxonomy\npath: Herring Gull > gull\n"
+        "less specific\ndecided by: taxonomy\nread as: a sea gull\nnames: gull (less specific)\n"
+        "path: Herring Gull > gull\n"
     )
     found = json.loads(speciarl("judge", "pizza", "dish", "--dataset", "food101", "--json"))
     assert (found["verdict"], found["decided_by"]) == ("generic", "taxonomy")

@@ -17,6 +17,8 @@ import yaml
 
 PATTERNS = Path(__file__).with_suffix(".yaml")
 """The table of what the form of an answer says."""
+DECIDING = (Path(__file__), PATTERNS)
+"""The files of which verdicts depend here; their content is part of a verifier's identity."""
 
 MAX_ANSWER = 400  # characters; what is longer is a text and not an answer
 _LOOKED_AT = 4 * MAX_ANSWER  # characters that the normal form is made from

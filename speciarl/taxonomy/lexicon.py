@@ -239,6 +239,11 @@ class Lexicon:
             named.append(set(self._find(self._own, parts)) if self.whole(text, parts) else set())
         return bool(named) and bool(set.intersection(*named))
 
+    def is_group(self, parts: Sequence[str]) -> bool:
+        """Whether the tokens name something of the dataset that is no class."""
+        named = self._find(self._own, parts)
+        return bool(named) and self._own.classes.isdisjoint(named)
+
     def misspelt(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Nodes of the dataset whose name the tokens miss by one letter."""
         return self._near_misses.find(key(parts))

@@ -75,7 +75,7 @@ def entities(node_id: int, parsed: ParsedAnswer, tree: Tree) -> list[Entity]:
 def _only_describes(claim: Claim, relation: Relation, lead: Claim, tree: Tree) -> bool:
     """Whether a claim behind the one that names the entity says something of it, or of the scene,
     rather than to name another."""
-    if claim.continues and not _kin(claim, lead, tree):
+    if claim.continues and not (claim.segmentation.clean and _kin(claim, lead, tree)):
         return True
     if relation.verdict is not Verdict.WRONG:
         return False

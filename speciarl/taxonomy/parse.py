@@ -9,7 +9,6 @@ and then little can be said.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 from speciarl.answers import Clause, clauses, normalise, strip_contrast
@@ -20,7 +19,10 @@ _MANY = 24  # tokens beyond which a clause is a text
 _SHORT = 4  # tokens of a clause that may be a name that we do not know
 _SHORTEST_FOREIGN = 4  # letters of a name of another dataset that a word may be taken for
 _GARNISHING = frozenset({"topped", "garnished", "served", "drizzled", "dusted", "covered"})
-_COATS = frozenset({"coat", "fur"})
+_LOOKS = frozenset({"coat", "fur", "livery"})
+_FEATURES = re.compile(
+    r"(?:it|they|this|these|the \w+) (?:has|have|contains?|features?|includes?)\b"
+)
 _QUOTES = "'\"\u2018\u2019\u201c\u201d"
 _CULTIVAR = re.compile(rf"^(.{{3,}}?)\s+[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]?\s*$")
 
@@ -86,7 +88,9 @@ def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
     if lexicon.years:
         claims = _as_one(claims, lexicon)
     foreign: tuple[int, ...] = ()
-    if parted and not any(c.segmentation.names and not c.segmentation.headless for c in claims):
+    if not parted or any(_is_tautonym(claim.parts, lexicon) for claim in claims):
+        return ParsedAnswer(tuple(claims), years, ())
+    if not any(c.segmentation.names and not c.segmentation.headless for c in claims):
         foreign = _foreign(lexicon.cleaner.tokens(parted[0].text), lexicon, heads=True)
     elif len(parted) == 1 and not claims[0].cut and not lexicon.own(claims[0].parts):
         foreign = _foreign(lexicon.cleaner.tokens(text), lexicon, heads=False)
@@ -120,7 +124,9 @@ def _claims(parted: Sequence[Clause], lexicon: Lexicon) -> list[Claim]:
             last = claims[-1]
             claims[-1] = replace(last, kinds=last.kinds + _kinds(last, ("with", *parts), lexicon))
         describes = lexicon.cleaner.describes(lexicon.cleaner.tokens(clause.text)[0])
-        if describes or claim.cut:
+        describes |= bool(claims) and _FEATURES.match(clause.text) is not None
+        tells = clause.sentence > 0 and not claim.segmentation.clean  # a sentence about it
+        if describes or tells or claim.cut or Role.CLAUSE in claim.segmentation.roles:
             listing = clause.sentence
         if not describes or not claims:
             claims.append(replace(claim, continues=continues))
@@ -138,14 +144,22 @@ def _claim(text: str, lexicon: Lexicon) -> Claim:
         return Claim(main, parts)
     parts = views[-1]
     main = segment(parts, lexicon)
+    if not main.names and not main.unknown:  # "the dog is white" names a dog
+        parts = views[0]
+        main = segment(parts, lexicon)
     if main.unknown or Role.CLAUSE in main.roles:
         for shorter in lexicon.cleaner.cut(parts):
             found = segment(shorter, lexicon)
             if found.clean:
                 claim = Claim(found, shorter, cut=parts[len(shorter) :])
-                if not _COATS.isdisjoint(claim.cut):  # "with a tricolor coat"
+                if not _LOOKS.isdisjoint(claim.cut):  # "with a tricolor coat"
                     found.roles |= {Role.NARROWING} & set(map(lexicon.role, claim.cut))
                 return replace(claim, kinds=_kinds(claim, claim.cut, lexicon))
+        for shorter in lexicon.cleaner.cut(parts):  # what stands behind is no name of the thing
+            if (found := segment(shorter, lexicon)).names:
+                parts, main = shorter, found
+                main.roles.add(Role.CLAUSE)
+                break
     if main.unknown and (node_ids := lexicon.misspelt(parts)):
         main = Segmentation(names=[Name(node_ids, is_subtype=False)])
     articles = any(t in ARTICLES for t in views[0]) or text.startswith(("the ", "this ", "it "))
@@ -202,6 +216,12 @@ def _swapped(parted: Sequence[Clause], lexicon: Lexicon) -> Tokens:
     return after + before
 
 
+def _is_tautonym(parts: Tokens, lexicon: Lexicon) -> bool:
+    """Whether tokens are a species that has its genus' name ("Icterus icterus"), and unknown."""
+    twice = len(parts) == 2 and parts[0] == parts[1]
+    return twice and lexicon.is_group(parts[1:]) and not lexicon.own(parts)
+
+
 class _Best(NamedTuple):
     """The best layout of the tokens before some point; less is better."""
 
@@ -219,8 +239,7 @@ class _Best(NamedTuple):
 def segment(parts: Tokens, lexicon: Lexicon) -> Segmentation:
     """Lay out tokens in names and words: fewest unknown, then fewest pieces."""
     found = Segmentation()
-    tautonym = any(one == other for one, other in pairwise(parts)) and not lexicon.own(parts)
-    if len(parts) > _MANY or tautonym:
+    if len(parts) > _MANY or _is_tautonym(parts, lexicon):
         found.unknown, found.headless = list(parts), True
         return found
     best = [_Best(0, 0, 0, 0, None, None)]

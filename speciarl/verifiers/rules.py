@@ -7,14 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from speciarl import answers
-from speciarl.answers import MAX_ANSWER, clauses, is_hedged, is_refusal, strip_injection
+from speciarl.answers import DECIDING, MAX_ANSWER, clauses, is_hedged, is_refusal, strip_injection
 from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
-
-DECIDING = (Path(__file__), Path(answers.__file__), answers.PATTERNS)
-"""The files that decide; their content is part of the identity."""
 
 
 class Names(Protocol):
@@ -47,7 +43,7 @@ class Rules:
     def identity(self) -> Mapping[str, object]:
         return {
             "verifier": "rules",
-            "code": content_hash(DECIDING),
+            "code": content_hash([Path(__file__), *DECIDING]),
             "names": self.names.fingerprint if self.names else None,
             "labels": list(LABELS),
         }

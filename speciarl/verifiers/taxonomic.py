@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from speciarl import answers
-from speciarl.answers import PATTERNS, strip_injection
+from speciarl.answers import DECIDING, strip_injection
 from speciarl.files import content_hash
 from speciarl.taxonomy import Relation, Taxonomy
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
@@ -20,7 +19,7 @@ class Taxonomic:
     def identity(self) -> Mapping[str, object]:
         return {
             "verifier": "taxonomic",
-            "code": content_hash([Path(__file__), Path(answers.__file__), PATTERNS]),
+            "code": content_hash([Path(__file__), *DECIDING]),
             "taxonomy": self.taxonomy.fingerprint,
         }
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from speciarl.answers import is_hedged, strip_injection
 from speciarl.schemas import ANSWERS
-from speciarl.text import several_answers, without_instructions
 from speciarl.verdicts import LABELS, Verdict
 
 STRETCHES = 10  # rows of the table of signs
@@ -77,10 +77,8 @@ def hacking_signs(answers: pl.DataFrame) -> pl.DataFrame:
     marks = pl.DataFrame(
         {
             "prediction": texts,
-            "is_several": pl.Series([several_answers(t) for t in texts], dtype=pl.Boolean),
-            "is_addressing": pl.Series(
-                [without_instructions(t) != t for t in texts], dtype=pl.Boolean
-            ),
+            "is_several": pl.Series([is_hedged(t) for t in texts], dtype=pl.Boolean),
+            "is_addressing": pl.Series([strip_injection(t) != t for t in texts], dtype=pl.Boolean),
         }
     )
     steps = answers.select("step").unique().sort("step").with_row_index("place")

@@ -66,7 +66,7 @@ def table(
     print_main_table(pl.read_csv(report))
 
 
-Facts = Annotated[Path, typer.Option("--facts", help="The folder of taxonomies.")]
+Facts = Annotated[Path, typer.Option("--facts", help="Folder of further facts, NAME.yaml.")]
 Dataset = Annotated[str | None, typer.Option(help="Whose class it is, if several have it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 FACTS = Path("data/taxonomies")
@@ -96,17 +96,22 @@ def judge(
         print(judge_csv(batch, sys.stdout, pairs), file=sys.stderr)
         return
     assert class_name is not None and answer is not None  # as checked above
-    found = pairs.judge(class_name, answer, dataset)
+    found = pairs.explain(class_name, answer, dataset)
     if as_json:
-        print(
-            json.dumps(
-                {"class": class_name, "prediction": answer, **found._asdict()}, ensure_ascii=False
-            )
-        )
-    else:
-        print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
-        if found.path:
-            print(f"path: {' > '.join(found.path)}")
+        row = {"class": class_name, "prediction": answer, **found._asdict()}
+        print(json.dumps(row, ensure_ascii=False))
+        return
+    print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
+    lines = {
+        "because": f"it {found.reason}" if found.reason else "",
+        "read as": found.read_as,
+        "clauses": " | ".join(found.clauses),
+        "names": ", ".join(f"{name} ({verdict})" for name, verdict in found.entities),
+        "path": " > ".join(found.path),
+    }
+    for key, value in lines.items():
+        if value and not (key == "clauses" and value == found.read_as):
+            print(f"{key}: {value}")
 
 
 @taxonomies.command("show")

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
 NEUTRAL = tuple(
-    f"{PACKAGE.name}/{name}" for name in ("__init__.py", "config/", "errors.py", "stage.py")
+    f"{PACKAGE.name}/{name}"
+    for name in ("__init__.py", "config/", "errors.py", "stage.py", "progress.py", "taxonomy/data/")
 )
-"""What changes no outcome: the version, messages, and the parameters, whose values rules watch."""
+"""What changes no outcome: the version, messages, the parameters, whose values rules watch, and the
+facts, which are inputs of the stages that read them."""
 
 
 class Source(NamedTuple):

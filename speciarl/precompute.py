@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.answers import normalise
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.judging import Lookups, judge_distinct, pairs_of, verdict_table
 from speciarl.progress import Progress
-from speciarl.text import normalise
 from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
 
 log = logging.getLogger(__name__)

@@ -41,6 +41,8 @@ class Run(Section):
     seed: Seed = 42
     best_of: Count = 1
     """Completions per picture in evaluation, of which the best verdict counts."""
+    answer_tag: Literal["first", "last"] = "first"
+    """Of several tagged answers in a completion, the one that counts (the authors': the first)."""
 
 
 class Evaluation(Section):

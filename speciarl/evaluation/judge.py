@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.answers import normalise
 from speciarl.errors import VerifierError
 from speciarl.files import whole_folder, write_parquet
 from speciarl.judging import CachedVerifier
-from speciarl.text import normalise
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.base import Pair, reason
 

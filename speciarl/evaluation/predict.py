@@ -1,5 +1,6 @@
 """Answers of a policy to the pictures of a manifest, one row per rollout."""
 
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,13 +10,15 @@ import polars as pl
 import torch
 from PIL import Image
 
+from speciarl.answers import Which, count_answers, extract_answer
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.generate import Decoding, Generate, generate
 from speciarl.files import content_hash, whole_folder, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track
-from speciarl.text import extract_answer
+
+log = logging.getLogger(__name__)
 
 
 def predict(
@@ -24,6 +27,7 @@ def predict(
     open_image: Callable[[str], Image.Image],
     prompt: str,
     decoding: Decoding,
+    answer_tag: Which = "first",
 ) -> pl.DataFrame:
     """One row per sample and rollout; an output without a parsable answer keeps its row.
 
@@ -31,6 +35,7 @@ def predict(
         policy: loaded into an engine.
         samples: rows of a manifest.
         open_image: opens the picture that a manifest's `image` refers to.
+        answer_tag: of several tagged answers in a completion, the one that counts.
 
     Returns:
         sample_id, dataset, class_name, rollout, completion, answer (null where unparsable),
@@ -40,7 +45,7 @@ def predict(
     pictures = [lambda r=reference: open_image(r) for reference in samples["image"]]
     completions = policy(pictures, prompt, decoding)
     rows = [
-        (*sample, rollout, text, extract_answer(text))
+        (*sample, rollout, text, extract_answer(text, answer_tag))
         for sample, texts in track(
             zip(
                 samples.select("sample_id", "dataset", "class_name").iter_rows(),
@@ -124,8 +129,11 @@ def predict_datasets(
         samples = pl.read_parquet(path).filter(split="test")
         answers = predict(
             policy, samples, lambda reference: open_image(reference, images),
-            run.prompt, decoding_of(run, settings),
+            run.prompt, decoding_of(run, settings), run.answer_tag,
         )  # fmt: skip
+        several = sum(count_answers(text) > 1 for text in answers["completion"])
+        log.info("%s: %d of %d completions have several answers, of which the %s counts",
+                 path.stem, several, answers.height, run.answer_tag)  # fmt: skip
         write_parquet(answers, kept)
     with whole_folder(into) as folder:
         for path, kept in zip(manifests, finished, strict=True):

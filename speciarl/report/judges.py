@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from speciarl.answers import normalise
 from speciarl.audit import Agreement, agreement
-from speciarl.text import normalise
 from speciarl.verdicts import LABELS
 
 _KEY = ("class", "prediction")

@@ -1,4 +1,4 @@
-"""Facts about classes and terms: read from data/taxonomies/*.yaml and checked one file at a time.
+"""Facts about classes and terms: read from YAML files and checked one file at a time.
 
 A file states terms and classes with their parents. A parent is `near` where it is a useful
 closest parent (genus, family, breed group, make and model) and `far` where it is broader (order,
@@ -13,6 +13,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from speciarl.errors import TaxonomyError
+
+BUILT_IN = Path(__file__).with_name("data")
+"""The facts that come with the package: data/taxonomies of the repository."""
 
 
 def _as_list(value: object) -> object:
@@ -134,6 +137,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, object]:
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def facts_file(dataset: str, folder: Path) -> Path:
+    """Where a dataset's facts lie: in the folder, or else among those that are built in; a path in
+    the folder where nobody has described it."""
+    places = (place / f"{dataset}.yaml" for place in (folder, BUILT_IN))
+    return next((path for path in places if path.is_file()), folder / f"{dataset}.yaml")
 
 
 def load_facts(path: Path, dataset: str) -> Facts:

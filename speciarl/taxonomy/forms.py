@@ -13,17 +13,16 @@ from speciarl.taxonomy.facts import Words
 
 Tokens = tuple[str, ...]
 
-MAX_CHARACTERS = 300  # beyond it an answer is a text, not a name
+MAX_CHARACTERS = 400  # beyond it an answer is a text, not a name
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
 _NOT_WORD = re.compile(r"[\W_]+")  # names may be in any script
 _DIGIT = re.compile(r"\d")
-_ASIDE = re.compile(r"\(([^()]*)\)?")
 _RANGE = re.compile(
     r"\b((?:19|20)\d\d)\s*(?:-|\u2013|\u2014|to|and)\s*((?:19|20)\d\d|\d\d\b|present|now)",
     re.IGNORECASE,
 )
 _DECADE = re.compile(r"\b((?:19|20)\d)0'?s\b")
-_YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
+_YEAR = re.compile(r"(?:\b(?:circa|ca|approximately|around|about)\.? )?\b((?:19|20)\d\d)\b")
 _SPELLED_OUT = (("ß", "ss"), ("æ", "ae"), ("ø", "o"), ("&", " and "), ("w/", " with "))
 ARTICLES = frozenset({"a", "an"})
 _DROPPED = frozenset({"the", "and"})
@@ -31,8 +30,10 @@ _DROPPED = frozenset({"the", "and"})
 
 def fold(text: str) -> str:
     """Lower case without diacritics, with plain apostrophes and `&` as a word."""
-    text = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].lower())
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = text[:MAX_CHARACTERS].lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"[\u2018\u2019`\u00b4\u02bc]", "'", text)
     for letter, plain in _SPELLED_OUT:
         text = text.replace(letter, plain)
@@ -107,31 +108,25 @@ def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
     return text, tuple(found)
 
 
-def split_asides(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without what stands in parentheses, and each of those parts."""
-    asides = tuple(part.strip() for part in _ASIDE.findall(text) if part.strip())
-    return _ASIDE.sub(" ", text), asides
-
-
 class Cleaner:
     """Removes what carries a name: "The bird is a …", "a photo of a …", "a plate of …"."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
         self._subjects = stems(words.subjects, words)
-        self._verbs = tuple(tokens(verb, words) for verb in words.verbs)
+        self._verbs: dict[str, list[Tokens]] = {}
+        for verb in (tokens(verb, words) for verb in words.verbs):
+            self._verbs.setdefault(verb[0], []).append(verb)
         self._leads = stems(words.leads, words) | ARTICLES
         self._containers = stems(words.containers, words)
         self._cuts = stems(words.cuts, words)
+        verbs = (word for verb in words.verbs for word in verb.split())
+        self._bounds = (self._subjects | self._leads | self._cuts | stems(verbs, words)) - {"of"}
 
     def tokens(self, text: str) -> tuple[Tokens, ...]:
         """Views of a text, each with less of what carries the name; the last has least."""
         whole = tokens(text, self._words)
-        if ":" in text:
-            before, after = text.split(":", 1)
-            if after.strip() and self._only_subjects(tokens(before, self._words)):
-                text = after
-        inner = self._without_carrier(tokens(text, self._words))
+        inner = self._without_carrier(whole)
         bare = self._without_leads(inner)
         return tuple(dict.fromkeys(view for view in (whole, inner, bare) if view)) or ((),)
 
@@ -141,15 +136,24 @@ class Cleaner:
             if index and token in self._cuts:
                 yield parts[:index]
 
-    def _only_subjects(self, parts: Tokens) -> bool:
+    def describes(self, parts: Tokens) -> bool:
+        """Whether all tokens of a text are nothing but such a clause."""
+        return parts[:1] != () and parts[0] in self._cuts and self._without_carrier(parts) is parts
+
+    def bounds(self, token: str) -> bool:
+        """Whether a name may end where this word stands beside it in a sentence."""
+        return token in self._bounds
+
+    def only_subjects(self, parts: Tokens) -> bool:
+        """Whether tokens carry a name and are none ("common name", "the breed of this dog")."""
         return all(t in self._subjects or t in self._leads for t in parts)
 
     def _without_carrier(self, parts: Tokens) -> Tokens:
         for index in range(min(len(parts), 14)):
-            for verb in self._verbs:
+            for verb in self._verbs.get(parts[index], ()):
                 end = index + len(verb)
                 if parts[index:end] == verb and end < len(parts):
-                    return parts[end:] if self._only_subjects(parts[:index]) else parts
+                    return parts[end:] if self.only_subjects(parts[:index]) else parts
         return parts
 
     def _without_leads(self, parts: Tokens) -> Tokens:

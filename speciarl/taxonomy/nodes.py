@@ -1,11 +1,10 @@
-"""The graph's nodes: the entries of several files with their parents looked up, and checked."""
+"""The taxonomy's nodes: the entries that files of facts state or imply, their parents looked up."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from speciarl.errors import TaxonomyError
-from speciarl.taxonomy.drafts import Draft, drafts
 from speciarl.taxonomy.facts import ClassEntry, Entry, Facts, Words
 from speciarl.taxonomy.forms import key, tokens
 
@@ -16,7 +15,7 @@ COMMON = "common"
 class Node:
     """One term or class; parents are node numbers, forms are surface forms as written."""
 
-    number: int
+    node_id: int
     dataset: str
     name: str
     kind: str
@@ -25,7 +24,7 @@ class Node:
     far: tuple[int, ...]
     forms: tuple[str, ...]
     entry: Entry | None
-    unsure: frozenset[int]
+    disputed: frozenset[int]
     """Nodes of which it is disputed whether they name this class."""
 
     @property
@@ -34,39 +33,138 @@ class Node:
         return self.entry if isinstance(self.entry, ClassEntry) else None
 
 
+@dataclass
+class NamedEntry:
+    """An entry with its parents by name."""
+
+    name: str
+    kind: str
+    """class, term, maker, body, or narrower (a subtype that only its parent states)"""
+    near: list[str] = field(default_factory=list)
+    far: list[str] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
+    entry: Entry | None = None
+    """What the file states of it; None for what is only implied."""
+    disputed: list[str] = field(default_factory=list)
+
+
+def entries(facts: Facts) -> dict[str, NamedEntry]:
+    """All entries of a file by name; a TaxonomyError names what is described twice."""
+    found: dict[str, NamedEntry] = {}
+    for kind, name, entry in _stated(facts):
+        if name in found:
+            raise TaxonomyError(f"{facts.dataset}: {name!r} is described twice; keep one entry")
+        implied = [entry.body, *entry.also] if isinstance(entry, ClassEntry) else []
+        found[name] = NamedEntry(
+            name,
+            kind,
+            near=[*entry.near],
+            far=[*entry.far, *filter(None, implied)],
+            forms=[*entry.synonyms, *entry.latin],
+            entry=entry,
+        )
+    stated = tuple(found.values())
+    _add_genera(stated, found)
+    for named in stated:
+        _add_members(named, found, facts.dataset)
+    _add_disputed(stated, found)
+    return found
+
+
+def genera(entry: Entry) -> list[str]:
+    """The genera of an entry's scientific names."""
+    return list(dict.fromkeys(latin.split()[0] for latin in entry.latin if " " in latin))
+
+
+def _stated(facts: Facts) -> Iterable[tuple[str, str, Entry]]:
+    sections: tuple[tuple[str, Mapping[str, Entry]], ...] = (
+        ("maker", facts.makers),
+        ("body", facts.bodies),
+        ("term", facts.terms),
+        ("class", facts.classes),
+    )
+    for kind, section in sections:
+        for name, entry in section.items():
+            yield kind, name, entry
+
+
+def _spelled(found: Mapping[str, NamedEntry]) -> dict[str, str]:
+    """Lower-cased form to the name of the entry that has it."""
+    forms = {form.lower(): d.name for d in found.values() for form in d.forms}
+    return forms | {name.lower(): name for name in found}
+
+
+def _add_genera(stated: Iterable[NamedEntry], found: dict[str, NamedEntry]) -> None:
+    """Each genus is a near parent, unless it is described already (Vireo is the vireo)."""
+    spelled = _spelled(found)
+    for named in stated:
+        for genus in genera(named.entry) if named.entry else ():
+            term = spelled.setdefault(genus.lower(), genus)
+            found.setdefault(term, NamedEntry(term, "term"))
+            if term != named.name and term not in named.near:
+                named.near.append(term)
+
+
+def _add_members(named: NamedEntry, found: dict[str, NamedEntry], dataset: str) -> None:
+    """Subtypes and known members, written as "name = other name = …"."""
+    if named.entry is None:
+        return
+    for kind, members in (("narrower", named.entry.narrower), ("term", named.entry.others)):
+        for member in members:
+            name, *forms = (part.strip() for part in member.split("="))
+            if name not in found:
+                found[name] = NamedEntry(name, kind, near=[named.name], forms=forms)
+            elif kind == "term":
+                found[name].near.append(named.name)
+            else:
+                raise TaxonomyError(
+                    f"{dataset}: {name!r}, narrower than {named.name!r}, has an entry of its own; "
+                    f"name {named.name!r} as its parent there"
+                )
+
+
+def _add_disputed(stated: Iterable[NamedEntry], found: dict[str, NamedEntry]) -> None:
+    spelled = _spelled(found)
+    for named in stated:
+        for form in named.entry.unsure if isinstance(named.entry, ClassEntry) else ():
+            name = spelled.setdefault(form.lower(), form)
+            found.setdefault(name, NamedEntry(name, "term"))
+            named.disputed.append(name)
+
+
 def build(files: Sequence[Facts], words: Words) -> tuple[Node, ...]:
     """All nodes of all files; a TaxonomyError names the entry at fault and its file."""
-    all_drafts = [(facts, draft) for facts in files for draft in drafts(facts).values()]
-    numbers = {(facts.dataset, d.name): n for n, (facts, d) in enumerate(all_drafts)}
+    all_entries = [(facts, named) for facts in files for named in entries(facts).values()]
+    node_ids = {(facts.dataset, d.name): n for n, (facts, d) in enumerate(all_entries)}
 
-    def resolve(facts: Facts, draft: Draft, names: Iterable[str]) -> tuple[int, ...]:
+    def resolve(facts: Facts, named: NamedEntry, names: Iterable[str]) -> tuple[int, ...]:
         found: dict[int, None] = {}
         for name in names:
-            number = numbers.get((facts.dataset, name), numbers.get((COMMON, name)))
-            if number is None:
+            node_id = node_ids.get((facts.dataset, name), node_ids.get((COMMON, name)))
+            if node_id is None:
                 raise TaxonomyError(
-                    f"{facts.dataset}: {draft.name!r} has the unknown parent {name!r}; "
+                    f"{facts.dataset}: {named.name!r} has the unknown parent {name!r}; "
                     f"describe it under `terms` of {facts.dataset}.yaml or common.yaml"
                 )
-            found[number] = None
+            found[node_id] = None
         return tuple(found)
 
-    def node(number: int, facts: Facts, draft: Draft) -> Node:
-        orphan = not (draft.near or draft.far or draft.name in facts.root)
-        roots = facts.root if orphan or draft.kind == "class" else ()
+    def node(node_id: int, facts: Facts, named: NamedEntry) -> Node:
+        orphan = not (named.near or named.far or named.name in facts.root)
+        roots = facts.root if orphan or named.kind == "class" else ()
         return Node(
-            number,
+            node_id,
             facts.dataset,
-            draft.name,
-            draft.kind,
-            near=resolve(facts, draft, draft.near),
-            far=resolve(facts, draft, [*draft.far, *roots]),
-            forms=tuple(dict.fromkeys([draft.name, *draft.forms])),
-            entry=draft.entry,
-            unsure=frozenset(resolve(facts, draft, draft.unsure)),
+            named.name,
+            named.kind,
+            near=resolve(facts, named, named.near),
+            far=resolve(facts, named, [*named.far, *roots]),
+            forms=tuple(dict.fromkeys([named.name, *named.forms])),
+            entry=named.entry,
+            disputed=frozenset(resolve(facts, named, named.disputed)),
         )
 
-    nodes = tuple(node(n, facts, draft) for n, (facts, draft) in enumerate(all_drafts))
+    nodes = tuple(node(n, facts, named) for n, (facts, named) in enumerate(all_entries))
     _refuse_cycles(nodes)
     _refuse_shared_forms(nodes, files, words)
     return nodes
@@ -74,9 +172,9 @@ def build(files: Sequence[Facts], words: Words) -> tuple[Node, ...]:
 
 def _refuse_cycles(nodes: Sequence[Node]) -> None:
     try:
-        tuple(TopologicalSorter({n.number: {*n.near, *n.far} for n in nodes}).static_order())
+        tuple(TopologicalSorter({n.node_id: {*n.near, *n.far} for n in nodes}).static_order())
     except CycleError as error:
-        names = " -> ".join(nodes[number].name for number in error.args[1])
+        names = " -> ".join(nodes[node_id].name for node_id in error.args[1])
         where = nodes[error.args[1][0]].dataset
         raise TaxonomyError(
             f"{where}: cycle of parents {names}; remove one of them in {where}.yaml"

@@ -11,10 +11,10 @@ from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
 
+from speciarl.answers import Which, count_answers, extract_answer, normalise
 from speciarl.errors import SpeciaRLError, TrainingError
 from speciarl.judging import CachedVerifier, Lookups
 from speciarl.rewards import Reward
-from speciarl.text import extract_answer, normalise
 from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair, reason
 
@@ -62,24 +62,33 @@ class RewardBridge:
         reward: of one group's verdicts.
         max_failures: share of the lookups without a verdict above which the run stops.
         processes: how many processes train together.
+        answer_tag: of several tagged answers in a completion, the one that counts.
     """
 
     __name__ = "specificity"  # TRL names its logs after the function
 
     def __init__(
-        self, source: CachedVerifier | None, reward: Reward, max_failures: float, processes: int = 1
+        self,
+        source: CachedVerifier | None,
+        reward: Reward,
+        max_failures: float,
+        processes: int = 1,
+        answer_tag: Which = "first",
     ) -> None:
         self.source = source
         self.reward = reward
         self.max_failures = max_failures
         self.processes = processes
+        self.answer_tag = answer_tag
         self.rows: list[dict] = []
         self.answers: list[tuple[int, str, str, str | None, int]] = []
 
     def __call__(
         self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
     ) -> list[float | None]:
-        answers = [extract_answer(turns[0]["content"]) for turns in completions]
+        texts = [turns[0]["content"] for turns in completions]
+        answers = [extract_answer(text, self.answer_tag) for text in texts]
+        several = [sum(count_answers(text) > 1 for text in texts)]
         pairs = [
             None if answer is None else Pair(name, normalise(answer))
             for name, answer in zip(class_name, answers, strict=True)
@@ -89,7 +98,8 @@ class RewardBridge:
         judgements, counts = self._verdicts(step, [pair for pair in everyone if pair])
         rewards = group_rewards(row, pairs, judgements, self.reward)
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
-        self._note(step, everyone, judgements, all_rewards, counts)
+        several = gather_object(several) if self.processes > 1 else several
+        self._note(step, everyone, judgements, all_rewards, counts, sum(several))
         return rewards
 
     def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgement], Lookups]:
@@ -110,7 +120,7 @@ class RewardBridge:
             raise outcome[0]
         return outcome[0]
 
-    def _note(self, step, pairs, judgements, rewards, counts: Lookups) -> None:
+    def _note(self, step, pairs, judgements, rewards, counts: Lookups, several: int) -> None:
         said = Counter(pair for pair in pairs if pair)
         self.answers += [
             (step, *pair, v.value if (v := judgements[pair].verdict) else None, count)
@@ -125,6 +135,7 @@ class RewardBridge:
                 "reward": sum(given) / len(given) if given else None,
                 **{name: tally[name] for name in COUNTS},
                 "unparsable": sum(pair is None for pair in pairs),
+                "several_answers": several,
                 "failed": counts.failures,
                 "hits": counts.hits,
                 "misses": counts.misses,

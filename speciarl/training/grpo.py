@@ -153,7 +153,7 @@ def train_grpo(
 
     Returns:
         One row per generation: step, loss, kl, learning_rate, reward, the six counts, unparsable,
-        failed, hits, misses. The adapters are written to `into`.
+        several_answers, failed, hits, misses. The adapters are written to `into`.
     """
     plan = plan_batches(settings, rollouts, bridge.processes)
     count = settings.generations * settings.prompts_per_generation

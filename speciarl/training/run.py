@@ -22,7 +22,7 @@ from speciarl.verdicts import COUNTS
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
-_COUNTED = (*COUNTS, "unparsable", "failed", "hits", "misses")
+_COUNTED = (*COUNTS, "unparsable", "several_answers", "failed", "hits", "misses")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
     + [(name, pl.Float64) for name in _FIGURES]
@@ -144,5 +144,6 @@ def _by_method(
         *policy, samples, picture,
         verifier=settings.verifier,
         judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
-        reward=run.reward, rollouts=run.rollouts, settings=settings.grpo, **shared,
+        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.rollouts,
+        settings=settings.grpo, **shared,
     )  # fmt: skip

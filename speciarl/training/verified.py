@@ -8,6 +8,7 @@ import polars as pl
 from accelerate import PartialState
 from PIL import Image
 
+from speciarl.answers import Which
 from speciarl.config import Verifier
 from speciarl.judging import open_cached, verdict_table
 from speciarl.rewards import REWARDS
@@ -25,6 +26,7 @@ def train_verified(
     verifier: Verifier,
     judging: tuple[Sequence[Path], Mapping[str, Sequence[str]], Path, Path, str],
     reward: str,
+    answer_tag: Which,
     **how: Any,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Train as `train_grpo` does, whose other arguments these are.
@@ -33,6 +35,7 @@ def train_verified(
         verifier: the section of the parameters.
         judging: the other arguments of `open_cached`: snapshots, classes, facts, store, run.
         reward: of a group's verdicts, by name.
+        answer_tag: of several tagged answers in a completion, the one that counts.
 
     Returns:
         Metrics per generation, the verdicts used, and the answers given.
@@ -40,7 +43,7 @@ def train_verified(
     state = PartialState()
     source = open_cached(verifier, *judging) if state.is_main_process else None
     bridge = RewardBridge(
-        source, REWARDS[reward], verifier.max_failures, processes=state.num_processes
+        source, REWARDS[reward], verifier.max_failures, state.num_processes, answer_tag
     )
     rows = train_grpo(model, processor, samples, open_image, bridge, **how)
     if source:

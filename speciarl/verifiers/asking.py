@@ -1,14 +1,12 @@
 """What a language model is told about a pair, and how its answer is read."""
 
 import json
+from pathlib import Path
 
+from speciarl.files import content_hash
 from speciarl.prompts import FOR_THE_JUDGES, load_from
-from speciarl.text import NORMALISER_VERSION
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Pair
-
-# Part of a verifier's fingerprint: raise it when `messages` or `read_label` changes.
-ANSWER_FORMAT = 1
 
 
 def load_prompt(name: str) -> str:
@@ -21,11 +19,13 @@ def load_prompt(name: str) -> str:
 
 
 def identity_of_question(prompt: str) -> dict[str, object]:
-    """What the question contributes to a verifier's identity; `prompt` is the full text."""
+    """What the question contributes to a verifier's identity; `prompt` is the full text.
+
+    How an answer gets its normal form does not: that form is what is asked, and kept.
+    """
     return {
         "prompt": prompt,
-        "format": ANSWER_FORMAT,
-        "normaliser": NORMALISER_VERSION,
+        "code": content_hash([Path(__file__)]),
         "labels": list(LABELS),
     }
 

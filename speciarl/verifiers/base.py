@@ -11,7 +11,7 @@ from speciarl.verdicts import Verdict
 
 
 class Pair(NamedTuple):
-    """What is judged: the true class's name and an answer in normal form (`text.normalise`)."""
+    """What is judged: the true class's name and an answer in normal form (`answers.normalise`)."""
 
     class_name: str
     answer: str

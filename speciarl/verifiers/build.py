@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +10,6 @@ import polars as pl
 from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
 from speciarl.errors import ConfigError
 from speciarl.taxonomy import Taxonomy
-from speciarl.text import normalise
 from speciarl.verifiers import base
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules
@@ -31,7 +30,7 @@ def build_verifier(
         classes: class names by dataset; needed only of those without a file of facts.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
-    order: list[base.Verifier] = [rules_for(taxonomy, classes)]
+    order: list[base.Verifier] = [Rules(taxonomy)]
     if settings.backend != "llm":
         order.append(Taxonomic(taxonomy))
     if settings.model is not None:
@@ -67,11 +66,6 @@ def _api_key(variable: str) -> str | None:
             f"{variable} cannot be an API key, expected printable ASCII without spaces: set it anew"
         )
     return key or None
-
-
-def rules_for(taxonomy: Taxonomy, datasets: Iterable[str]) -> Rules:
-    """The rules, told which known names only look like several answers."""
-    return Rules({normalise(term) for name in datasets for term in taxonomy.terms(name)})
 
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:

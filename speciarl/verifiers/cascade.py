@@ -1,7 +1,9 @@
 """Asks verifiers in order; each gets only the pairs that those before it left undecided."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from speciarl.files import content_hash
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier, fingerprint
 
@@ -14,7 +16,11 @@ class Cascade:
 
     @property
     def identity(self) -> Mapping[str, object]:
-        return {"verifier": "cascade", "order": [dict(v.identity) for v in self.verifiers]}
+        return {
+            "verifier": "cascade",
+            "code": content_hash([Path(__file__)]),
+            "order": [dict(v.identity) for v in self.verifiers],
+        }
 
     @property
     def fingerprint(self) -> str:

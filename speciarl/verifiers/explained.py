@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from speciarl.answers import clauses, normalise, strip_injection
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
-from speciarl.text import normalise
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.build import rules_for
+from speciarl.verifiers.cascade import Cascade
+from speciarl.verifiers.rules import Rules
 from speciarl.verifiers.taxonomic import Taxonomic
 
 UNDECIDED = "undecided"
@@ -21,8 +22,8 @@ REQUIRED = ("dataset", "class", "prediction")
 ADDED = ("verdict", "decided_by")
 
 
-class Explanation(NamedTuple):
-    """A verdict, and why."""
+class Explained(NamedTuple):
+    """A verdict, and what decided it."""
 
     verdict: str
     """One of the six labels, or `UNDECIDED`."""
@@ -32,14 +33,36 @@ class Explanation(NamedTuple):
     """From the class to the term that decided; empty unless the taxonomy did."""
 
 
+class Explanation(NamedTuple):
+    """How an answer became its verdict."""
+
+    verdict: str
+    decided_by: str
+    reason: str | None
+    """Why the rules decided, where they did."""
+    read_as: str
+    """The normal form: without wrapping, in lower case."""
+    clauses: tuple[str, ...]
+    """What of it may name something: without instructions, contrasts, hedges and refusals."""
+    entities: tuple[tuple[str, str], ...]
+    """What it names, by the entries of the facts, and what each alone would be judged."""
+    path: tuple[str, ...]
+
+
 class PairJudge:
     """Rules and taxonomy, for pairs of any of the taxonomy's datasets."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self._rules = rules_for(taxonomy, taxonomy.datasets)
+        self.taxonomy = taxonomy
+        self._rules = Rules(taxonomy)
         self._taxonomic = Taxonomic(taxonomy)
 
-    def judge(self, class_name: str, answer: str, dataset: str | None = None) -> Explanation:
+    @property
+    def fingerprint(self) -> str:
+        """That of the verifier without a model over all of the taxonomy."""
+        return Cascade([self._rules, self._taxonomic]).fingerprint
+
+    def judge(self, class_name: str, answer: str, dataset: str | None = None) -> Explained:
         """The verdict on an answer as a model gave it.
 
         Args:
@@ -50,12 +73,32 @@ class PairJudge:
         """
         pair = Pair(class_name, normalise(answer))
         relation = self._taxonomic.relation(pair, dataset)  # refuses an unknown class in any case
-        by_form = self._rules.judge_one(pair.answer)
+        by_form = self._rules.judge_one(pair)
         if by_form.verdict is not None:
-            return Explanation(by_form.verdict.value, "rules", ())
+            return Explained(by_form.verdict.value, "rules", ())
         if relation.verdict is not None:
-            return Explanation(relation.verdict.value, "taxonomy", relation.path)
-        return Explanation(UNDECIDED, UNDECIDED, ())
+            return Explained(relation.verdict.value, "taxonomy", relation.path)
+        return Explained(UNDECIDED, UNDECIDED, ())
+
+    def explain(self, class_name: str, answer: str, dataset: str | None = None) -> Explanation:
+        """The same verdict with all that led to it."""
+        found = self.judge(class_name, answer, dataset)
+        pair = Pair(class_name, normalise(answer))
+        by_form = self._rules.explain(pair)
+        named = strip_injection(pair.answer)
+        entities = () if by_form else self.taxonomy.entities(class_name, named, dataset)
+        return Explanation(
+            found.verdict,
+            found.decided_by,
+            by_form[1] if by_form else None,
+            pair.answer,
+            tuple(clause.text for clause in clauses(named)),
+            tuple(
+                (entity.name, verdict.value if (verdict := entity.relation.verdict) else UNDECIDED)
+                for entity in entities
+            ),
+            found.path,
+        )
 
 
 def judge_rows(

@@ -54,7 +54,7 @@ class LocalJudge:
             "model": content_hash(files),
             "dtype": self.settings.dtype,
             **identity_of_question(self._prompt),
-            "scores": "log-likelihood of label and end of turn",
+            "scores": content_hash([Path(__file__)]),
         }
 
     def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:

@@ -1,51 +1,81 @@
-"""What the form of an answer alone decides: refusals, several answers, texts that name nothing."""
+"""What the form of an answer alone decides: refusals, several labels, texts that name nothing.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+What looks like one of these but names something that the taxonomy knows is left to those behind.
+"""
 
-from speciarl.text import (
-    MAX_ANSWER,
-    NORMALISER_VERSION,
-    is_refusal,
-    several_answers,
-    without_instructions,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from speciarl.answers import DECIDING, MAX_ANSWER, clauses, is_hedged, is_refusal, strip_injection
+from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
 
-RULES_VERSION = 2  # raise it when a rule here or in `text` changes
+
+class Names(Protocol):
+    """What is known of names, for the dataset of a class."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def mentions(self, class_name: str, text: str) -> bool:
+        """Whether a text names anything at all, as an answer of that dataset."""
+        ...
+
+    def one_entity(self, class_name: str, texts: Iterable[str]) -> bool:
+        """Whether the texts are names of one and the same thing there."""
+        ...
 
 
 class Rules:
     """Decides by form.
 
     Args:
-        names: normalised names that may look like several answers but are one ("f-16a/b").
+        names: by which a name is told from what only looks like a refusal or like several labels
+            (a class "Unknown", "F-16A/B", "N/A or unknown gull"); without, form alone decides.
     """
 
-    def __init__(self, names: Collection[str] = ()) -> None:
-        self.names = frozenset(name for name in names if several_answers(name))
+    def __init__(self, names: Names | None = None) -> None:
+        self.names = names
 
     @property
     def identity(self) -> Mapping[str, object]:
         return {
             "verifier": "rules",
-            "version": RULES_VERSION,
-            "normaliser": NORMALISER_VERSION,
-            "longest": MAX_ANSWER,
-            "names": sorted(self.names),
+            "code": content_hash([Path(__file__), *DECIDING]),
+            "names": self.names.fingerprint if self.names else None,
             "labels": list(LABELS),
         }
 
     def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
-        return ((pair, self.judge_one(pair.answer)) for pair in pairs)
+        return ((pair, self.judge_one(pair)) for pair in pairs)
 
-    def judge_one(self, answer: str) -> Judgement:
-        """What the form of a normalised answer decides, whatever the class."""
-        if is_refusal(answer):
-            return Judgement(Verdict.ABSTAIN, "rules")
-        named = without_instructions(answer)
-        if not any(c.isalnum() for c in named) or len(answer) > MAX_ANSWER:
-            return Judgement(Verdict.WRONG, "rules")
-        if several_answers(named) and named not in self.names:
-            return Judgement(Verdict.WRONG, "rules")
-        return UNDECIDED
+    def judge_one(self, pair: Pair) -> Judgement:
+        """What the form of a pair's answer decides."""
+        found = self.explain(pair)
+        return UNDECIDED if found is None else Judgement(found[0], "rules")
+
+    def explain(self, pair: Pair) -> tuple[Verdict, str] | None:
+        """A verdict and its reason, or None where form does not decide."""
+        answer = pair.answer
+        if len(answer) > MAX_ANSWER:
+            return Verdict.WRONG, f"is longer than {MAX_ANSWER} characters"
+        named = strip_injection(answer)
+        if not any(c.isalnum() for c in named):
+            speaks = "only addresses the judge" if named != answer else "names nothing"
+            return Verdict.WRONG, speaks
+        if is_refusal(named) and not self._mentions(pair.class_name, named):
+            return Verdict.ABSTAIN, "declines to name anything"
+        if is_hedged(named) and not self._one_entity(pair.class_name, named):
+            return Verdict.WRONG, "offers several labels"
+        return None
+
+    def _mentions(self, class_name: str, named: str) -> bool:
+        return self.names is not None and self.names.mentions(class_name, named)
+
+    def _one_entity(self, class_name: str, named: str) -> bool:
+        if self.names is None:
+            return False
+        parts = [clause.text for clause in clauses(named)]
+        return any(self.names.one_entity(class_name, texts) for texts in ([named], parts))

@@ -1,9 +1,11 @@
 """Judges by the taxonomy: synonyms, ancestors near and far, descendants, other known things."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from speciarl.answers import DECIDING, strip_injection
+from speciarl.files import content_hash
 from speciarl.taxonomy import Relation, Taxonomy
-from speciarl.text import without_instructions
 from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
 
 
@@ -15,14 +17,18 @@ class Taxonomic:
 
     @property
     def identity(self) -> Mapping[str, object]:
-        return {"verifier": "taxonomic", "taxonomy": self.taxonomy.fingerprint}
+        return {
+            "verifier": "taxonomic",
+            "code": content_hash([Path(__file__), *DECIDING]),
+            "taxonomy": self.taxonomy.fingerprint,
+        }
 
     def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
         return ((pair, self._judge(pair)) for pair in pairs)
 
     def relation(self, pair: Pair, dataset: str | None = None) -> Relation:
         """How what the answer names relates to the class (see `Taxonomy.relation`)."""
-        named = without_instructions(pair.answer)
+        named = strip_injection(pair.answer)
         return self.taxonomy.relation(pair.class_name, named, dataset)
 
     def _judge(self, pair: Pair) -> Judgement:

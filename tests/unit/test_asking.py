@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from speciarl.answers import normalise
 from speciarl.config.data import DATASETS
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_JUDGES, names_in
 from speciarl.taxonomy.facts import load_facts
-from speciarl.text import normalise
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.asking import load_prompt
 from speciarl.verifiers.base import Pair

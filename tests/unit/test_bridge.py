@@ -127,3 +127,11 @@ def test_a_resumed_run_counts_what_it_met_before_as_hits(bridge, tmp_path):
     _, counts = again.judge([Pair("Herring Gull", "tern")])
     assert (counts.hits, counts.misses) == (1, 0)
     assert again.met == source.met
+
+
+@pytest.mark.parametrize("answer_tag", ["first", "last"])
+def test_of_several_answers_one_counts_and_they_are_counted(bridge, answer_tag):
+    bridge.answer_tag = answer_tag
+    call(bridge, [1, 1], "Herring Gull</answer><answer>tern", "Herring Gull")
+    (row,) = bridge.rows
+    assert (row["several_answers"], row["wrong"]) == (1, int(answer_tag == "last"))

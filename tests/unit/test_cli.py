@@ -80,7 +80,8 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
 
 def test_judge_says_what_decided(tmp_path):
     assert speciarl("judge", "Herring Gull", "a sea gull") == (
-        "less specific\ndecided by: taxonomy\npath: Herring Gull > gull\n"
+        "less specific\ndecided by: taxonomy\nread as: a sea gull\nnames: gull (less specific)\n"
+        "path: Herring Gull > gull\n"
     )
     found = json.loads(speciarl("judge", "pizza", "dish", "--dataset", "food101", "--json"))
     assert (found["verdict"], found["decided_by"]) == ("generic", "taxonomy")
@@ -168,3 +169,12 @@ def test_the_time_left_counts_from_where_an_earlier_start_was(monkeypatch, capsy
     progress.reached(60)  # ten seconds later, which is too soon for a line
     progress.reached(70)
     assert capsys.readouterr().err == "70 of 100 steps, 1 min 00 s left\n"
+
+
+def test_the_facts_come_with_the_package_and_a_folder_of_custom_ones_goes_before(tmp_path):
+    arguments = ("judge", "samoyed", "a spitz")
+    assert speciarl(*arguments, cwd=tmp_path).startswith("less specific\n")
+    own = tmp_path / "data/taxonomies/oxford_pets.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("dataset: oxford_pets\nclasses:\n  samoyed: {synonyms: [spitz]}\n")
+    assert speciarl(*arguments, cwd=tmp_path).startswith("specific\n")

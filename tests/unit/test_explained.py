@@ -73,9 +73,9 @@ def test_every_row_and_column_of_a_file_comes_back(tmp_path):
     ]
     assert [row["id"] for row in rows] == ["a", "b", "c"]
     assert [row["verdict"] for row in rows] == ["wrong", "less specific", UNDECIDED]
-    assert [row["decided_by"] for row in rows] == ["rules", "taxonomy", UNDECIDED]
+    assert [row["decided_by"] for row in rows] == ["taxonomy", "taxonomy", UNDECIDED]
     assert rows[2]["note"] == "two\nlines"
-    assert summary == "3 pairs, 2 decided (1 rules, 1 taxonomy, 1 undecided)"
+    assert summary == "3 pairs, 2 decided (0 rules, 2 taxonomy, 1 undecided)"
 
 
 def test_given_verdicts_are_kept_apart_and_compared(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import get_peft_model
 
+from speciarl.answers import extract_answer
 from speciarl.config import Lora
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
@@ -30,7 +31,6 @@ from speciarl.policy.miniature.curriculum import (
     draw_lessons,
 )
 from speciarl.policy.prompts import load_prompt, messages
-from speciarl.text import extract_answer
 from speciarl.training.adapters import lora_config
 
 SIZE = 56

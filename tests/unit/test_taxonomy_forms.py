@@ -9,7 +9,6 @@ from speciarl.taxonomy.forms import (
     Cleaner,
     Years,
     key,
-    split_asides,
     stem,
     take_years,
     tokens,
@@ -77,7 +76,6 @@ def test_stem_joins_singular_and_plural(singular: str, plural: str) -> None:
         ("The bird in the image is a Western Gull", "western gull"),
         ("a photo of a Western Gull", "western gull"),
         ("This appears to be a pug", "pug"),
-        ("Answer: pug", "pug"),
         ("a plate of gnocchi", "gnocchi"),
         ("an A320", "a320"),
         ("love in the mist", "love in mist"),
@@ -114,14 +112,6 @@ def test_years_are_taken_out_of_a_text(text: str, years: tuple[Years, ...]) -> N
     left, found = take_years(text)
     assert found == years
     assert not any(str(year.first) in left for year in found)
-
-
-def test_parentheses_are_set_aside() -> None:
-    assert split_asides("Scott's Oriole (Icterus parisorum)") == (
-        "Scott's Oriole  ",
-        ("Icterus parisorum",),
-    )
-    assert split_asides("pug (") == ("pug  ", ())
 
 
 @given(st.text(max_size=400))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from speciarl.answers import normalise
 from speciarl.taxonomy import Taxonomy
-from speciarl.text import normalise
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = ROOT.parent / "shared" / "data" / "verdict_pairs_dev.csv"

@@ -1,5 +1,6 @@
 """Relations by rule of labelling, on the real facts: one table per rule."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -8,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speciarl.errors import TaxonomyError
-from speciarl.taxonomy import Relation, Taxonomy
+from speciarl.taxonomy import Description, Relation, Taxonomy
 from speciarl.verdicts import Verdict
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
 DATASETS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "common")
+
+
+LATIN = re.compile(r"[A-Z][a-z]+ [a-z]+")
 
 
 @cache
@@ -22,6 +26,10 @@ def taxonomy() -> Taxonomy:
 
 def relation(class_name: str, answer: str) -> Relation:
     return taxonomy().relation(class_name, answer)
+
+
+def describe(class_name: str, dataset: str) -> tuple[Description, ...]:
+    return taxonomy().describe(class_name, dataset)
 
 
 def check(class_name: str, answer: str, expected: str | None) -> None:
@@ -252,7 +260,6 @@ def test_rules_13_to_15_classes_as_parents(class_name: str, answer: str, expecte
         ("pug", "pug of Clairvaux"),
         ("Yellow breasted Chat", "warbler"),  # sources differ
         ("gaura", "tropical flower"),  # open: may be, is not stated
-        ("waffles", "waffles with fruit"),  # the dish or a kind of it
     ],
 )
 def test_what_the_facts_do_not_say_is_undecided(class_name: str, answer: str) -> None:
@@ -319,3 +326,101 @@ def test_any_text_gets_a_verdict_or_none(class_name: str, answer: str) -> None:
     found = relation(class_name, answer)
     assert found.verdict is None or found.verdict is not Verdict.ABSTAIN
     assert (found.verdict is None) == (found.matched is None)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "answer", "expected"),
+    [
+        # rule 18: what is not a list
+        ("House Sparrow", "House Sparrow, a small brown bird", "specific"),
+        ("House Sparrow", "House Sparrow, Passer domesticus", "specific"),
+        ("House Sparrow", "House Sparrow, male", "more specific"),
+        ("House Sparrow", "House Sparrow, perched on a branch, facing left", "specific"),
+        ("House Sparrow", "Sparrow, specifically a House Sparrow", "specific"),
+        ("House Sparrow", "Sparrow, House", "specific"),
+        ("House Sparrow", "House Sparrow, Song Sparrow", "wrong"),
+        ("House Sparrow", "House Sparrow, Blorptail Sparrow", None),
+        ("beagle", "Dog, Beagle", "specific"),
+        ("beagle", "Beagle, tricolor", "more specific"),
+        ("beagle", "Beagle, cat", "wrong"),
+        ("samoyed", "Samoyed - a fluffy white spitz", "specific"),
+        ("samoyed", "Samoyed, white coat, black nose", "more specific"),
+        ("samoyed", "Samoyed in a meadow", "specific"),
+        ("greek salad", "Greek salad with tomatoes, cucumbers, olives, and feta", "specific"),
+        ("pizza", "pizza with pepperoni and olives", "more specific"),
+        ("pancakes", "Pancakes topped with blueberries and syrup", "specific"),
+        ("waffles", "waffles with fruit", "specific"),
+        ("737-800", "Airliner, Boeing 737-800", "specific"),
+        ("737-800", "Boeing 737-800, Ryanair", "more specific"),
+        ("737-800", "Boeing 737-800 operated by Ryanair", "more specific"),
+        ("737-800", "Boeing 737-800, registration EI-DAC", "specific"),
+        ("BMW M3 Coupe 2012", "BMW M3 coupe, silver, 2012", "specific"),
+        ("BMW M3 Coupe 2012", "2012 BMW M3 Coupe, E92 generation", "specific"),
+        ("BMW M3 Coupe 2012", "Make: BMW\nModel: M3 Coupe\nYear: 2012", "specific"),
+        ("BMW M3 Coupe 2012", "BMW M3 Coupe circa 2012", "specific"),
+        ("Cardinal", "A red bird with a crest, which is a Northern Cardinal.", "specific"),
+        # rule 19: contrast and hedges
+        ("samoyed", "not a husky but a Samoyed", "specific"),
+        ("samoyed", "Samoyed, not a husky", "specific"),
+        ("samoyed", "not a Samoyed but a husky", "wrong"),
+        ("samoyed", "Neither a husky nor a malamute, but a Samoyed", "specific"),
+        ("Blue Jay", "Not a Steller's Jay - it's a Blue Jay", "specific"),
+        ("Western Gull", "A gull, exact species uncertain", "less specific"),
+        ("Western Gull", "I can see a bird, but the species is unclear.", "generic"),
+        ("samoyed", "possibly a Samoyed, but too blurry to tell", "specific"),
+        ("samoyed", "I cannot tell if this is a Samoyed", "specific"),
+        # rule 21: a sentence about it, and what is said of it later
+        ("samoyed", "Samoyed\n\nThe Samoyed is a breed of medium-sized herding dogs.", "specific"),
+        ("samoyed", "This is a white dog. The breed is Samoyed.", "specific"),
+        ("samoyed", "Samoyed. It is often confused with the American Eskimo Dog.", "specific"),
+        ("samoyed", "Samoyed. It is a pug.", "wrong"),
+        ("lasagna", "It is lasagna. It consists of pasta, meat sauce, and cheese.", "specific"),
+        ("lasagna", "It is lasagna. It has pasta, sauce, and cheese.", "specific"),
+        ("samoyed", "The dog in the picture is white and fluffy.", "generic"),
+        ("samoyed", "Es un Samoyed", "specific"),
+        ("beagle", "An adult Beagle with a tricolor coat", "more specific"),
+        ("737-800", "Boeing 737-800 in Ryanair livery", "more specific"),
+        ("laptop", "A blorpy laptop on a desk", None),
+        # rule 22
+        ("Cardinal", "Northern Cardinal | Cardinalis cardinalis", "specific"),
+        ("Cardinal", "Common name: Northern Cardinal / Scientific name: C. cardinalis", "specific"),
+        ("Cardinal", "Northern Cardinal (Blue Jay)", "wrong"),
+        ("dumplings", "gyoza, ravioli", "wrong"),  # each is one, but they are two
+    ],
+)
+def test_rules_18_to_22_one_entity_and_what_is_said_of_it(
+    class_name: str, answer: str, expected: str | None
+) -> None:
+    check(class_name, answer, expected)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Five-striped Sparrow", "Olive Warbler", "Mottled Petrel", "Red Warbler", "Black Cormorant",
+     "Giant Kingbird", "Icterus icterus", "Spinus spinus", "Mergus merganser", "Crotophaga ani"],
+)  # fmt: skip
+def test_colors_are_not_left_out_of_another_species_name(answer: str) -> None:
+    for class_name in taxonomy().classes["cub200"]:
+        found = relation(class_name, answer)
+        assert found.verdict in (None, Verdict.WRONG), (class_name, found)
+
+
+def test_colors_and_sizes_that_describe_are_left_out() -> None:
+    check("House Sparrow", "a small brown sparrow", "less specific")
+    check("House Sparrow", "a brown bird", "generic")
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_class_is_told_from_every_other_by_their_names(dataset: str) -> None:
+    """Own names are specific; no sibling's is right, but where one is a kind of the other."""
+    about = {d.name: d for name in taxonomy().classes[dataset] for d in describe(name, dataset)}
+    latin = {n: [f for f in d.synonyms if LATIN.fullmatch(f)] for n, d in about.items()}
+    for name, known in about.items():
+        kin = {*known.near, *known.far, *known.narrower, *known.disputed}
+        for other in about:
+            for said in (other, *latin[other]):
+                found = taxonomy().relation(name, said, dataset)
+                if other == name:
+                    assert found.verdict is Verdict.SPECIFIC, (name, said)
+                elif found.verdict is not None and found.verdict.correct:
+                    assert found.matched in kin, (name, said, found)

@@ -5,12 +5,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from speciarl.answers import extract_answer, normalise
 from speciarl.config import Evaluation, Run, Verifier
 from speciarl.evaluation.generate import Decoding
 from speciarl.evaluation.predict import open_policy, predict_datasets
 from speciarl.policy.loading import load_model
 from speciarl.policy.miniature.curriculum import all_classes
-from speciarl.text import extract_answer, normalise
 from speciarl.training.adapters import save_adapters
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.build import build_verifier

@@ -19,7 +19,9 @@ def derived_forms(
 ) -> dict[int, tuple[str, ...]]:
     """Node number to the forms that follow for it, where there are any."""
     idle = stems(words.groups, words) | stems(words.fillers, words)
-    aliases = {n.number: sorted(n.forms, key=len, reverse=True) for n in nodes if n.kind == "maker"}
+    aliases = {
+        n.node_id: sorted(n.forms, key=len, reverse=True) for n in nodes if n.kind == "maker"
+    }
     found: dict[int, tuple[str, ...]] = {}
     for node in nodes:
         forms = [*_abbreviated(node.forms, known_genera)]
@@ -30,7 +32,7 @@ def derived_forms(
             # of "ATR family" no name is left without the maker
             forms = [form for form in forms if not idle.issuperset(tokens(form, words))]
         if forms:
-            found[node.number] = tuple(dict.fromkeys(f for f in forms if f not in node.forms))
+            found[node.node_id] = tuple(dict.fromkeys(f for f in forms if f not in node.forms))
     return found
 
 
@@ -57,7 +59,7 @@ def _of_maker(node: Node, aliases: Sequence[str], prefixes: Sequence[str]) -> It
 
 def _makers_above(node: Node, nodes: Sequence[Node], makers: Mapping[int, object]) -> list[int]:
     """The nearest makers on every way up from a node."""
-    seen, queue = {node.number}, [node.number]
+    seen, queue = {node.node_id}, [node.node_id]
     found: list[int] = []
     while queue:
         current = nodes[queue.pop()]

@@ -9,16 +9,16 @@ from collections.abc import Sequence, Set
 from speciarl.taxonomy.facts import ClassEntry
 from speciarl.taxonomy.forms import Years
 from speciarl.taxonomy.lexicon import Role
-from speciarl.taxonomy.reading import Cover
-from speciarl.taxonomy.relating import UNDECIDED, Relation, Tree, wrong
+from speciarl.taxonomy.parse import Segmentation
+from speciarl.taxonomy.tree import UNDECIDED, Relation, Tree, wrong
 from speciarl.verdicts import Verdict
 
 
-def judge_dated(
-    number: int,
+def match_dated(
+    node_id: int,
     entry: ClassEntry,
     judged: Sequence[tuple[int, Relation]],
-    cover: Cover,
+    segment: Segmentation,
     years: Sequence[Years],
     tree: Tree,
 ) -> Relation:
@@ -31,33 +31,48 @@ def judge_dated(
         ValueError: the class states no year.
     """
     if entry.year is None:
-        raise ValueError(f"{tree.nodes[number].name!r} states no year")
+        raise ValueError(f"{tree.nodes[node_id].name!r} states no year")
     exact = entry.year if any(y.first == y.last == entry.year for y in years) else None
     found: list[tuple[int, Relation]] = []
     for node, relation in judged:
         if relation.verdict is Verdict.WRONG:
-            trim = _trim_of_model(number, node, exact, tree)
+            trim = _trim_of_model(node_id, node, exact, tree)
             if trim is None:
                 return relation
             relation = trim
         found.append((node, relation))
     best_node, best = max(found, key=lambda pair: (pair[1].step, len(pair[1].path)))
     if any(entry.year not in range(y.first, y.last + 1) for y in years):
-        return wrong(number, best_node, tree)
-    if cover.unknown or any(r.verdict is None for _, r in found):
+        return wrong(node_id, best_node, tree)
+    if (other := _another_model(found, best_node, best, tree)) is not None:
+        return wrong(node_id, other, tree)
+    if segment.unknown or any(r.verdict is None for _, r in found):
         return UNDECIDED
     if best.step < Verdict.LESS_SPECIFIC.step:
         return best
     names = [n for n, _ in found]
     stated = _bodies(names, tree)
-    if exact is None or not _settled(number, names, stated, entry, tree):
-        sibling = _named_sibling(number, best_node, stated, exact, tree)
+    if exact is None or not _settled(node_id, names, stated, entry, tree):
+        sibling = _named_sibling(node_id, best_node, stated, exact, tree)
         if sibling is not None:
-            return wrong(number, sibling, tree)
+            return wrong(node_id, sibling, tree)
         return best._replace(verdict=Verdict.LESS_SPECIFIC)
-    if best.verdict is Verdict.MORE_SPECIFIC or cover.roles & {Role.TRIM, Role.NARROWING}:
+    if best.verdict is Verdict.MORE_SPECIFIC or segment.roles & {Role.TRIM, Role.NARROWING}:
         return best._replace(verdict=Verdict.MORE_SPECIFIC)
     return best._replace(verdict=Verdict.SPECIFIC)
+
+
+def _another_model(
+    found: Sequence[tuple[int, Relation]], best_node: int, best: Relation, tree: Tree
+) -> int | None:
+    """A disputed model that is named beside the one of the class, and thus is another."""
+    if best.step < Verdict.LESS_SPECIFIC.step or tree.nodes[best_node].kind in ("maker", "body"):
+        return None
+    for node, relation in found:
+        apart = best_node not in tree.ancestors[node] and node not in tree.ancestors[best_node]
+        if relation.verdict is None and apart and tree.nodes[node].kind in ("term", "class"):
+            return node
+    return None
 
 
 def _bodies(names: Sequence[int], tree: Tree) -> set[str]:
@@ -68,30 +83,30 @@ def _bodies(names: Sequence[int], tree: Tree) -> set[str]:
 
 
 def _settled(
-    number: int, names: Sequence[int], stated: Set[str], entry: ClassEntry, tree: Tree
+    node_id: int, names: Sequence[int], stated: Set[str], entry: ClassEntry, tree: Tree
 ) -> bool:
     """Whether names settle the class but for its year: itself, or its model and its body."""
-    if any(number in tree.ancestors[n] for n in names):
+    if any(node_id in tree.ancestors[n] for n in names):
         return True
-    if not any(m in tree.ancestors[n] for n in names for m in tree.nodes[number].near):
+    if not any(m in tree.ancestors[n] for n in names for m in tree.nodes[node_id].near):
         return False
     return entry.body is None or entry.body in stated or len(entry.bodies) < 2
 
 
 def _named_sibling(
-    number: int, model: int, stated: Set[str], year: int | None, tree: Tree
+    node_id: int, model: int, stated: Set[str], year: int | None, tree: Tree
 ) -> int | None:
     """Another class of which model, body and year are all stated (a Sonata, not its Hybrid)."""
     for other in tree.classes_below[model]:
         facts = tree.nodes[other].facts
-        if other == number or facts is None or model not in tree.nodes[other].near:
+        if other == node_id or facts is None or model not in tree.nodes[other].near:
             continue
         if facts.year == year and facts.body in stated:
             return other
     return None
 
 
-def _trim_of_model(number: int, node: int, year: int | None, tree: Tree) -> Relation | None:
+def _trim_of_model(node_id: int, node: int, year: int | None, tree: Tree) -> Relation | None:
     """The relation over the class's model to something narrower than that model, if it is.
 
     A version that is a model of its own (Charger SRT-8) is a trim of the class's car only in a
@@ -101,9 +116,9 @@ def _trim_of_model(number: int, node: int, year: int | None, tree: Tree) -> Rela
         facts = [tree.nodes[c].facts for c in tree.classes_below[node]]
         if year is None or not facts or any(f is not None and f.year == year for f in facts):
             return None
-    for model in tree.nodes[number].near:
+    for model in tree.nodes[node_id].near:
         kin = tree.ancestors[node].get(model)
         if kin is not None and kin.near:
-            names = tuple(tree.nodes[n].name for n in (number, *kin.path[::-1]))
+            names = tuple(tree.nodes[n].name for n in (node_id, *kin.path[::-1]))
             return Relation(Verdict.MORE_SPECIFIC, names, tree.nodes[node].name)
     return None

@@ -1,7 +1,5 @@
 """The taxonomy as a whole: facts in, and for a class and an answer their relation out."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -9,20 +7,18 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.errors import TaxonomyError
-from speciarl.taxonomy.derived import derived_forms
-from speciarl.taxonomy.drafts import genera
-from speciarl.taxonomy.facts import ClassEntry, Facts, load_facts
+from speciarl.files import content_hash
+from speciarl.taxonomy.derived_forms import derived_forms
+from speciarl.taxonomy.facts import BUILT_IN, ClassEntry, Facts, facts_file, load_facts
 from speciarl.taxonomy.forms import key, tokens
-from speciarl.taxonomy.judging import judge
-from speciarl.taxonomy.lexicon import lexicons
-from speciarl.taxonomy.nodes import COMMON, Node, build
-from speciarl.taxonomy.reading import Reading, read
-from speciarl.taxonomy.relating import Description, Relation, describe, grow
-from speciarl.taxonomy.relations import relation_table
+from speciarl.taxonomy.lexicon import Lexicon, lexicons
+from speciarl.taxonomy.match import entities, match
+from speciarl.taxonomy.nodes import COMMON, Node, build, genera
+from speciarl.taxonomy.parse import ParsedAnswer, parse
+from speciarl.taxonomy.table import relation_table
+from speciarl.taxonomy.tree import Description, Entity, Relation, describe, grow
 
-# Raise it when the reading or judging of answers changes: verdicts stored under it then expire.
-RULES_VERSION = 2
-_READINGS = 200_000  # answers, and classes, whose reading is kept
+_PARSED = 200_000  # answers, and classes, whose reading is kept
 
 
 class Taxonomy:
@@ -36,22 +32,22 @@ class Taxonomy:
         self._derived = derived_forms(self._nodes, _known_genera(files), self._common.words)
         self._lexicons = lexicons(files, self._nodes, self._derived, self._common.words)
         self._classes = {
-            (n.dataset, self._key(n.name)): n.number for n in self._nodes if n.kind == "class"
+            (n.dataset, self._key(n.name)): n.node_id for n in self._nodes if n.kind == "class"
         }
         self._tree = grow(self._nodes)
-        self._read = lru_cache(maxsize=_READINGS)(self._read_uncached)
-        self._numbers = lru_cache(maxsize=_READINGS)(self._numbers_uncached)
+        self._parse = lru_cache(maxsize=_PARSED)(self._parse_uncached)
+        self._node_ids = lru_cache(maxsize=_PARSED)(self._node_ids_uncached)
 
     @classmethod
     def load(
         cls, folder: Path, datasets: Sequence[str], files: Mapping[str, Path] | None = None
     ) -> "Taxonomy":
-        """Facts of `folder`/common.yaml and of `folder`/DATASET.yaml for each dataset.
+        """The common facts and those of each dataset, from `folder` or else built in.
 
         Args:
-            files: where a dataset's facts lie, for those that are not in `folder`.
+            files: where a dataset's facts lie, for those that are in neither.
         """
-        paths = {name: folder / f"{name}.yaml" for name in (COMMON, *datasets)}
+        paths = {name: facts_file(name, folder) for name in (COMMON, *datasets)}
         paths.update(files or {})
         return cls([load_facts(path, name) for name, path in paths.items()])
 
@@ -75,13 +71,13 @@ class Taxonomy:
 
     @classmethod
     def of_classes(cls, folder: Path, classes: Mapping[str, Sequence[str]]) -> "Taxonomy":
-        """Facts about some classes (dataset to class names); of a dataset without a file in the
-        folder only the names are known.
+        """Facts about some classes (dataset to class names); of a dataset that nobody has described
+        only the names are known.
 
         Raises:
             TaxonomyError: a file lacks one of the classes.
         """
-        described = [name for name in classes if (folder / f"{name}.yaml").is_file()]
+        described = [name for name in classes if facts_file(name, folder).is_file()]
         taxonomy = cls.load(folder, described)
         for name, class_names in classes.items():
             if name not in described:
@@ -90,10 +86,10 @@ class Taxonomy:
         return taxonomy
 
     @classmethod
-    def load_all(cls, folder: Path) -> "Taxonomy":
-        """Facts of every dataset that has a file in the folder."""
-        names = sorted(path.stem for path in folder.glob("*.yaml"))
-        return cls.load(folder, [name for name in names if name != COMMON])
+    def load_all(cls, folder: Path = BUILT_IN) -> "Taxonomy":
+        """Facts of every dataset that has a file in the folder, or is built in."""
+        names = {path.stem for place in (folder, BUILT_IN) for path in place.glob("*.yaml")}
+        return cls.load(folder, sorted(names - {COMMON}))
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -104,15 +100,16 @@ class Taxonomy:
     def classes(self) -> dict[str, list[str]]:
         """The classes described, by dataset."""
         found: dict[str, list[str]] = {name: [] for name in self.datasets}
-        for number in self._classes.values():
-            found[self._nodes[number].dataset].append(self._nodes[number].name)
+        for node_id in self._classes.values():
+            found[self._nodes[node_id].dataset].append(self._nodes[node_id].name)
         return found
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that a verdict depends on: the facts and the rules' version."""
-        facts = [RULES_VERSION, *(f.model_dump(mode="json") for f in self._files)]
-        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+        """A hash of everything that a verdict depends on: the facts, and the code of this folder
+        by which answers are read and judged."""
+        code = sorted(Path(__file__).parent.glob("*.py"))
+        return content_hash(code, *(facts.model_dump(mode="json") for facts in self._files))
 
     def require(self, dataset: str, class_names: Iterable[str]) -> None:
         """Raise a TaxonomyError that names the first class without an entry."""
@@ -130,8 +127,30 @@ class Taxonomy:
         Raises:
             TaxonomyError: the class has no entry.
         """
-        numbers = self._numbers(class_name, dataset)
-        return max((self._relation(number, answer) for number in numbers), key=lambda r: r.step)
+        node_ids = self._node_ids(class_name, dataset)
+        return max((self._relation(node_id, answer) for node_id in node_ids), key=lambda r: r.step)
+
+    def entities(
+        self, class_name: str, answer: str, dataset: str | None = None
+    ) -> tuple[Entity, ...]:
+        """What an answer names, in the terms of the dataset in which it is best (see `relation`).
+
+        Raises:
+            TaxonomyError: the class has no entry.
+        """
+        node_ids = self._node_ids(class_name, dataset)
+        best = max(node_ids, key=lambda number: self._relation(number, answer).step)
+        parsed = self._parse(self._nodes[best].dataset, answer)
+        return tuple(entities(best, parsed, self._tree))
+
+    def mentions(self, class_name: str, text: str) -> bool:
+        """Whether a text names, anywhere, something of a dataset that has the class."""
+        return any(lexicon.mentions(text) for lexicon in self._lexicons_of(class_name))
+
+    def one_entity(self, class_name: str, texts: Iterable[str]) -> bool:
+        """Whether the texts are names of one thing in a dataset that has the class."""
+        texts = list(texts)
+        return any(lexicon.one_entity(texts) for lexicon in self._lexicons_of(class_name))
 
     def describe(self, class_name: str, dataset: str | None = None) -> tuple[Description, ...]:
         """What the facts say of a class, once for each dataset that has it (or for the one given).
@@ -139,7 +158,9 @@ class Taxonomy:
         Raises:
             TaxonomyError: the class has no entry.
         """
-        return tuple(describe(number, self._tree) for number in self._numbers(class_name, dataset))
+        return tuple(
+            describe(node_id, self._tree) for node_id in self._node_ids(class_name, dataset)
+        )
 
     def terms(self, dataset: str) -> tuple[str, ...]:
         """The surface forms known for a dataset, common ones included, sorted."""
@@ -153,35 +174,39 @@ class Taxonomy:
             dataset, class_name, term, verdict, path: sorted, one row per class and surface form;
             `path` leads from the class to the term and is empty for wrong ones.
         """
-        numbers: dict[int, str] = {}
+        node_ids: dict[int, str] = {}
         forms: list[tuple[str, str, int]] = []
         for dataset, names in classes.items():
             self.require(dataset, names)
-            numbers |= {self._classes[dataset, self._key(name)]: name for name in names}
+            node_ids |= {self._classes[dataset, self._key(name)]: name for name in names}
             lexicon = self._lexicons[dataset]
             for form in self.terms(dataset):
                 parts = tokens(form, self._common.words)
-                forms += [(dataset, form, number) for number in lexicon.own(parts)]
-        return relation_table(self._tree, numbers, forms)
+                forms += [(dataset, form, node_id) for node_id in lexicon.own(parts)]
+        return relation_table(self._tree, node_ids, forms)
 
     def _forms(self, node: Node) -> tuple[str, ...]:
-        return (*node.forms, *self._derived.get(node.number, ()))
+        return (*node.forms, *self._derived.get(node.node_id, ()))
 
     def _key(self, text: str) -> str:
         return key(tokens(text, self._common.words))
 
-    def _numbers_uncached(self, class_name: str, dataset: str | None) -> list[int]:
+    def _node_ids_uncached(self, class_name: str, dataset: str | None) -> list[int]:
         names = self.datasets if dataset is None else (dataset,)
         wanted = self._key(class_name)
-        numbers = [self._classes[n, wanted] for n in names if (n, wanted) in self._classes]
-        if not numbers:
+        node_ids = [self._classes[n, wanted] for n in names if (n, wanted) in self._classes]
+        if not node_ids:
             raise self._missing(class_name, dataset)
-        return numbers
+        return node_ids
 
-    def _relation(self, number: int, answer: str) -> Relation:
-        dataset = self._nodes[number].dataset
-        reading = self._read(dataset, answer)
-        return judge(number, reading, self._tree, self._lexicons[dataset].open_modifiers)
+    def _lexicons_of(self, class_name: str) -> Iterable[Lexicon]:
+        wanted = self._key(class_name)
+        return (lexicon for n, lexicon in self._lexicons.items() if (n, wanted) in self._classes)
+
+    def _relation(self, node_id: int, answer: str) -> Relation:
+        dataset = self._nodes[node_id].dataset
+        parsed = self._parse(dataset, answer)
+        return match(node_id, parsed, self._tree, self._lexicons[dataset].open_modifiers)
 
     def _missing(self, class_name: str, dataset: str | None) -> TaxonomyError:
         return TaxonomyError(
@@ -189,8 +214,8 @@ class Taxonomy:
             f"entry; add it under `classes` of {dataset or 'DATASET'}.yaml"
         )
 
-    def _read_uncached(self, dataset: str, answer: str) -> Reading:
-        return read(answer, self._lexicons[dataset])
+    def _parse_uncached(self, dataset: str, answer: str) -> ParsedAnswer:
+        return parse(answer, self._lexicons[dataset])
 
 
 def _known_genera(files: Iterable[Facts]) -> frozenset[str]:

@@ -29,10 +29,21 @@ class Relation(NamedTuple):
         return -1 if self.verdict is None else self.verdict.step
 
 
+class Entity(NamedTuple):
+    """Something that an answer names."""
+
+    text: str
+    """The words of the clause that names it, as they are read."""
+    name: str
+    """The entry in the facts."""
+    relation: Relation
+    """How it alone relates to the class."""
+
+
 UNDECIDED = Relation(None, (), None)
 
 
-class Kin(NamedTuple):
+class AncestorPath(NamedTuple):
     """One ancestor: whether near edges alone lead to it, and the node numbers on the way."""
 
     near: bool
@@ -44,7 +55,7 @@ class Tree:
     """The nodes, and what follows from their edges."""
 
     nodes: Sequence[Node]
-    ancestors: Sequence[dict[int, Kin]]
+    ancestors: Sequence[dict[int, AncestorPath]]
     """Of each node, itself included."""
     classes_below: Sequence[tuple[int, ...]]
     """The classes that each node is an ancestor of."""
@@ -52,49 +63,49 @@ class Tree:
 
 def grow(nodes: Sequence[Node]) -> Tree:
     """Ancestors of all nodes; of several ways up the near one counts, then the shortest."""
-    ancestors: list[dict[int, Kin]] = [{} for _ in nodes]
-    order = TopologicalSorter({n.number: {*n.near, *n.far} for n in nodes}).static_order()
-    for number in order:
-        mine = ancestors[number]
-        mine[number] = Kin(True, (number,))
-        for parent in (*nodes[number].near, *nodes[number].far):
-            is_near = parent in nodes[number].near
+    ancestors: list[dict[int, AncestorPath]] = [{} for _ in nodes]
+    order = TopologicalSorter({n.node_id: {*n.near, *n.far} for n in nodes}).static_order()
+    for node_id in order:
+        mine = ancestors[node_id]
+        mine[node_id] = AncestorPath(True, (node_id,))
+        for parent in (*nodes[node_id].near, *nodes[node_id].far):
+            is_near = parent in nodes[node_id].near
             for up, kin in ancestors[parent].items():
-                found = Kin(is_near and kin.near, (number, *kin.path))
+                found = AncestorPath(is_near and kin.near, (node_id, *kin.path))
                 known = mine.get(up)
                 if known is None or _rank(found) < _rank(known):
                     mine[up] = found
     below: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
         if node.kind == "class":
-            for up in ancestors[node.number]:
-                below[up].append(node.number)
+            for up in ancestors[node.node_id]:
+                below[up].append(node.node_id)
     return Tree(nodes, ancestors, tuple(tuple(b) for b in below))
 
 
-def _rank(kin: Kin) -> tuple[bool, int]:
+def _rank(kin: AncestorPath) -> tuple[bool, int]:
     return (not kin.near, len(kin.path))
 
 
-def relate(number: int, other: int, tree: Tree) -> Relation:
+def relate(node_id: int, other: int, tree: Tree) -> Relation:
     """The relation of node `other`, as an answer, to the class `number`; undecided where the facts
     call it disputed or open."""
-    if other in tree.nodes[number].unsure:
+    if other in tree.nodes[node_id].disputed:
         return UNDECIDED
     matched = tree.nodes[other].name
-    if other == number:
+    if other == node_id:
         return Relation(Verdict.SPECIFIC, (matched,), matched)
-    kin = tree.ancestors[number].get(other)
+    kin = tree.ancestors[node_id].get(other)
     if kin is not None:
         verdict = Verdict.LESS_SPECIFIC if kin.near else Verdict.GENERIC
         return Relation(verdict, _names(kin.path, tree), matched)
-    below = tree.ancestors[other].get(number)
+    below = tree.ancestors[other].get(node_id)
     if below is not None:
         return Relation(Verdict.MORE_SPECIFIC, _names(below.path[::-1], tree), matched)
     entry = tree.nodes[other].entry
     if entry is not None and entry.open:
         return UNDECIDED
-    return wrong(number, other, tree)
+    return wrong(node_id, other, tree)
 
 
 @dataclass(frozen=True)
@@ -110,16 +121,16 @@ class Description:
     disputed: tuple[str, ...]
 
 
-def describe(number: int, tree: Tree) -> Description:
+def describe(node_id: int, tree: Tree) -> Description:
     """What the facts say of the class of that number."""
-    node = tree.nodes[number]
-    kin = sorted(tree.ancestors[number].items(), key=lambda item: (len(item[1].path), item[0]))
+    node = tree.nodes[node_id]
+    kin = sorted(tree.ancestors[node_id].items(), key=lambda item: (len(item[1].path), item[0]))
 
     def above(near: bool) -> tuple[str, ...]:
-        return tuple(tree.nodes[n].name for n, k in kin if n != number and k.near is near)
+        return tuple(tree.nodes[n].name for n, k in kin if n != node_id and k.near is near)
 
     below = (n for n, ancestors in zip(tree.nodes, tree.ancestors, strict=True)
-             if number in ancestors and n.number != number)  # fmt: skip
+             if node_id in ancestors and n.node_id != node_id)  # fmt: skip
     return Description(
         node.dataset,
         node.name,
@@ -127,13 +138,13 @@ def describe(number: int, tree: Tree) -> Description:
         near=above(True),
         far=above(False),
         narrower=tuple(sorted(n.name for n in below)),
-        disputed=tuple(sorted(tree.nodes[n].name for n in node.unsure)),
+        disputed=tuple(sorted(tree.nodes[n].name for n in node.disputed)),
     )
 
 
-def wrong(number: int, other: int, tree: Tree) -> Relation:
+def wrong(node_id: int, other: int, tree: Tree) -> Relation:
     """A wrong answer, with the way from the class to it over their nearest common ancestor."""
-    mine, its = tree.ancestors[number], tree.ancestors[other]
+    mine, its = tree.ancestors[node_id], tree.ancestors[other]
     shared = [n for n in mine if n in its]
     path: tuple[int, ...] = ()
     if shared:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from speciarl.taxonomy.relating import Tree
+from speciarl.taxonomy.tree import Tree
 from speciarl.verdicts import LABELS, Verdict
 
 _UNDECIDED = 1  # between twice the steps of wrong and generic: better senses of a form win
@@ -41,11 +41,11 @@ def relation_table(
         orient="row",
     ).with_columns(form=pl.struct("dataset", "term").rle_id())
     disputed = pl.DataFrame(
-        [(n, other, True) for n in classes for other in sorted(tree.nodes[n].unsure)],
+        [(n, other, True) for n in classes for other in sorted(tree.nodes[n].disputed)],
         schema={"class": pl.Int32, "node": pl.Int32, "disputed": pl.Boolean},
         orient="row",
     )
-    open_terms = [n.number for n in tree.nodes if n.entry is not None and n.entry.open]
+    open_terms = [n.node_id for n in tree.nodes if n.entry is not None and n.entry.open]
     yearless = (pl.col("node") == pl.col("class")) & ~pl.col("term").str.contains(
         pl.col("year"), literal=True
     )
@@ -80,8 +80,8 @@ def relation_table(
     )
 
 
-def _year(tree: Tree, number: int) -> str | None:
-    facts = tree.nodes[number].facts
+def _year(tree: Tree, node_id: int) -> str | None:
+    facts = tree.nodes[node_id].facts
     return str(facts.year) if facts is not None and facts.year is not None else None
 
 
@@ -125,15 +125,15 @@ def _correct(tree: Tree, classes: pl.DataFrame) -> pl.DataFrame:
 def _trims(tree: Tree, own: pl.DataFrame, kin: pl.DataFrame) -> pl.DataFrame:
     """Trims of a dated class's model: without the year they are less than the class."""
     edges = pl.DataFrame(
-        [(n.number, parent) for n in tree.nodes if n.facts is not None for parent in n.near],
+        [(n.node_id, parent) for n in tree.nodes if n.facts is not None for parent in n.near],
         schema={"class": pl.Int32, "model": pl.Int32},
         orient="row",
     )
     narrower = pl.DataFrame(
-        [n.number for n in tree.nodes if n.kind == "narrower"], schema={"node": pl.Int32}
+        [n.node_id for n in tree.nodes if n.kind == "narrower"], schema={"node": pl.Int32}
     )
     names = pl.DataFrame(
-        [(n.number, n.name) for n in tree.nodes],
+        [(n.node_id, n.name) for n in tree.nodes],
         schema={"class": pl.Int32, "name": pl.String},
         orient="row",
     )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from speciarl.taxonomy import Taxonomy
+from speciarl.taxonomy.facts import load_facts
 from speciarl.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,3 +170,89 @@ def test_flowers_agree_with_the_reference_hierarchy_where_its_sources_do() -> No
 def test_the_fingerprint_is_stable() -> None:
     assert taxonomy().fingerprint == Taxonomy.load(FOLDER, list(CLASSES)).fingerprint
     assert taxonomy().fingerprint != Taxonomy.load(FOLDER, ["cub200"]).fingerprint
+
+
+UNDATED = [name for name in CLASSES if name != "stanford_cars"]  # of a car no name says its year
+
+
+@pytest.mark.parametrize("dataset", UNDATED)
+def test_every_synonym_is_read_as_its_class_and_every_narrower_name_as_below_it(
+    dataset: str,
+) -> None:
+    for name in taxonomy().classes[dataset]:
+        (stated,) = taxonomy().describe(name, dataset)
+        for form in stated.synonyms:
+            assert verdict(name, form, dataset) is Verdict.SPECIFIC, (name, form)
+        for form in set(stated.narrower) - set(stated.disputed):
+            assert verdict(name, form, dataset) is Verdict.MORE_SPECIFIC, (name, form)
+
+
+@pytest.mark.parametrize("dataset", ["cub200", "fgvc_aircraft", "oxford_pets"])
+def test_a_known_member_of_a_group_is_wrong_for_the_classes_of_that_group(dataset: str) -> None:
+    """Five-striped Sparrow is no Black-throated Sparrow, nor a sparrow with five stripes."""
+    facts = load_facts(FOLDER / f"{dataset}.yaml", dataset)
+    classes = [d for n in taxonomy().classes[dataset] for d in taxonomy().describe(n, dataset)]
+    for group, entry in [*facts.terms.items(), *facts.makers.items()]:
+        for member in (form.strip() for other in entry.others for form in other.split("=")):
+            for stated in (d for d in classes if group in (*d.near, *d.far)):
+                found = verdict(stated.name, f"a photo of a {member}", dataset)
+                known = member in (*stated.near, *stated.disputed)
+                assert found is Verdict.WRONG or known, (stated.name, member, found)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "answer", "expected"),
+    [
+        # ICAO and IATA designators, customer codes
+        ("fgvc_aircraft", "737-800", "B738", Verdict.SPECIFIC),
+        ("fgvc_aircraft", "737-800", "Boeing 73H", Verdict.SPECIFIC),
+        ("fgvc_aircraft", "737-800", "737-8AS", Verdict.MORE_SPECIFIC),
+        ("fgvc_aircraft", "737-700", "B738", Verdict.WRONG),
+        ("fgvc_aircraft", "737-700", "B737", Verdict.LESS_SPECIFIC),  # but also its designator
+        ("fgvc_aircraft", "A320", "A20N", Verdict.MORE_SPECIFIC),
+        ("fgvc_aircraft", "A380", "A388", Verdict.SPECIFIC),
+        ("fgvc_aircraft", "777-300", "B77W", Verdict.MORE_SPECIFIC),
+        ("fgvc_aircraft", "A300B4", "A306", None),  # Airbus counts the A300-600 as an A300B4
+        ("fgvc_aircraft", "Gulfstream IV", "Gulfstream II", Verdict.WRONG),
+        ("fgvc_aircraft", "A319", "波音737-800", Verdict.WRONG),
+        ("fgvc_aircraft", "737-800", "波音737-800", Verdict.SPECIFIC),
+        ("fgvc_aircraft", "A320", "Vueling A320", Verdict.MORE_SPECIFIC),
+        # banding codes and names of old
+        ("cub200", "Cardinal", "NOCA", Verdict.SPECIFIC),
+        ("cub200", "Summer Tanager", "NOCA", Verdict.WRONG),
+        ("cub200", "Mockingbird", "NOMO", Verdict.MORE_SPECIFIC),
+        ("cub200", "Myrtle Warbler", "YRWA", Verdict.LESS_SPECIFIC),
+        ("cub200", "Indigo Bunting", "an indigo finch", Verdict.SPECIFIC),
+        ("cub200", "Summer Tanager", "summer redbird", Verdict.SPECIFIC),
+        ("cub200", "Palm Warbler", "Olive Warbler", Verdict.WRONG),
+        ("cub200", "Northern Fulmar", "Mottled Petrel", Verdict.WRONG),
+        ("cub200", "Cardinal", "Red-crested Cardinal", Verdict.WRONG),
+        # Spanish and Chinese
+        ("cub200", "Cardinal", "Un cardenal rojo", Verdict.SPECIFIC),
+        ("cub200", "Cardinal", "Northern Cardinal (北美红雀)", Verdict.SPECIFIC),
+        ("cub200", "Mallard", "gaviota", Verdict.WRONG),
+        ("cub200", "Western Gull", "海鸥", Verdict.LESS_SPECIFIC),
+        ("cub200", "Western Gull", "鸟", Verdict.GENERIC),
+        ("oxford_pets", "samoyed", "萨摩耶犬", Verdict.SPECIFIC),
+        ("oxford_pets", "samoyed", "哈士奇", Verdict.WRONG),
+        ("oxford_pets", "beagle", "un perro", Verdict.GENERIC),
+        ("food101", "gyoza", "日式煎饺", Verdict.SPECIFIC),
+        ("food101", "greek salad", "ensalada", Verdict.LESS_SPECIFIC),
+        ("flowers102", "sunflower", "girasol", Verdict.SPECIFIC),
+        # one word, two dishes and two breeds
+        ("food101", "french fries", "chips", Verdict.SPECIFIC),
+        ("food101", "nachos", "chips", Verdict.LESS_SPECIFIC),
+        ("food101", "french fries", "potato chips", Verdict.WRONG),
+        ("oxford_pets", "american pit bull terrier", "Pitbull", Verdict.SPECIFIC),
+        ("oxford_pets", "staffordshire bull terrier", "Pitbull", Verdict.LESS_SPECIFIC),
+        # generations and trims of cars
+        ("stanford_cars", "BMW M3 Coupe 2012", "BMW E92 M3", Verdict.LESS_SPECIFIC),
+        ("stanford_cars", "BMW M3 Coupe 2012", "2012 BMW M3 Competition Coupe",
+         Verdict.MORE_SPECIFIC),
+        ("stanford_cars", "Chevrolet Corvette Convertible 2012", "Corvette C7", Verdict.WRONG),
+    ],
+)  # fmt: skip
+def test_codes_nicknames_and_names_in_other_languages_are_known(
+    dataset: str, name: str, answer: str, expected: Verdict | None
+) -> None:
+    assert verdict(name, answer, dataset) is expected

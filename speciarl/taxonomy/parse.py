@@ -87,14 +87,21 @@ def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
     claims = _claims(parted, lexicon)
     if lexicon.years:
         claims = _as_one(claims, lexicon)
-    foreign: tuple[int, ...] = ()
+    return ParsedAnswer(tuple(claims), years, _elsewhere(parted, claims, lexicon))
+
+
+def _elsewhere(
+    parted: Sequence[Clause], claims: Sequence[Claim], lexicon: Lexicon
+) -> tuple[int, ...]:
+    """Nodes of other datasets that an answer names where it names nothing of this one."""
     if not parted or any(_is_tautonym(claim.parts, lexicon) for claim in claims):
-        return ParsedAnswer(tuple(claims), years, ())
+        return ()
+    views = lexicon.cleaner.tokens(parted[0].text)
     if not any(c.segmentation.names and not c.segmentation.headless for c in claims):
-        foreign = _foreign(lexicon.cleaner.tokens(parted[0].text), lexicon, heads=True)
-    elif len(parted) == 1 and not claims[0].cut and not lexicon.own(claims[0].parts):
-        foreign = _foreign(lexicon.cleaner.tokens(text), lexicon, heads=False)
-    return ParsedAnswer(tuple(claims), years, foreign)
+        return _foreign(views, lexicon, heads=True)
+    if len(parted) == 1 and not claims[0].cut and not lexicon.own(claims[0].parts):
+        return _foreign(views, lexicon, heads=False)
+    return ()
 
 
 def _dated(text: str, lexicon: Lexicon) -> tuple[str, tuple[Years, ...]]:
@@ -173,19 +180,16 @@ def _bounded(found: Segmentation, parts: Tokens, lexicon: Lexicon) -> Segmentati
         return found
     bounds = lexicon.cleaner.bounds
     for start, end in found.spans:
-        if (start and not bounds(parts[start - 1])) or (
-            end < len(parts) and not bounds(parts[end])
-        ):
+        beside = (*parts[:start][-1:], *parts[end:][:1])
+        if not all(map(bounds, beside)):
             return found
     return Segmentation(found.names, found.roles, spans=found.spans, bounded=True)
 
 
 def _kinds(claim: Claim, rest: Tokens, lexicon: Lexicon) -> tuple[Name, ...]:
     """Names that ingredients make with what has them; a garnish makes none."""
-    if not (lexicon.open_modifiers and claim.segmentation.names) or _GARNISHING & {
-        *claim.cut,
-        *rest,
-    }:
+    garnished = not _GARNISHING.isdisjoint((*claim.cut, *rest))
+    if garnished or not (lexicon.open_modifiers and claim.segmentation.names):
         return ()
     parts = claim.parts
     found = (lexicon.own((*rest[i:j], *parts)) for i in range(1, len(rest)) for j in (i + 1, i + 2))

@@ -28,9 +28,9 @@ import psutil
 import rivals
 
 from speciarl.cache import VerdictCache
-from speciarl.judging import CachedVerifier
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.cached import CachedVerifier
 
 IDENTITY = {"verifier": "bench"}
 BATCH, MISSES, ROUNDS = 2560, 128, 60
@@ -186,7 +186,7 @@ def flushing(store: Path, work: Path) -> None:
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
     from speciarl.rewards import REWARDS
-    from speciarl.training.bridge import RewardBridge
+    from speciarl.training.reward_function import RewardBridge
 
     bridge = RewardBridge(CachedVerifier(Nobody(), cache), REWARDS["dynamic"], 0.0)
     chance = random.Random(1)

@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ["POLARS_MAX_THREADS"] = "1"  # before polars is loaded
 
 from speciarl.taxonomy import Taxonomy
-from speciarl.verifiers.explained import PairJudge, judge_csv
+from speciarl.verifiers.explain import PairJudge, judge_csv
 
 FACTS = Path(__file__).parents[1] / "data/taxonomies"
 PAIRS = 20_000

@@ -3,7 +3,7 @@
 A group is all rollouts of one picture. `None` stands for an output without a parsable answer:
 it takes no part in the group's best and costs `UNPARSABLE` under every reward, as in the
 authors' code. A verdict that the verifier failed to give is not a value here; see
-`speciarl.training.bridge`.
+`speciarl.training.reward_function`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

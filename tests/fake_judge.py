@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from speciarl.config.judges import Server, ServerModel
+from speciarl.config.verifiers import Server, ServerModel
 from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.client import ChatServer
 from speciarl.verifiers.llm import LlmJudge
-from speciarl.verifiers.server import ChatServer
 
 MODEL = ServerModel(kind="server", name="judge", revision="1")
 PAIR = Pair("Herring Gull", "gull")

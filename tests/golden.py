@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speciarl.taxonomy import Taxonomy
-from speciarl.verifiers.explained import PairJudge
+from speciarl.verifiers.explain import PairJudge
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "tests/data/golden_verdicts.csv"

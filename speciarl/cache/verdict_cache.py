@@ -11,11 +11,11 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.keys import PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
+from speciarl.cache.write_behind import Coalesced
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, fingerprint

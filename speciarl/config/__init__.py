@@ -15,9 +15,9 @@ from pydantic_core import ErrorDetails
 
 from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
 from speciarl.config.data import Datasets, Miniature, TrainingSet
-from speciarl.config.judges import DirectoryModel, Verifier
 from speciarl.config.learning import Grpo, Lora, Policy, Sft
 from speciarl.config.reading import read, require_plain
+from speciarl.config.verifiers import DirectoryModel, VerifierConfig
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
@@ -83,8 +83,8 @@ class Params(Section):
     in none make a group together."""
     miniature: Miniature = Miniature()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1)
-    verifier: Verifier = Verifier()
-    judge: Verifier = Verifier()
+    verifier: VerifierConfig = VerifierConfig()
+    judge: VerifierConfig = VerifierConfig()
     policy: Policy = Policy()
     lora: Lora = Lora()
     grpo: Grpo = Grpo()

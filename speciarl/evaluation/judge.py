@@ -9,9 +9,9 @@ import polars as pl
 from speciarl.answers import normalise
 from speciarl.errors import VerifierError
 from speciarl.files import whole_folder, write_parquet
-from speciarl.judging import CachedVerifier
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.base import Pair, reason
+from speciarl.verifiers.cached import CachedVerifier
 
 log = logging.getLogger(__name__)
 

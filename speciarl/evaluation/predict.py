@@ -13,7 +13,7 @@ from PIL import Image
 from speciarl.answers import Which, count_answers, extract_answer
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
-from speciarl.evaluation.generate import Decoding, Generate, generate
+from speciarl.evaluation.transformers_engine import Decoding, Generate, generate
 from speciarl.files import content_hash, whole_folder, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track

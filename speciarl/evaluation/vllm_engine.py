@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from speciarl.errors import ConfigError
-from speciarl.evaluation.generate import Decoding, Generate
-from speciarl.policy.prompts import load_prompt, messages
+from speciarl.evaluation.transformers_engine import Decoding, Generate
+from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.serving import servable
 
 

@@ -11,6 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from speciarl.report import charts
+from speciarl.report.agreement import judges_compared
 from speciarl.report.findings import (
     Seen,
     group_findings,
@@ -20,9 +21,8 @@ from speciarl.report.findings import (
     printed,
     unseen_groups,
 )
-from speciarl.report.judges import judges_compared
 from speciarl.report.rendering import render
-from speciarl.report.signs import signs_by_run
+from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     FIGURES,
     OUTCOMES,

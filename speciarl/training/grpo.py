@@ -14,11 +14,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from speciarl.config import Grpo, Lora
 from speciarl.errors import TrainingError
-from speciarl.policy.prompts import load_prompt
+from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
-from speciarl.training.bridge import RewardBridge
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
+from speciarl.training.reward_function import RewardBridge
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verifiers.base import Pair
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from speciarl.config import Grpo, Lora, Run, Sft, Verifier
+from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
 from speciarl.datasets.images import open_image
 from speciarl.files import (
     content_hash,
@@ -38,14 +38,14 @@ class Settings:
     grpo: Grpo
     sft: Sft
     lora: Lora
-    verifier: Verifier
+    verifier: VerifierConfig
 
     @classmethod
     def parse(cls, *, run: Mapping, verifier: Mapping, **sections: Mapping):
         """From plain values; a section that the method does not read may be left out."""
         kinds = {"grpo": Grpo, "sft": Sft, "lora": Lora}
         parts = {name: kind(**sections.get(name, {})) for name, kind in kinds.items()}
-        return cls(run=Run(**run), verifier=Verifier(**verifier), **parts)
+        return cls(run=Run(**run), verifier=VerifierConfig(**verifier), **parts)
 
     def plain(self) -> dict:
         """What decides the outcome, and thus which checkpoints are of this run.

@@ -12,7 +12,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Lora, Sft
-from speciarl.policy.prompts import load_prompt
+from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 

@@ -9,12 +9,12 @@ from accelerate import PartialState
 from PIL import Image
 
 from speciarl.answers import Which
-from speciarl.config import Verifier
-from speciarl.judging import open_cached, verdict_table
+from speciarl.config import VerifierConfig
 from speciarl.rewards import REWARDS
 from speciarl.schemas import ANSWERS
-from speciarl.training.bridge import RewardBridge
 from speciarl.training.grpo import train_grpo
+from speciarl.training.reward_function import RewardBridge
+from speciarl.verifiers.cached import open_cached, verdict_table
 
 
 def train_verified(
@@ -23,7 +23,7 @@ def train_verified(
     samples: pl.DataFrame,
     open_image: Callable[[str], Image.Image],
     *,
-    verifier: Verifier,
+    verifier: VerifierConfig,
     judging: tuple[Sequence[Path], Mapping[str, Sequence[str]], Path, Path, str],
     reward: str,
     answer_tag: Which,

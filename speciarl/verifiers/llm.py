@@ -12,11 +12,11 @@ import anyio
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from speciarl.config.judges import ServerModel
+from speciarl.config.verifiers import ServerModel
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.asking import identity_of_question, load_prompt, messages, read_label
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
-from speciarl.verifiers.server import ChatServer
+from speciarl.verifiers.chat import identity_of_question, load_prompt, messages, read_label
+from speciarl.verifiers.client import ChatServer
 
 Tell = Callable[[tuple[Pair, Judgement]], None]
 

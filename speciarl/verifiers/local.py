@@ -15,12 +15,12 @@ from itertools import islice, product, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speciarl.config.judges import DirectoryModel
+from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.asking import identity_of_question, load_prompt, messages
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.chat import identity_of_question, load_prompt, messages
 
 if TYPE_CHECKING:
     import torch

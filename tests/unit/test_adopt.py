@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from speciarl.adopt import adopt, recorded_params
+from speciarl.versioning.adopt import adopt, recorded_params
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]

@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from speciarl.audit import ANSWERS, agreement, answers_for_many_classes, hacking_signs
 from speciarl.cache import VerdictCache
-from speciarl.cli import app
+from speciarl.cli.main import app
 from speciarl.report.rendering import render
-from speciarl.report.signs import signs_by_run
+from speciarl.report.reward_hacking import signs_by_run
 from speciarl.verdicts import LABELS, Verdict
+from speciarl.verifiers.audit import ANSWERS, agreement, answers_for_many_classes, hacking_signs
 from speciarl.verifiers.base import Judgement, Pair
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def speciarl(*arguments, code=0, cwd=ROOT):
-    command = [sys.executable, "-c", "from speciarl.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from speciarl.cli.main import main; main()", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr

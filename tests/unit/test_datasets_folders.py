@@ -18,7 +18,7 @@ from speciarl.files import write_parquet
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.factory import build_verifier
 
 FACTS = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
 
@@ -246,7 +246,7 @@ def test_a_dataset_without_images_for_the_test_is_refused(tmp_path: Path) -> Non
 
 def test_names_in_any_script_are_known(tmp_path: Path) -> None:
     classes = {"animals": ["猫", "犬", "кошка"]}
-    verifier = build_verifier(config.Verifier(), FACTS, classes)
+    verifier = build_verifier(config.VerifierConfig(), FACTS, classes)
     judged = dict(verifier.judge([Pair("猫", "猫"), Pair("猫", "犬"), Pair("кошка", "кошка")]))
     assert [j.verdict for j in judged.values()] == [
         Verdict.SPECIFIC, Verdict.WRONG, Verdict.SPECIFIC
@@ -260,7 +260,7 @@ def test_names_that_are_read_as_one_are_refused() -> None:
 
 def test_without_facts_only_the_names_of_the_classes_are_known() -> None:
     classes = {"cub200": ["Herring Gull"], "garden": ["red rose", "tulip"]}
-    verifier = build_verifier(config.Verifier(), FACTS, classes)
+    verifier = build_verifier(config.VerifierConfig(), FACTS, classes)
     answers = ("red rose", "a photo of a Red Rose", "tulip", "flower", "none")
     judged = dict(verifier.judge([Pair("red rose", answer.lower()) for answer in answers]))
     verdicts = {pair.answer: j.verdict for pair, j in judged.items()}

@@ -7,8 +7,8 @@ import yaml
 from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
-from speciarl.cli import app
-from speciarl.config.judges import DirectoryModel, Server, ServerModel
+from speciarl.cli.main import app
+from speciarl.config.verifiers import DirectoryModel, Server, ServerModel
 
 ROOT = Path(__file__).parents[2]
 JUDGES = (ROOT / "docs/judges.md").read_text()
@@ -31,7 +31,7 @@ def test_all_values_are_shown_with_their_defaults():
 def test_files_and_prompts_that_are_named_exist():
     for path in re.findall(r"\b(?:workflow|speciarl)/[\w./-]+\b", JUDGES):
         assert (ROOT / path).exists(), path
-    for path in (ROOT / "speciarl/verifiers/prompts").glob("*.txt"):
+    for path in (ROOT / "speciarl/prompts/judge").glob("*.txt"):
         assert path.stem in JUDGES
 
 

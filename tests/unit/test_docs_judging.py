@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from speciarl.cli import app
+from speciarl.cli.main import app
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.explained import PairJudge
-from speciarl.verifiers.taxonomic import Taxonomic
+from speciarl.verifiers.explain import PairJudge
+from speciarl.verifiers.taxonomy import Taxonomic
 
 PAGE = (Path(__file__).parents[2] / "docs/judging.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^\| ([^|`]+) \| `(.+)` \| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)

@@ -5,16 +5,16 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.predictions import predictions as view
 from speciarl.cache.reading import ask
-from speciarl.cli import app
+from speciarl.cli.main import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
-from speciarl.judging import CachedVerifier, verdict_table
-from speciarl.precompute import pairs_seen, pairs_to_expect, precompute
-from speciarl.sql import predictions as view
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.cached import CachedVerifier, verdict_table
+from speciarl.verifiers.precompute import pairs_seen, pairs_to_expect, precompute
 
 FOLDER = Path(__file__).parents[2]
 DOWN = Failure(FailureKind.UNREACHABLE, "connection refused")
@@ -121,7 +121,7 @@ def test_answers_seen_before_are_expected_in_normal_form(tmp_path, capsys):
 
 
 def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("speciarl.precompute.BATCH", 2)
+    monkeypatch.setattr("speciarl.verifiers.precompute.BATCH", 2)
     monkeypatch.setattr("speciarl.progress.EVERY", 0)
     pairs = pl.DataFrame({"class": "Gull", "prediction": [f"a{i}" for i in range(7)]})
     breaking, whole = Table(), Table()

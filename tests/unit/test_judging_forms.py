@@ -10,7 +10,7 @@ import pytest
 
 from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.facts import BUILT_IN
-from speciarl.verifiers.explained import PairJudge
+from speciarl.verifiers.explain import PairJudge
 
 # {n} the class, {s} one beside it, {g} a group that it is of, {f} a broad kind
 SPECIFIC = [

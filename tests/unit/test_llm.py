@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.asking import load_prompt
 from speciarl.verifiers.base import FailureKind, Pair, fingerprint
+from speciarl.verifiers.chat import load_prompt
 from tests.fake_judge import MODEL, Reply, judge_at, only, says, serving
 
 KEY = "sk-secret-of-the-test"

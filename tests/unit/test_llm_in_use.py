@@ -9,17 +9,17 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.config import Verifier
+from speciarl.config import VerifierConfig
 from speciarl.errors import ConfigError, TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
-from speciarl.judging import CachedVerifier, open_cached
-from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.rewards import REWARDS
-from speciarl.training.bridge import RewardBridge
+from speciarl.training.reward_function import RewardBridge
 from speciarl.training.run import Settings
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.cached import CachedVerifier, open_cached
+from speciarl.verifiers.factory import build_verifier
+from speciarl.verifiers.precompute import pairs_to_expect, precompute
 from tests.fake_judge import Reply, says, serving
 
 FACTS = Path(__file__).parents[2] / "data/taxonomies"
@@ -28,7 +28,7 @@ MODEL = {"kind": "server", "name": "judge", "revision": "1"}
 
 
 def settings(url, backend="cascade", **server):
-    return Verifier.model_validate(
+    return VerifierConfig.model_validate(
         {"backend": backend, "model": MODEL, "server": {"base_url": url, "retries": 0, **server}}
     )
 

@@ -10,13 +10,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from speciarl.config.judges import DirectoryModel
+from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.prompts import FOR_THE_JUDGES
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.asking import messages
 from speciarl.verifiers.base import FailureKind, Pair, fingerprint
-from speciarl.verifiers.build import build_model
+from speciarl.verifiers.chat import messages
+from speciarl.verifiers.factory import build_model
 from speciarl.verifiers.local import LocalJudge, shared_prefix
 
 TEMPLATE = (
@@ -140,7 +140,7 @@ def test_nothing_is_loaded_before_the_first_pair(directory):
 
 
 def test_who_asks_no_model_imports_neither_torch_nor_an_http_client():
-    code = "import sys, speciarl.verifiers.build as b; print({'torch', 'httpx'} & {*sys.modules})"
+    code = "import sys, speciarl.verifiers.factory as b; print({'torch', 'httpx'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

@@ -11,8 +11,9 @@ from speciarl.answers import extract_answer
 from speciarl.config import Lora
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
-from speciarl.evaluation.generate import Decoding, generate
+from speciarl.evaluation.transformers_engine import Decoding, generate
 from speciarl.policy.build import build_policy
+from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.loading import load_model, load_processor
 from speciarl.policy.miniature.architecture import (
     IMAGE,
@@ -30,7 +31,6 @@ from speciarl.policy.miniature.curriculum import (
     completion,
     draw_lessons,
 )
-from speciarl.policy.prompts import load_prompt, messages
 from speciarl.training.adapters import lora_config
 
 SIZE = 56

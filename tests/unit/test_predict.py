@@ -6,10 +6,10 @@ from PIL import Image
 
 from speciarl.config import Evaluation, Run
 from speciarl.errors import ConfigError
-from speciarl.evaluation.generate import Decoding
 from speciarl.evaluation.predict import decoding_of, open_policy, predict
+from speciarl.evaluation.transformers_engine import Decoding
 from speciarl.evaluation.vllm_engine import conversation
-from speciarl.policy.prompts import load_prompt
+from speciarl.policy.chat import load_prompt
 
 SAMPLES = pl.DataFrame(
     {

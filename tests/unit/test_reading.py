@@ -14,15 +14,15 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
+from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
 from speciarl.errors import CacheError, DataError
-from speciarl.sql import predictions
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 DEAF = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000))"  # no interruption reaches it
-SCRIPT = "from speciarl.cli import main; main()"
+SCRIPT = "from speciarl.cli.main import main; main()"
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_what_is_missing_or_old_is_one_line(store, results):
 
 def test_no_room_for_a_copy_is_one_line(store):
     script = (
-        "import resource, sys; from speciarl.cli import main\n"
+        "import resource, sys; from speciarl.cli.main import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2**12, 2**12)); main()"
     )
     command = [sys.executable, "-c", script, "verdicts", "sql", "SELECT 1", "--store", store]

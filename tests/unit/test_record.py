@@ -12,7 +12,7 @@ from dvc.repo import Repo
 
 from speciarl.config import load
 from speciarl.errors import DataError
-from speciarl.record import (
+from speciarl.versioning.record import (
     against_committed,
     artifacts_by_stage,
     by_rule,

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from speciarl import audit
 from speciarl.config import OWN, parse
 from speciarl.report import build_report
 from speciarl.report.findings import (
@@ -31,6 +30,7 @@ from speciarl.report.tables import (
     main_table,
 )
 from speciarl.report.visible import visible
+from speciarl.verifiers import audit
 from tests.report_input import (
     ANSWERS,
     GROUPS,

@@ -12,9 +12,9 @@ from unittest.mock import patch
 import polars as pl
 import yaml
 
-from speciarl.audit import ANSWERS as KEPT
 from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
+from speciarl.verifiers.audit import ANSWERS as KEPT
 from tests.report_input import ANSWERS, GROUPS, PUBLISHED, RUNS, SEEN, WEIGHTS, metrics, scored
 
 BOTH = ("images", "policy")  # of the miniature

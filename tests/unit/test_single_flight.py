@@ -9,11 +9,11 @@ import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.claims import Claims
-from speciarl.cache.coalesced import Coalesced
-from speciarl.cache.single_flight import ask_once
+from speciarl.cache.write_behind import Coalesced
 from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.single_flight import ask_once
 
 GOOD = Judgement(Verdict.GENERIC, "judge", raw_answer="generic", milliseconds=12.5)
 BAD = Judgement(None, failure=Failure(FailureKind.INVALID, "'maybe' is no label"))
@@ -195,7 +195,7 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
             others.give_back(owner.keys([pair]))
 
         clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: 0.0, sleep=sleep)
-        monkeypatch.setattr("speciarl.cache.single_flight.time", clock)
+        monkeypatch.setattr("speciarl.verifiers.single_flight.time", clock)
         answers = ask_once(cache, Judge(notes), coming, patience=150)
     assert answers.asked == 0
     assert all(answers.judged[pair].verdict is GOOD.verdict for pair in coming)

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
+from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask
 from speciarl.cache.store import opened
-from speciarl.sql import predictions
 from speciarl.verifiers.base import fingerprint
 
 PAGE = Path(__file__).parents[2] / "docs/sql.md"

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.transfer import PAID, export_paid, import_file, refill
-from speciarl.cli import app
+from speciarl.cli.main import app
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
 from speciarl.verifiers.base import Judgement, Pair

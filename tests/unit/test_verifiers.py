@@ -8,8 +8,8 @@ from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair, fingerprint
-from speciarl.verifiers.build import build_verifier
 from speciarl.verifiers.cascade import Cascade
+from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.rules import Rules
 
 FACTS = Path(__file__).parents[2] / "data/taxonomies"
@@ -24,7 +24,7 @@ def only(verifier, class_name, answer):
 
 @pytest.fixture(scope="module")
 def verifier():
-    return build_verifier(config.Verifier(), FACTS, CLASSES)
+    return build_verifier(config.VerifierConfig(), FACTS, CLASSES)
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
@@ -63,7 +63,7 @@ def test_what_decides(verifier, answer, verdict, decided_by):
 
 def plain(*class_names):
     """A verifier for a dataset of which only the class names are known."""
-    return build_verifier(config.Verifier(), FACTS, {"garden": class_names})
+    return build_verifier(config.VerifierConfig(), FACTS, {"garden": class_names})
 
 
 def test_a_name_with_a_separator_of_its_own_is_one_answer():

@@ -9,7 +9,7 @@ from dvc.utils.serialize import modify_yaml
 
 from speciarl.config import load, parse
 from speciarl.errors import ConfigError
-from speciarl.workspace import LINKED, open_workspace
+from speciarl.versioning.workspace import LINKED, open_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())

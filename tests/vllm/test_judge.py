@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.config import Grpo, Lora, Run, Sft, Verifier
+from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
 from speciarl.errors import TrainingError
-from speciarl.judging import CachedVerifier
 from speciarl.training.run import Inputs, Outputs, Settings, train
 from speciarl.verdicts import COUNTS, LABELS
 from speciarl.verifiers.base import FailureKind, Pair
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.cached import CachedVerifier
+from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS
 from tests.vllm.server import MODEL
 
@@ -26,7 +26,7 @@ UNHEARD_OF = [Pair("Herring Gull", f"zyzzyva {number}") for number in range(120)
 
 
 def settings(server, backend, **reached):
-    return Verifier.model_validate(
+    return VerifierConfig.model_validate(
         {
             "backend": backend,
             "model": {"kind": "server", "name": MODEL, "revision": "random"},

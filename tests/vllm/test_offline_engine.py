@@ -6,14 +6,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from speciarl.answers import extract_answer, normalise
-from speciarl.config import Evaluation, Run, Verifier
-from speciarl.evaluation.generate import Decoding
+from speciarl.config import Evaluation, Run, VerifierConfig
 from speciarl.evaluation.predict import open_policy, predict_datasets
+from speciarl.evaluation.transformers_engine import Decoding
 from speciarl.policy.loading import load_model
 from speciarl.policy.miniature.curriculum import all_classes
 from speciarl.training.adapters import save_adapters
 from speciarl.verifiers.base import Pair
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS
 
 TOKENS = 24
@@ -59,7 +59,9 @@ def test_answers_parse_and_are_judged(greedy):
     assert None not in answers
     names = [one.name for one in all_classes()]
     pairs = [Pair(name, normalise(a)) for name, a in zip(names, answers, strict=True)]
-    judged = dict(build_verifier(Verifier(), FACTS, CLASSES).judge(list(dict.fromkeys(pairs))))
+    judged = dict(
+        build_verifier(VerifierConfig(), FACTS, CLASSES).judge(list(dict.fromkeys(pairs)))
+    )
     assert all(judged[pair].decided_by in ("rules", "taxonomy") for pair in pairs)
     correct = sum(judged[pair].verdict.correct for pair in pairs)
     assert correct > len(pairs) / 2

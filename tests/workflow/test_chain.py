@@ -10,8 +10,8 @@ import polars as pl
 import psutil
 import pytest
 
+from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask
-from speciarl.sql import predictions
 from speciarl.verdicts import COUNTS, LABELS
 from tests.workflow.conftest import SMALL
 

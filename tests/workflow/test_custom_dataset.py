@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from speciarl.cli import app
+from speciarl.cli.main import app
 from tests.workflow.conftest import ROOT, SMALL
 
 pytestmark = pytest.mark.chain

@@ -86,7 +86,7 @@ def test_each_stage_reads_the_weights_of_its_own_judge(project):
 
 
 def test_the_code_of_a_judge_is_that_of_its_kind_and_its_prompt(project):
-    of_kind = {"server": {"llm.py", "server.py"}, "directory": {"local.py"}}
+    of_kind = {"server": {"llm.py", "client.py"}, "directory": {"local.py"}}
     project.change(
         verifier={"backend": "cascade", "model": MODEL, "server": SERVER},
         judge={"backend": "llm", "model": {**DIRECTORY, "prompt": "checklist"}},
@@ -99,7 +99,7 @@ def test_the_code_of_a_judge_is_that_of_its_kind_and_its_prompt(project):
     ):
         listed = json.loads((project.folder / f"data/code/{job}.json").read_text())["code"]
         names = {one.split()[0].removeprefix("speciarl/verifiers/") for one in listed}
-        assert names & {"llm.py", "server.py", "local.py"} == of_kind[kind]
+        assert names & {"llm.py", "client.py", "local.py"} == of_kind[kind]
         assert {name for name in names if name.endswith(".txt")} - {
-            "speciarl/policy/prompts/plain.txt"
-        } == {f"prompts/{prompt}.txt"}
+            "speciarl/prompts/policy/plain.txt"
+        } == {f"speciarl/prompts/judge/{prompt}.txt"}

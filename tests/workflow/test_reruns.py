@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from speciarl.code import NEUTRAL, code_of
+from speciarl.versioning.code import NEUTRAL, code_of
 from tests.workflow.conftest import ROOT, SMALL
 
 pytestmark = pytest.mark.chain
@@ -102,19 +102,19 @@ EDITS = {
         trained("sft", "own"),
     ),
     "extraction": (
-        replace("speciarl/text.py", "found[0].strip() or None", "found[-1].strip() or None"),
+        replace("speciarl/answers.py", "found[0].strip() or None", "found[-1].strip() or None"),
         {*verdicts(*DATASETS, stages=["precompute_verdicts"]), *trained("speciarl")}
         | {*EVALUATED, *END},
         {"precompute_verdicts", *trained("speciarl"), *EVALUATED, "report"},
     ),
     "prompt of the policy": (
-        append("speciarl/policy/prompts/plain.txt", "Think."),
+        append("speciarl/prompts/policy/plain.txt", "Think."),
         {"build_policy", *LEARNT},
         {"build_policy", *trained("sft", "own", "speciarl")}
         | {f"predict@{run}" for run in RUNS},
     ),
     "prompt of a judge that nobody asks": (
-        append("speciarl/verifiers/prompts/base.txt", "Think."), set(), set(),
+        append("speciarl/prompts/judge/base.txt", "Think."), set(), set(),
     ),
     "fact": (
         append("data/taxonomies/cub200.yaml", "# one more fact\n"),

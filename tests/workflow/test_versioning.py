@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from speciarl.record import differences, read_record
+from speciarl.versioning.record import differences, read_record
 from tests.workflow.conftest import Project
 
 pytestmark = pytest.mark.chain

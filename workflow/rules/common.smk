@@ -12,9 +12,9 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.errors
 from snakemake.iocontainers import Wildcards
-from speciarl.adopt import ADOPTING, adopt
-from speciarl.code import code_of, others
-from speciarl.workspace import open_workspace
+from speciarl.versioning.adopt import ADOPTING, adopt
+from speciarl.versioning.code import code_of, others
+from speciarl.versioning.workspace import open_workspace
 
 PROJECT = Path(workflow.basedir)
 
@@ -162,7 +162,7 @@ def code(stage, unread=lambda wildcards: ()):
 
 def other_prompts(policy=(), judge=()):
     """All prompts but those of the names."""
-    return others("speciarl/policy/prompts", *policy) | others("speciarl/verifiers/prompts", *judge)
+    return others("speciarl/prompts/policy", *policy) | others("speciarl/prompts/judge", *judge)
 
 
 def judge_unread(section, policy=()):
@@ -171,7 +171,7 @@ def judge_unread(section, policy=()):
     policy: the prompts of the policy that the job reads.
     """
     model = getattr(PARAMS, section).model
-    by_kind = {"directory": {"local"}, "server": {"llm", "server"}}
+    by_kind = {"directory": {"local"}, "server": {"llm", "client"}}
     idle = set().union(
         *(names for kind, names in by_kind.items() if not model or kind != model.kind)
     )

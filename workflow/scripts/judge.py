@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from speciarl.config import Verifier
+from speciarl.config import VerifierConfig
 from speciarl.evaluation.judge import judge_folder
-from speciarl.judging import open_cached
 from speciarl.stage import section, stage
+from speciarl.verifiers.cached import open_cached
 
 with stage(snakemake.log[0]):
-    settings = Verifier(**section(snakemake.params, "judge"))
+    settings = VerifierConfig(**section(snakemake.params, "judge"))
     source = open_cached(
         settings,
         [Path(path) for path in snakemake.input.verdicts],

@@ -4,15 +4,15 @@ import polars as pl
 
 from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import refill
-from speciarl.config import Verifier
+from speciarl.config import VerifierConfig
 from speciarl.files import write_parquet
-from speciarl.precompute import pairs_to_expect, precompute
 from speciarl.stage import section, stage
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.factory import build_verifier
+from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
 with stage(snakemake.log[0]):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
-    settings = Verifier(**section(snakemake.params, "verifier"))
+    settings = VerifierConfig(**section(snakemake.params, "verifier"))
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
     store = Path(snakemake.params["store"])

@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.report import build_report
+from speciarl.report.agreement import judges_differ
 from speciarl.report.findings import seen_groups
-from speciarl.report.judges import judges_differ
 from speciarl.report.tables import load_published
 from speciarl.stage import stage
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from speciarl.errors import DataError
 from speciarl.files import write_json
-from speciarl.record import make_record
 from speciarl.stage import stage
+from speciarl.versioning.record import make_record
 
 COMMIT = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
-from speciarl.policy.prompts import load_prompt
+from speciarl.policy.chat import load_prompt
 
 PROMPTS = ("plain", "be_specific")
 LEVELS = ("generic", "group", "name", "abstain")

@@ -11,6 +11,7 @@ import torch
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
+from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.miniature.architecture import (
     END_OF_TURN,
     build_model,
@@ -28,7 +29,6 @@ from speciarl.policy.miniature.curriculum import (
     all_texts,
     draw_lessons,
 )
-from speciarl.policy.prompts import load_prompt, messages
 from speciarl.progress import Progress
 
 WARMUP = 0.05  # share of the steps

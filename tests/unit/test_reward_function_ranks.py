@@ -14,9 +14,9 @@ from accelerate import PartialState
 
 from speciarl.cache import VerdictCache
 from speciarl.errors import SpeciaRLError, VerifierError
-from speciarl.judging import CachedVerifier
+from speciarl.verifiers.cached import CachedVerifier
 from speciarl.rewards import REWARDS
-from speciarl.training.bridge import RewardBridge
+from speciarl.training.reward_function import RewardBridge
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement
 

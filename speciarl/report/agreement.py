@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from speciarl.answers import normalise
-from speciarl.audit import Agreement, agreement
 from speciarl.verdicts import LABELS
+from speciarl.verifiers.audit import Agreement, agreement
 
 _KEY = ("class", "prediction")
 _SIDES = ("training", "evaluation")

@@ -1,15 +1,15 @@
 """Pools of prompts: the text files of a folder, chosen by name.
 
-The folders stand beside those who ask them and are known here, so that the parameters can refuse
-a prompt that does not exist without the policy or the judges.
+They are known here, so that the parameters can refuse a prompt that does not exist without the
+policy or the judges.
 """
 
 from pathlib import Path
 
 from speciarl.errors import ConfigError
 
-FOR_THE_POLICY = Path(__file__).with_name("policy") / "prompts"
-FOR_THE_JUDGES = Path(__file__).with_name("verifiers") / "prompts"
+FOR_THE_POLICY = Path(__file__).with_name("policy")
+FOR_THE_JUDGES = Path(__file__).with_name("judge")
 
 
 def names_in(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 NEUTRAL = tuple(
     f"{PACKAGE.name}/{name}"
     for name in ("__init__.py", "config/", "errors.py", "stage.py", "progress.py", "taxonomy/data/")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from speciarl.cache.claims import Claims
-from speciarl.cache.coalesced import Coalesced
 from speciarl.cache.verdict_cache import VerdictCache
+from speciarl.cache.write_behind import Coalesced
 from speciarl.errors import VerifierError
 from speciarl.verifiers.base import Judgement, Pair, Verifier
 

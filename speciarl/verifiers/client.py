@@ -16,7 +16,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from speciarl.config.judges import Server
+from speciarl.config.verifiers import Server
 from speciarl.verifiers.base import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.config.judges import DirectoryModel, Server, ServerModel, Verifier
+from speciarl.config.verifiers import DirectoryModel, Server, ServerModel, VerifierConfig
 from speciarl.errors import ConfigError
 from speciarl.taxonomy import Taxonomy
-from speciarl.verifiers import base
+from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules
-from speciarl.verifiers.taxonomic import Taxonomic
+from speciarl.verifiers.taxonomy import Taxonomic
 
 
 def build_verifier(
-    settings: Verifier, taxonomies: Path, classes: Mapping[str, Sequence[str]]
+    settings: VerifierConfig, taxonomies: Path, classes: Mapping[str, Sequence[str]]
 ) -> Cascade:
     """Rules, then the taxonomy, a language model, or both.
 
@@ -30,7 +30,7 @@ def build_verifier(
         classes: class names by dataset; needed only of those without a file of facts.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
-    order: list[base.Verifier] = [Rules(taxonomy)]
+    order: list[Verifier] = [Rules(taxonomy)]
     if settings.backend != "llm":
         order.append(Taxonomic(taxonomy))
     if settings.model is not None:
@@ -38,7 +38,7 @@ def build_verifier(
     return Cascade(order)
 
 
-def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> base.Verifier:
+def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> Verifier:
     """A language model as a judge; `server` says where a model of kind `server` is asked.
 
     The only place where the library itself reads the environment: the API key, whose variable the
@@ -52,8 +52,8 @@ def build_model(model: ServerModel | DirectoryModel, server: Server | None) -> b
         from speciarl.verifiers.local import LocalJudge
 
         return LocalJudge(model)
+    from speciarl.verifiers.client import ChatServer
     from speciarl.verifiers.llm import LlmJudge
-    from speciarl.verifiers.server import ChatServer
 
     assert server is not None  # the section sees to it
     return LlmJudge(model, ChatServer(server, _api_key(server.api_key_env)))

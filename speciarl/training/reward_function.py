@@ -13,10 +13,10 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from speciarl.answers import Which, count_answers, extract_answer, normalise
 from speciarl.errors import SpeciaRLError, TrainingError
-from speciarl.judging import CachedVerifier, Lookups
 from speciarl.rewards import Reward
 from speciarl.verdicts import COUNTS
 from speciarl.verifiers.base import Judgement, Pair, reason
+from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
 def group_rewards(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from speciarl.policy.prompts import load_prompt, messages
+from speciarl.policy.chat import load_prompt, messages
 
 
 @dataclass(frozen=True)

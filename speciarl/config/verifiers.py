@@ -80,7 +80,7 @@ class Server(Section):
     """For how long, until the next try."""
 
 
-class Verifier(Section):
+class VerifierConfig(Section):
     backend: Literal["taxonomy", "llm", "cascade"] = "taxonomy"
     """What judges after the rules of form: taxonomy, language model, or one after the other."""
     model: Annotated[ServerModel | DirectoryModel, Field(discriminator="kind")] | None = None
@@ -93,7 +93,7 @@ class Verifier(Section):
     """Seconds to wait for the verdict store while another program has it open."""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "Verifier":
+    def _parts_fit(self) -> "VerifierConfig":
         if (self.backend == "taxonomy") != (self.model is None):
             raise ValueError(
                 f"backend: {self.backend} "

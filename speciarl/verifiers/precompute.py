@@ -14,9 +14,9 @@ import polars as pl
 from speciarl.answers import normalise
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
-from speciarl.judging import Lookups, judge_distinct, pairs_of, verdict_table
 from speciarl.progress import Progress
 from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
+from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ def diff(
     new: Annotated[Path, typer.Argument(help="Another one.")],
 ) -> None:
     """List the stages with differing artifacts; exit code 1 where there are any."""
-    from speciarl.record import differences, read_record
+    from speciarl.versioning.record import differences, read_record
 
     found = differences(read_record(old), read_record(new))
     for one in found:
@@ -32,6 +32,6 @@ def committed(
     file: Annotated[Path, typer.Argument(help="The record as it is now.")] = Path("dvc.lock"),
 ) -> None:
     """Say in one line whether the record is the committed one, else what differs and why."""
-    from speciarl.record import against_committed
+    from speciarl.versioning.record import against_committed
 
     print(against_committed(file))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from speciarl.audit import hacking_signs
+from speciarl.verifiers.audit import hacking_signs
 
 
 def signs_by_run(

@@ -12,7 +12,7 @@ import pytest
 
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import FailureKind, Pair
-from speciarl.verifiers.server import retry_after
+from speciarl.verifiers.client import retry_after
 from tests.fake_judge import Reply, Time, in_turn, judge_at, only, says, serving
 
 KEY = "sk-secret-of-the-test"

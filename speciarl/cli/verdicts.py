@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speciarl.cli_sql import STORE, Store, verdicts_sql
+from speciarl.cli.sql import STORE, Store, verdicts_sql
 from speciarl.errors import CacheError
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def precompute(
 
     from speciarl.cache import VerdictCache
     from speciarl.config import load
-    from speciarl.precompute import pairs_seen, precompute
-    from speciarl.verifiers.build import build_verifier, classes_of
+    from speciarl.verifiers.factory import build_verifier, classes_of
+    from speciarl.verifiers.precompute import pairs_seen, precompute
 
     files = sorted(predictions.glob("*/*.parquet"))
     if not files or not taxonomy.exists():
@@ -137,8 +137,8 @@ def audit(
 
     Where no two verifiers are named, the two with the most pairs in common are compared.
     """
-    from speciarl.audit import agreement, answers_for_many_classes, hacking_signs
     from speciarl.cache.statistics import verdicts_of, verifiers_in_common
+    from speciarl.verifiers.audit import agreement, answers_for_many_classes, hacking_signs
 
     if (first is None) != (second is None):
         raise typer.BadParameter("expected --first and --second, or neither")

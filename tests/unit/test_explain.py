@@ -10,7 +10,7 @@ import pytest
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.explained import UNDECIDED, PairJudge, judge_csv
+from speciarl.verifiers.explain import UNDECIDED, PairJudge, judge_csv
 
 ROOT = Path(__file__).parents[2]
 # Labelled from general knowledge by the rules, before anything was run on them; the taxonomy was

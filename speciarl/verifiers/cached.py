@@ -10,12 +10,12 @@ import polars as pl
 from speciarl import config
 from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
-from speciarl.cache.single_flight import Answers, ask_once
 from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Judgement, Pair, Verifier
-from speciarl.verifiers.build import build_verifier
+from speciarl.verifiers.factory import build_verifier
+from speciarl.verifiers.single_flight import Answers, ask_once
 
 SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
 
@@ -101,7 +101,7 @@ def judge_distinct(
 
 
 def open_cached(
-    settings: config.Verifier,
+    settings: config.VerifierConfig,
     snapshots: Sequence[Path],
     classes: Mapping[str, Sequence[str]],
     facts: Path,

@@ -12,8 +12,8 @@ from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_JUDGES, names_in
 from speciarl.taxonomy.facts import load_facts
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.asking import load_prompt
 from speciarl.verifiers.base import Pair
+from speciarl.verifiers.chat import load_prompt
 from speciarl.verifiers.rules import Rules
 
 FACTS = Path(__file__).parents[2] / "data/taxonomies"

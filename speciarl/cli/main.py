@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 import speciarl
-from speciarl.cli_record import record
-from speciarl.cli_sql import sql
-from speciarl.cli_verdicts import verdicts
+from speciarl.cli.record import record
+from speciarl.cli.sql import sql
+from speciarl.cli.verdicts import verdicts
 from speciarl.errors import SpeciaRLError
 
 app = typer.Typer(
@@ -85,7 +85,7 @@ def judge(
 ) -> None:
     """Judge an answer by rules and taxonomy, or every row of a CSV file."""
     from speciarl.taxonomy import Taxonomy
-    from speciarl.verifiers.explained import PairJudge, judge_csv
+    from speciarl.verifiers.explain import PairJudge, judge_csv
 
     if batch is not None and (class_name or answer or dataset or as_json):
         raise typer.BadParameter("--batch goes without CLASS, ANSWER, --dataset and --json")

@@ -5,10 +5,10 @@ import re
 import polars as pl
 import pytest
 
-from speciarl.audit import ANSWERS
-from speciarl.report.judges import judges_compared, judges_differ
+from speciarl.report.agreement import judges_compared, judges_differ
 from speciarl.report.rendering import render
 from speciarl.verdicts import LABELS
+from speciarl.verifiers.audit import ANSWERS
 
 TRAINED = pl.DataFrame(
     [

@@ -6,11 +6,11 @@ import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import TrainingError
-from speciarl.judging import CachedVerifier
 from speciarl.rewards import REWARDS
-from speciarl.training.bridge import RewardBridge, group_rewards
+from speciarl.training.reward_function import RewardBridge, group_rewards
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.cached import CachedVerifier
 
 DOWN = Failure(FailureKind.TIMED_OUT, "no answer in 1 s")
 ANSWERS = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC, "none": Verdict.ABSTAIN}

@@ -13,7 +13,7 @@ from speciarl.taxonomy import Taxonomy
 from speciarl.verifiers.base import Pair
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules
-from speciarl.verifiers.taxonomic import Taxonomic
+from speciarl.verifiers.taxonomy import Taxonomic
 
 UNDECIDED = "undecided"
 """Stands for the verdict, and for what decided it, where rules and taxonomy leave a pair open."""

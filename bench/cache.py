@@ -29,12 +29,12 @@ import rivals
 
 from speciarl.cache import VerdictCache
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 from speciarl.verifiers.cached import CachedVerifier
 
 IDENTITY = {"verifier": "bench"}
 BATCH, MISSES, ROUNDS = 2560, 128, 60
-JUDGEMENTS = [Judgement(verdict, "judge") for verdict in Verdict]
+JUDGEMENTS = [Judgment(verdict, "judge") for verdict in Verdict]
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -48,10 +48,10 @@ class Nobody:
 
 
 def pair(number: int) -> Pair:
-    return Pair(f"Class Number {number % 500}", f"an answer like many others {number}")
+    return Pair(f"Class Number {number % 500}", f"a prediction like many others {number}")
 
 
-def judged(numbers: range) -> dict[Pair, Judgement]:
+def judged(numbers: range) -> dict[Pair, Judgment]:
     return {pair(i): JUDGEMENTS[i % len(JUDGEMENTS)] for i in numbers}
 
 
@@ -101,7 +101,8 @@ def opening(store: Path, batch: Sequence[Pair]) -> VerdictCache:
 
 def lookups(cache: VerdictCache, count: int, work: Path) -> None:
     labels = {pair(i): LABELS[i % len(LABELS)] for i in range(count)}
-    contenders = {"verdict cache": cache.get, "dict by (class, answer)": rivals.dict_lookup(labels)}
+    in_memory = rivals.dict_lookup(labels)
+    contenders = {"verdict cache": cache.get, "dict by (class, prediction)": in_memory}
     with ExitStack() as servers:
         if rivals.present("redis-server", "redis", "hiredis", "orjson"):
             port = servers.enter_context(rivals.redis_server(work))
@@ -117,7 +118,7 @@ def lookups(cache: VerdictCache, count: int, work: Path) -> None:
     for name, taken in times.items():
         median, late = statistics.median(taken), statistics.quantiles(taken, n=20)[-1]
         print(f"{name:26}{median:8.2f}   95 %: {late:7.2f}   x {median / ours:.1f}")
-    ratio = ours / statistics.median(times["dict by (class, answer)"])
+    ratio = ours / statistics.median(times["dict by (class, prediction)"])
     print(
         f"ours as a multiple of the dict: {ratio:.2f} (limit 1.2; Redis at least 4, diskcache 10)"
     )
@@ -186,17 +187,17 @@ def flushing(store: Path, work: Path) -> None:
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
     from speciarl.rewards import REWARDS
-    from speciarl.training.reward_function import RewardBridge
+    from speciarl.training.reward_function import SpecificityReward
 
-    bridge = RewardBridge(CachedVerifier(Nobody(), cache), REWARDS["dynamic"], 0.0)
+    bridge = SpecificityReward(CachedVerifier(Nobody(), cache), REWARDS["dynamic"], 0.0)
     chance = random.Random(1)
     rows = [i // 10 for i in range(BATCH)]
     taken = []
     for step in range(20):
-        answers = [pair(chance.randrange(count)) for _ in range(BATCH)]
-        completions = [[{"content": f"<answer>{one.answer}</answer>"}] for one in answers]
+        predictions = [pair(chance.randrange(count)) for _ in range(BATCH)]
+        completions = [[{"content": f"<answer>{one.prediction}</answer>"}] for one in predictions]
         state = SimpleNamespace(global_step=step)
-        names = [one.class_name for one in answers]
+        names = [one.class_name for one in predictions]
         call = partial(bridge, completions, rows, names, trainer_state=state)
         taken.append(milliseconds(call))
     cache.flush()

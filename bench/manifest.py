@@ -1,6 +1,6 @@
 """The manifest of the largest benchmark at its true size: seconds, and memory beyond the imports.
 
-`python bench/manifest.py` writes Food-101's 101,000 picture files, empty, and its index files into
+`python bench/manifest.py` writes Food-101's 101,000 image files, empty, and its index files into
 a temporary folder, builds both of its manifests in a process of their own, and prints what it took.
 """
 
@@ -56,8 +56,8 @@ def main() -> None:
         for kind in ("official", "coop"):
             command = [sys.executable, "-c", BUILD, str(raw), str(ROOT / "data/counts.csv"), kind]
             done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-            pictures, seconds, megabytes = json.loads(done.stdout)
-            print(f"food101 {kind}: {pictures} pictures in {seconds:.1f} s, {megabytes:.0f} MB")
+            images, seconds, megabytes = json.loads(done.stdout)
+            print(f"food101 {kind}: {images} images in {seconds:.1f} s, {megabytes:.0f} MB")
 
 
 if __name__ == "__main__":

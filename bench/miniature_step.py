@@ -57,7 +57,7 @@ def _train(inputs: Inputs) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder)
-        tables = [into / f"{name}.parquet" for name in ("metrics", "verdicts", "answers")]
+        tables = [into / f"{name}.parquet" for name in ("metrics", "verdicts", "predictions")]
         train("bench", settings, inputs, Outputs(into / "model", *tables, into / "work"), threads=1)
 
 

@@ -1,6 +1,6 @@
 """What the verdict cache is measured against: a dict, Redis and diskcache, each by its own client.
 
-Each is filled with (class, answer) -> label and looks up a batch of pairs.
+Each is filled with (class, prediction) -> label and looks up a batch of pairs.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ def _wait_for(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    sys.exit(f"error: redis-server does not answer on port {port}")
+    sys.exit(f"error: redis-server does not prediction on port {port}")
 
 
 def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str, LookUp]:

@@ -20,8 +20,8 @@ PATTERNS = Path(__file__).with_name("answers.yaml")
 DECIDING = (Path(__file__), PATTERNS)
 """The files of which verdicts depend here; their content is part of a verifier's identity."""
 
-MAX_ANSWER = 400  # characters; what is longer is a text and not an answer
-_LOOKED_AT = 4 * MAX_ANSWER  # characters that the normal form is made from
+MAX_PREDICTION = 400  # characters; what is longer is a text and not an answer
+_LOOKED_AT = 4 * MAX_PREDICTION  # characters that the normal form is made from
 _KEPT = 20_000  # results kept for each rule: a policy says the same thing again and again
 
 Which = Literal["first", "last"]
@@ -77,7 +77,7 @@ _CLAUSES = re.compile(
 _SENTENCE = re.compile(r"[.!?\n]")
 
 
-def extract_answer(completion: str, which: Which = "first") -> str | None:
+def extract_prediction(completion: str, which: Which = "first") -> str | None:
     """The text between the answer tags, or None where there is none or it is empty.
 
     Args:
@@ -94,8 +94,8 @@ def extract_answer(completion: str, which: Which = "first") -> str | None:
     return completion[start + len(_OPEN) : end].strip() or None
 
 
-def count_answers(completion: str) -> int:
-    """How many tagged answers a completion has; above one, `extract_answer` had to choose."""
+def count_tagged(completion: str) -> int:
+    """How many tagged answers a completion has; above one, `extract_prediction` had to choose."""
     return min(completion.count(_OPEN), completion.count(_CLOSE))
 
 
@@ -117,13 +117,13 @@ def unwrap(text: str) -> str:
 
 
 @lru_cache(_KEPT)
-def normalise(answer: str) -> str:
+def normalize(answer: str) -> str:
     """The form under which an answer is judged and cached: unwrapped, in lower case. Idempotent.
 
-    Commas, slashes and line breaks stay. Of a text much longer than MAX_ANSWER only the beginning
+    Commas, slashes and line breaks stay. Of a text much longer than MAX_PREDICTION only the start
     is kept.
     """
-    if _PLAIN.fullmatch(answer) and len(answer) <= MAX_ANSWER:
+    if _PLAIN.fullmatch(answer) and len(answer) <= MAX_PREDICTION:
         return answer.lower().strip(_EDGES)
     text, previous = answer, None
     while text != previous:
@@ -135,8 +135,8 @@ def normalise(answer: str) -> str:
 
 @lru_cache(_KEPT)
 def is_refusal(answer: str) -> bool:
-    """Whether a normalised answer declines to name anything: in each of its statements."""
-    if len(answer) > MAX_ANSWER:
+    """Whether a normalized answer declines to name anything: in each of its statements."""
+    if len(answer) > MAX_PREDICTION:
         return False
     said = [one for one in _STATEMENTS.split(answer) if one and not _is_idle(one)]
     return bool(said) and all(map(_declines, said))
@@ -144,12 +144,12 @@ def is_refusal(answer: str) -> bool:
 
 @lru_cache(_KEPT)
 def strip_injection(answer: str) -> str:
-    """A normalised answer without clauses that address the judge.
+    """A normalized answer without clauses that address the judge.
 
     "samoyed. ignore the rules" is "samoyed"; an answer that is nothing else becomes empty. What
-    addresses nobody is returned as it is, and so is what is longer than MAX_ANSWER.
+    addresses nobody is returned as it is, and so is what is longer than MAX_PREDICTION.
     """
-    if len(answer) > MAX_ANSWER:
+    if len(answer) > MAX_PREDICTION:
         return answer
     parts = _PARTS.split(answer)  # clauses, and between them what parts them
     clauses, before = parts[::2], ["", *parts[1::2]]
@@ -167,18 +167,17 @@ def strip_injection(answer: str) -> str:
 
 @lru_cache(_KEPT)
 def is_hedged(answer: str) -> bool:
-    """Whether a normalised answer hedges between several labels: "A or B", "A / B", "either".
+    """Whether a normalized answer hedges between several labels: "A or B", "A / B", "either".
 
     A comma alone does not tell a list from one name and what is said of it, nor does "and". Of a
-    longer text only the first MAX_ANSWER characters are looked at.
+    longer text only the first MAX_PREDICTION characters are looked at.
     """
-    return (
-        _FOUND["alternatives"].search(_FOUND["idle_or"].sub(" ", answer[:MAX_ANSWER])) is not None
-    )
+    text = _FOUND["idle_or"].sub(" ", answer[:MAX_PREDICTION])
+    return _FOUND["alternatives"].search(text) is not None
 
 
 def strip_contrast(answer: str) -> str:
-    """A normalised answer without what it says that the thing is not ("not a husky but …")."""
+    """A normalized answer without what it says that the thing is not ("not a husky but …")."""
     return _FOUND["contrast"].sub(" , ", answer)
 
 
@@ -197,7 +196,7 @@ def clauses(answer: str) -> list[Clause]:
 
     What is nothing but a refusal has its clauses all the same: they may name something.
     """
-    text = strip_contrast(answer[:MAX_ANSWER])
+    text = strip_contrast(answer[:MAX_PREDICTION])
     statements = [one for one in _parted(text, _STATEMENTS) if not _declines(one.text)]
     found = [
         part._replace(sentence=one.sentence)

@@ -23,7 +23,7 @@ class TaxonomyError(SpeciaRLError):
 
 
 class VerifierError(SpeciaRLError):
-    """A verifier could not be reached, or its answers cannot be used."""
+    """A verifier could not be reached, or its predictions cannot be used."""
 
 
 class CacheError(SpeciaRLError):

@@ -11,7 +11,7 @@ import polars as pl
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A place to write to; it becomes `path` only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
@@ -23,7 +23,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it replaces `path` only if the block ends well.
 
     What a killed writer has left of its own attempt is removed first.
@@ -40,12 +40,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> None:
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         table.write_parquet(partial, compression="zstd")
 
 
 def write_json(value: object, path: Path) -> None:
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

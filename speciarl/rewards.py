@@ -1,6 +1,6 @@
 """Rewards: one group's verdicts in, one number per rollout out.
 
-A group is all rollouts of one picture. `None` stands for an output without a parsable answer:
+A group is all rollouts of one image. `None` stands for an output without a parsable prediction:
 it takes no part in the group's best and costs `UNPARSABLE` under every reward, as in the
 authors' code. A verdict that the verifier failed to give is not a value here; see
 `speciarl.training.reward_function`.
@@ -42,7 +42,7 @@ def required_level(verdicts: Group) -> Verdict | None:
     """The verdict that a rollout of this group must reach (arXiv 2603.03197, dynamic reward).
 
     It is the group's best, but `specific` where that is `more specific`, and `abstain` where
-    that is `wrong`, so that a group without any right answer earns nothing. None where no
+    that is `wrong`, so that a group without any right prediction earns nothing. None where no
     rollout has a verdict.
     """
     best = max((v for v in verdicts if v is not None), default=None)
@@ -55,7 +55,7 @@ def dynamic_rewards(verdicts: Group, mode: Literal["all", "single"] = "all") -> 
     """1 for each rollout that reaches the level required by its own group, else 0.
 
     Args:
-        verdicts: one group's verdicts, None for an output without a parsable answer.
+        verdicts: one group's verdicts, None for an output without a parsable prediction.
         mode: "all" rewards every rollout that reaches the level, "single" only the first.
 
     Returns:

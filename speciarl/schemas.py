@@ -14,7 +14,7 @@ VERDICTS = pl.Schema(
 )
 """What snapshots and runs keep of verdicts."""
 
-ANSWERS = pl.Schema(
+PREDICTIONS = pl.Schema(
     [
         ("step", pl.Int64()),
         ("class", pl.String()),
@@ -23,5 +23,5 @@ ANSWERS = pl.Schema(
         ("count", pl.Int64()),
     ]
 )
-"""`count` rollouts of a step gave this answer for this class; the verdict is null where the
+"""`count` rollouts of a step gave this prediction for this class; the verdict is null where the
 verifier failed."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 @total_ordering
 class Verdict(Enum):
-    """How an answer relates to the true class, in ascending order (arXiv 2603.03197, section 3)."""
+    """How a prediction relates to the true class, ascending (arXiv 2603.03197, section 3)."""
 
     WRONG = "wrong"
     ABSTAIN = "abstain"
@@ -29,7 +29,7 @@ class Verdict(Enum):
 
     @property
     def correct(self) -> bool:
-        """Whether the answer is true of the class, however vague."""
+        """Whether the prediction is true of the class, however vague."""
         return self >= Verdict.GENERIC
 
 

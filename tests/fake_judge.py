@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that answers as a test tells it to, and its judge."""
+"""An OpenAI-compatible server on loopback that replies as a test tells it to, and its judge."""
 
 import json
 import threading
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from speciarl.config.verifiers import Server, ServerModel
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 from speciarl.verifiers.client import ChatServer
 from speciarl.verifiers.llm import LlmJudge
 
@@ -46,14 +46,14 @@ class FakeJudge(ThreadingHTTPServer):
     """Keeps every request, and how many were under way at most.
 
     Args:
-        answer: from a request to its reply; runs on a thread per connection.
+        reply: from a request to its reply; runs on a thread per connection.
     """
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, reply: Callable[[Request], Reply]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = answer
+        self.prediction = reply
         self.requests: list[Request] = []
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.under_way += 1
             self.server.most_under_way = max(self.server.most_under_way, self.server.under_way)
         try:
-            reply = self.server.answer(request)
+            reply = self.server.prediction(request)
         finally:
             with self.server.lock:
                 self.server.under_way -= 1
@@ -97,8 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeJudge]:
-    with FakeJudge(answer) as server:
+def serving(reply: Callable[[Request], Reply]) -> Iterator[FakeJudge]:
+    with FakeJudge(reply) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -130,10 +130,10 @@ def judge_at(url, key=None, time=None, model=MODEL, **settings) -> LlmJudge:
     return LlmJudge(model, ChatServer(server, key, sleep=time.sleep, clock=time.clock))
 
 
-def only(judge, pair=PAIR) -> Judgement:
-    """The judgement of one pair."""
-    ((_, judgement),) = judge.judge([pair])
-    return judgement
+def only(judge, pair=PAIR) -> Judgment:
+    """The judgment of one pair."""
+    ((_, judgment),) = judge.judge([pair])
+    return judgment
 
 
 def in_turn(*replies):

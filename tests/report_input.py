@@ -15,8 +15,8 @@ SEEN = {
 }  # fmt: skip
 WEIGHTS = {v.name.lower(): weight for v, weight in SPECIFICITY_WEIGHTS.items()}
 
-# Answers by run and dataset, one per picture; None is unparsable, "failed" one without a verdict.
-ANSWERS = {
+# Predictions by run and dataset, one per image; None is unparsable, "failed" one without a verdict.
+PREDICTIONS = {
     "zero_shot": ["generic", "generic", "generic", "less specific"],
     "sft": ["specific", "wrong", "wrong", None],
     "speciarl": ["specific", "specific", "less specific", "more specific"],
@@ -24,21 +24,21 @@ ANSWERS = {
 }
 
 
-def scored(answers: dict[str, list[str | None]], groups: dict[str, str]) -> pl.DataFrame:
+def scored(predictions: dict[str, list[str | None]], groups: dict[str, str]) -> pl.DataFrame:
     rows = [
         {
             "run": run, "dataset": dataset, "sample_id": f"{dataset}/{i}", "rollout": 0,
-            "verdict": answer if answer in LABELS else None,
+            "verdict": prediction if prediction in LABELS else None,
             "decided_by": {None: "unparsable", "failed": "failed", "wrong": "undecided"}.get(
-                answer, "taxonomy"
+                prediction, "taxonomy"
             ),
         }
-        for run, given in answers.items()
+        for run, given in predictions.items()
         for dataset in groups
-        for i, answer in enumerate(given)
+        for i, prediction in enumerate(given)
     ]  # fmt: skip
     judged = pl.DataFrame(rows, schema_overrides={"verdict": pl.String})
-    return score(judged, list(answers), groups, SPECIFICITY_WEIGHTS)
+    return score(judged, list(predictions), groups, SPECIFICITY_WEIGHTS)
 
 
 def hms(group: str, **figures: float | None) -> pl.DataFrame:

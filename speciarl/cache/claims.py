@@ -46,7 +46,7 @@ class Claims:
         """
         return np.array([self._lock(fcntl.F_WRLCK, *place) for place in _places(keys)], bool)
 
-    def give_back(self, keys: np.ndarray) -> None:
+    def release(self, keys: np.ndarray) -> None:
         """Let others have these keys (n x 2), which were claimed."""
         for place in _places(keys):
             self._lock(fcntl.F_UNLCK, *place)

@@ -69,7 +69,7 @@ class Index:
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Code of each key (n x 2), ABSENT where there is none."""
-        order = np.argsort(keys[:, 0])  # neighbours in memory are looked at together
+        order = np.argsort(keys[:, 0])  # neighbors in memory are looked at together
         high, low = keys[order, 0], keys[order, 1]
         large, recent = self._layers
         found = large.find(high, low)

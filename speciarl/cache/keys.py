@@ -1,4 +1,4 @@
-"""Keys of pairs: 128 bits of (verifier, class, answer), as two unsigned 64-bit halves."""
+"""Keys of pairs: 128 bits of (verifier, class, prediction), as two unsigned 64-bit halves."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ class PairKeys:
         self._by_class = _ByClass(start)
 
     def __call__(self, pairs: Iterable[tuple[str, str]]) -> np.ndarray:
-        """The keys of (class, answer) pairs: n x 2, high and low half, in order."""
+        """The keys of (class, prediction) pairs: n x 2, high and low half, in order."""
         by_class = self._by_class
         digests = []
-        for class_name, answer in pairs:
+        for class_name, prediction in pairs:
             digest = by_class[class_name].copy()
-            digest.update(answer.encode())
+            digest.update(prediction.encode())
             digests.append(digest.digest())
         return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 

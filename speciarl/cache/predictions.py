@@ -24,7 +24,7 @@ LEFT JOIN (SELECT dataset, sample_id, any_value(image) AS image
            FROM read_parquet({manifests}, union_by_name = true) GROUP BY ALL)
     USING (dataset, sample_id)
 LEFT JOIN (SELECT verifier, class AS class_name, prediction AS normalized,
-                  any_value(raw_answer) AS judge_reply, any_value(milliseconds) AS milliseconds
+                  any_value(judge_reply) AS judge_reply, any_value(milliseconds) AS milliseconds
            FROM store.verdicts GROUP BY ALL)
     USING (verifier, class_name, normalized)
 """

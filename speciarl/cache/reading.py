@@ -41,7 +41,7 @@ CREATE VIEW verifiers AS FROM store.verifiers;
 CREATE VIEW lookups AS FROM store.lookups;
 CREATE VIEW verdicts AS
 SELECT verifier, class COLLATE NOCASE AS class, prediction, verdict::verdict AS verdict, {LEVEL},
-       decided_by, raw_answer, milliseconds, run, created_at
+       decided_by, judge_reply, milliseconds, run, created_at
 FROM store.verdicts;
 """
 _ROWS = 10_000  # of a result in memory at once

@@ -23,7 +23,7 @@ from speciarl.verdicts import LABELS
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 2  # raise it when SCHEMA changes
+LAYOUT = 3  # raise it when SCHEMA changes
 SCHEMA = f"""
 CREATE TYPE verdict AS ENUM ({", ".join(f"'{label}'" for label in LABELS)});
 CREATE TABLE store AS SELECT uuid()::VARCHAR AS id, {LAYOUT} AS layout;
@@ -31,7 +31,7 @@ CREATE SEQUENCE stored;
 CREATE TABLE verifiers (verifier VARCHAR, identity JSON);
 CREATE TABLE verdicts (
     verifier VARCHAR, class VARCHAR, prediction VARCHAR, verdict verdict, decided_by VARCHAR,
-    raw_answer VARCHAR, milliseconds FLOAT, run VARCHAR, created_at TIMESTAMP,
+    judge_reply VARCHAR, milliseconds FLOAT, run VARCHAR, created_at TIMESTAMP,
     key_high UBIGINT, key_low UBIGINT, number BIGINT DEFAULT nextval('stored'));
 CREATE TABLE lookups (
     run VARCHAR, step BIGINT, hits BIGINT, misses BIGINT, failures BIGINT, asked BIGINT,

@@ -27,10 +27,10 @@ from speciarl.verifiers.base import fingerprint
 log = logging.getLogger(__name__)
 
 EXPORT = (
-    "verifier", "identity", "class", "prediction", "verdict", "decided_by", "raw_answer",
+    "verifier", "identity", "class", "prediction", "verdict", "decided_by", "judge_reply",
     "milliseconds", "run", "created_at",
 )  # fmt: skip
-_NULLABLE = ("decided_by", "raw_answer", "milliseconds")
+_NULLABLE = ("decided_by", "judge_reply", "milliseconds")
 _TEXT = (pl.String, pl.Enum, pl.Categorical)
 _KINDS = dict.fromkeys(EXPORT, _TEXT) | {
     "milliseconds": (pl.Float32, pl.Float64),

@@ -15,10 +15,10 @@ from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.keys import PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
-from speciarl.cache.write_behind import Coalesced
+from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, fingerprint
+from speciarl.verifiers.base import Judgment, Pair, fingerprint
 
 INSERT_VERIFIER = """
 INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)
@@ -33,7 +33,7 @@ JOIN meanings ON label = meanings.verdict
 
 
 class VerdictCache:
-    """Verdicts of one verifier, by (class, answer); threads may share one.
+    """Verdicts of one verifier, by (class, prediction); threads may share one.
 
     Args:
         path: the DuckDB file; created where absent.
@@ -60,24 +60,24 @@ class VerdictCache:
         self._store_id: str | None = None
         self._last = 0  # number of the newest row taken up
         # What a code of the index says; one object for all pairs that were judged alike.
-        self._meanings: list[Judgement | None] = [None]
+        self._meanings: list[Judgment | None] = [None]
         self._codes: dict[tuple[Verdict, str | None], int] = {}
         self._changing = threading.Lock()
-        self._notes = Coalesced[dict[str, object]](self._store_notes)
+        self._notes = WriteBehind[dict[str, object]](self._store_notes)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.refresh()
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def get(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement | None]:
-        """The stored judgement of each pair, None where there is none.
+    def get(self, pairs: Sequence[tuple[str, str]]) -> list[Judgment | None]:
+        """The stored judgment of each pair, None where there is none.
 
         What a judge said in full and how long it took is in the file only.
         """
         return self.find(self.keys(pairs))
 
-    def find(self, keys: np.ndarray) -> list[Judgement | None]:
+    def find(self, keys: np.ndarray) -> list[Judgment | None]:
         """`get` for pairs whose keys are known (n x 2, from `self.keys`)."""
         meanings = self._meanings
         return [meanings[code] for code in self._index.find(keys).tolist()]
@@ -92,11 +92,11 @@ class VerdictCache:
         with self._changing, opened(self.path, seconds=self.seconds) as db:
             self._take_up(db)
 
-    def put(self, judged: Mapping[Pair, Judgement], run: str | None = None) -> int:
+    def put(self, judged: Mapping[Pair, Judgment], run: str | None = None) -> int:
         """Store verdicts durably in one transaction; failures are never stored.
 
         Args:
-            judged: a judgement of each pair.
+            judged: a judgment of each pair.
             run: noted beside them, where it is not the run of this cache.
 
         Returns:
@@ -163,20 +163,20 @@ class VerdictCache:
     def _code(self, verdict: Verdict, decided_by: str | None) -> int:
         meaning = (verdict, decided_by)
         if meaning not in self._codes:
-            self._meanings.append(Judgement(verdict, decided_by))
+            self._meanings.append(Judgment(verdict, decided_by))
             self._codes[meaning] = len(self._meanings) - 1
         return self._codes[meaning]
 
     def _table(
-        self, rows: Sequence[tuple[Pair, Judgement]], keys: np.ndarray, run: str
+        self, rows: Sequence[tuple[Pair, Judgment]], keys: np.ndarray, run: str
     ) -> pl.DataFrame:
         return pl.DataFrame(
             {
                 "class": [pair.class_name for pair, _ in rows],
-                "prediction": [pair.answer for pair, _ in rows],
+                "prediction": [pair.prediction for pair, _ in rows],
                 "verdict": [j.verdict.value for _, j in rows if j.verdict],
                 "decided_by": [j.decided_by for _, j in rows],
-                "raw_answer": pl.Series([j.raw_answer for _, j in rows], dtype=pl.String),
+                "judge_reply": pl.Series([j.judge_reply for _, j in rows], dtype=pl.String),
                 "milliseconds": pl.Series([j.milliseconds for _, j in rows], dtype=pl.Float32),
                 "key_high": keys[:, 0],
                 "key_low": keys[:, 1],

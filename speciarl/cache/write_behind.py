@@ -9,7 +9,7 @@ FLUSH_SECONDS = 0.25
 T = TypeVar("T")
 
 
-class Coalesced(Generic[T]):
+class WriteBehind(Generic[T]):
     """Collects items and stores together what came within FLUSH_SECONDS.
 
     An error of the store is raised by a later `add`, or by `flush`.

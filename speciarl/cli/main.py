@@ -75,7 +75,9 @@ FACTS = Path("data/taxonomies")
 @app.command()
 def judge(
     class_name: Annotated[str | None, typer.Argument(metavar="CLASS", help="True class.")] = None,
-    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What was said.")] = None,
+    prediction: Annotated[
+        str | None, typer.Argument(metavar="PREDICTION", help="What was said.")
+    ] = None,
     batch: Annotated[
         Path | None, typer.Option(help="CSV with the columns dataset, class, prediction.")
     ] = None,
@@ -83,22 +85,22 @@ def judge(
     as_json: AsJson = False,
     facts: Facts = FACTS,
 ) -> None:
-    """Judge an answer by rules and taxonomy, or every row of a CSV file."""
+    """Judge a prediction by rules and taxonomy, or every row of a CSV file."""
     from speciarl.taxonomy import Taxonomy
     from speciarl.verifiers.explain import PairJudge, judge_csv
 
-    if batch is not None and (class_name or answer or dataset or as_json):
-        raise typer.BadParameter("--batch goes without CLASS, ANSWER, --dataset and --json")
-    if batch is None and (class_name is None or answer is None):
-        raise typer.BadParameter("expected CLASS and ANSWER, or --batch FILE")
+    if batch is not None and (class_name or prediction or dataset or as_json):
+        raise typer.BadParameter("--batch goes without CLASS, PREDICTION, --dataset and --json")
+    if batch is None and (class_name is None or prediction is None):
+        raise typer.BadParameter("expected CLASS and PREDICTION, or --batch FILE")
     pairs = PairJudge(Taxonomy.load_all(facts))
     if batch is not None:
         print(judge_csv(batch, sys.stdout, pairs), file=sys.stderr)
         return
-    assert class_name is not None and answer is not None  # as checked above
-    found = pairs.explain(class_name, answer, dataset)
+    assert class_name is not None and prediction is not None  # as checked above
+    found = pairs.explain(class_name, prediction, dataset)
     if as_json:
-        row = {"class": class_name, "prediction": answer, **found._asdict()}
+        row = {"class": class_name, "prediction": prediction, **found._asdict()}
         print(json.dumps(row, ensure_ascii=False))
         return
     print(found.verdict, f"decided by: {found.decided_by}", sep="\n")

@@ -98,7 +98,7 @@ def precompute(
 ) -> None:
     """Judge what models have answered before, ahead of a run; what the store has is not asked.
 
-    Answers for classes that are no longer among the relations are left out and counted.
+    Predictions for classes that are no longer among the relations are left out and counted.
     """
     import polars as pl
 
@@ -138,21 +138,22 @@ def audit(
     Where no two verifiers are named, the two with the most pairs in common are compared.
     """
     from speciarl.cache.statistics import verdicts_of, verifiers_in_common
-    from speciarl.verifiers.audit import agreement, answers_for_many_classes, hacking_signs
+    from speciarl.verifiers.audit import agreement, predictions_for_many_classes, reward_hacking
 
     if (first is None) != (second is None):
         raise typer.BadParameter("expected --first and --second, or neither")
-    answers = _answers(training)
-    for run, given in answers.items():
-        _show(f"signs of reward hacking: {run}", hacking_signs(given))
-        _show(f"answers for several classes: {run}", answers_for_many_classes(given).head(rows))
+    predictions = _predictions(training)
+    for run, given in predictions.items():
+        _show(f"signs of reward hacking: {run}", reward_hacking(given))
+        vague = predictions_for_many_classes(given).head(rows)
+        _show(f"predictions for several classes: {run}", vague)
     pair = (
         (first, second) if first is not None and second is not None else verifiers_in_common(store)
     )
     if pair is None:
         print("agreement: no two verifiers have judged a pair in common")
         return
-    found = agreement(verdicts_of(store, *pair), *pair, *answers.values())
+    found = agreement(verdicts_of(store, *pair), *pair, *predictions.values())
     kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
     print(f"{' and '.join(pair)}: {found.pairs} pairs, {found.same} alike, Cohen's kappa {kappa}\n")
     _show("verdicts of the first (rows) against the second (columns)", found.confusion)
@@ -160,7 +161,7 @@ def audit(
     _show("pairs where they differ, most used first", found.differing.head(rows))
 
 
-def _answers(training: Path) -> "dict[str, pl.DataFrame]":
+def _predictions(training: Path) -> "dict[str, pl.DataFrame]":
     """What each run answered, for the runs that were trained by a reward."""
     import polars as pl
 

@@ -1,6 +1,6 @@
 """params.yaml as typed sections: the one place that owns names, defaults and limits.
 
-The sections on pictures stand in `data`, on learning in `learning`, on judges in `judges`.
+The sections on images stand in `data`, on learning in `learning`, on judges in `judges`.
 
 Unknown keys and impossible values are refused with one line that names the key. Nothing else
 reads the file: rules pass values on to plain functions.
@@ -23,7 +23,7 @@ from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
-OWN = "own pictures"  # the group of datasets of one's own that are in no other
+OWN = "own images"  # the group of datasets of one's own that are in no other
 
 RewardName = Annotated[str, one_of(REWARDS)]
 PromptName = Annotated[str, one_of(names_in(FOR_THE_POLICY))]
@@ -34,20 +34,20 @@ class Run(Section):
 
     method: Literal["none", "sft", "grpo"] = "none"
     reward: RewardName = "dynamic"
-    rollouts: Annotated[int, Field(ge=2, lt=2**31)] = 10
-    """Completions per picture in training: the group of the reward."""
+    num_generations: Annotated[int, Field(ge=2, lt=2**31)] = 10
+    """Completions per image in training: the group of the reward."""
     prompt: PromptName = "plain"
     training_set: str = "cub200"
     seed: Seed = 42
     best_of: Count = 1
-    """Completions per picture in evaluation, of which the best verdict counts."""
+    """Completions per image in evaluation, of which the best verdict counts."""
     answer_tag: Literal["first", "last"] = "first"
-    """Of several tagged answers in a completion, the one that counts (the authors': the first)."""
+    """Of several tagged predictions in a completion, the one that counts (authors: first)."""
 
 
 class Evaluation(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
-    """What generates the answers; vLLM is much faster on a GPU and comes as an extra."""
+    """What generates the predictions; vLLM is much faster on a GPU and comes as an extra."""
     max_new_tokens: Count = 24
     batch_size: Count = 128
     """Sequences generated together."""
@@ -58,7 +58,7 @@ class Evaluation(Section):
 
 
 class Weights(Section):
-    """Specificity of a correct answer by its level (the authors' evaluator)."""
+    """Specificity of a correct prediction by its level (the authors' evaluator)."""
 
     generic: Share = SPECIFICITY_WEIGHTS[Verdict.GENERIC]
     less_specific: Share = SPECIFICITY_WEIGHTS[Verdict.LESS_SPECIFIC]

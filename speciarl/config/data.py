@@ -1,4 +1,4 @@
-"""The sections on pictures: which datasets take part, what is rendered, and what is trained on."""
+"""The sections on images: which datasets take part, what is rendered, and what is trained on."""
 
 from typing import Annotated, Literal
 
@@ -21,9 +21,9 @@ class Folder(Section):
     path: ProjectPath
     """The folder, absolute or relative to the project."""
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of each class's pictures for the test; null where `path` holds train/ and test/."""
+    """Share of each class's images for the test; null where `path` holds train/ and test/."""
     seed: Seed = 0
-    """Picks the pictures for the test."""
+    """Picks the images for the test."""
     bad_images: Literal["leave_out", "refuse"] = "leave_out"
     """What becomes of images that cannot be opened, or are too large or too thin: the others are
     used and these counted, or the dataset is refused."""
@@ -54,12 +54,12 @@ class Datasets(Section):
 
 
 class Miniature(Section):
-    """The pictures that stand in for the benchmarks, and that the miniature policy learns from."""
+    """The images that stand in for the benchmarks, and that the miniature policy learns from."""
 
     train_per_class: Count = 20
     test_per_class: Count = 5
     undecidable: Share = 0.4
-    """Share of the pictures whose class cannot be seen, only its group."""
+    """Share of the images whose class cannot be seen, only its group."""
     image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
     """Edge in pixels; 28 is one visual token."""
     seed: Seed = 0
@@ -70,7 +70,7 @@ class TrainingSet(Section):
     splits: list[Literal["train", "val", "test"]] = Field(default=["train"], min_length=1)
     """What to draw from, of each dataset."""
     size: Count | None = None
-    """How many pictures, in equal shares of the datasets; all where not given."""
+    """How many images, in equal shares of the datasets; all where not given."""
     balanced: bool = False
     """Equal shares of the classes, too."""
     seed: Seed = 0

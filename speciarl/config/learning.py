@@ -12,11 +12,11 @@ class Policy(Section):
     """Train the miniature policy, or take a model directory."""
     path: ProjectPath | None = None
     """The model directory, for `source: directory`."""
-    pictures_per_class: Count = 40
-    knowing_steps: Count = 900
-    """Optimiser steps on specific names."""
+    images_per_class: Count = 40
+    pretrain_steps: Count = 900
+    """Optimizer steps on specific names."""
     habit_steps: Count = 400
-    """Optimiser steps on answers of mixed levels."""
+    """Optimizer steps on predictions of mixed levels."""
     batch_size: Count = 48
     learning_rate: Positive = 2e-3
     seed: Seed = 0
@@ -35,24 +35,24 @@ class Lora(Section):
 
 
 class Grpo(Section):
-    """Group relative policy optimisation through TRL (arXiv 2402.03300)."""
+    """Group relative policy optimization through TRL (arXiv 2402.03300)."""
 
-    generations: Count = 80
+    steps: Count = 80
     """How often rollouts are drawn."""
-    prompts_per_generation: Count = 8
-    updates_per_generation: Count = 1
-    micro_batch: Count = 80
+    prompts_per_step: Count = 8
+    updates_per_step: Count = 1
+    per_device_batch_size: Count = 80
     """Completions in one forward pass, per process."""
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Positive = 1.0
-    kl: Annotated[float, Field(ge=0)] = 0.01
+    beta: Annotated[float, Field(ge=0)] = 0.01
     """Weight of the k3 estimate of the divergence from the base policy."""
-    clip: Positive = 0.2
-    clip_high: Positive | None = None
+    epsilon: Positive = 0.2
+    epsilon_high: Positive | None = None
     """Upper clip where it differs (DAPO: .28)."""
-    dual_clip: Positive | None = 3.0
-    loss: Literal["bnpo", "grpo", "dr_grpo", "dapo"] = "bnpo"
+    delta: Positive | None = 3.0
+    loss_type: Literal["bnpo", "grpo", "dr_grpo", "dapo"] = "bnpo"
     """`bnpo` is a mean over tokens, as in the authors' runs."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     temperature: Positive = 1.0
@@ -67,7 +67,7 @@ class Sft(Section):
 
     epochs: Positive = 4.0
     batch_size: Count = 40
-    micro_batch: Count = 40
+    per_device_batch_size: Count = 40
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Positive = 1.0

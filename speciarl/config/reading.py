@@ -1,6 +1,6 @@
 """YAML files of parameters as plain values, and what no parameter may be made of.
 
-Snakemake's own loader and the standard one keep the last of two equal keys, and answer a file that
+Snakemake's own loader and the standard one keep the last of two equal keys, and meet a file that
 is not UTF-8 or nests too deeply with a traceback; here each is one line.
 """
 

@@ -1,6 +1,6 @@
-"""data/counts.csv: how many pictures of each class each split has, as published.
+"""data/counts.csv: how many images of each class each split has, as published.
 
-Columns: mirror, dataset, kind (of the split), split, pictures, per_class (numbers separated by one
+Columns: mirror, dataset, kind (of the split), split, images, per_class (numbers separated by one
 space, in the order of class ids). What the table does not have is not checked.
 """
 
@@ -12,11 +12,11 @@ import polars as pl
 
 from speciarl.errors import DataError
 
-COLUMNS = ["mirror", "dataset", "kind", "split", "pictures", "per_class"]
+COLUMNS = ["mirror", "dataset", "kind", "split", "images", "per_class"]
 
 
 def published_counts(path: Path, mirror: str, dataset: str, kind: str) -> dict[str, list[int]]:
-    """Pictures per class, in the order of class ids, of each split; empty where none are stated.
+    """Images per class, in the order of class ids, of each split; empty where none are stated.
 
     Raises:
         DataError: the table is missing or malformed.
@@ -36,11 +36,11 @@ def published_counts(path: Path, mirror: str, dataset: str, kind: str) -> dict[s
     found = {}
     for row in rows:
         per_class = row["per_class"].split(" ")
-        if not all(number.isdecimal() for number in [row["pictures"], *per_class]):
-            raise DataError(f"{path}: {dataset} {row['split']}: expected numbers of pictures")
+        if not all(number.isdecimal() for number in [row["images"], *per_class]):
+            raise DataError(f"{path}: {dataset} {row['split']}: expected numbers of images")
         found[row["split"]] = [int(number) for number in per_class]
-        if sum(found[row["split"]]) != int(row["pictures"]):
-            raise DataError(f"{path}: {dataset} {row['split']}: per_class is not {row['pictures']}")
+        if sum(found[row["split"]]) != int(row["images"]):
+            raise DataError(f"{path}: {dataset} {row['split']}: per_class is not {row['images']}")
     return found
 
 
@@ -56,14 +56,14 @@ def check_counts(manifest: pl.DataFrame, published: Mapping[str, Sequence[int]],
         rows = manifest.filter(pl.col("split") == split)
         if len(rows) != sum(expected) or rows["class_id"].n_unique() != len(expected):
             raise DataError(
-                f"{name} {split}: expected {sum(expected)} pictures in {len(expected)} classes, "
+                f"{name} {split}: expected {sum(expected)} images in {len(expected)} classes, "
                 f"found {len(rows)} in {rows['class_id'].n_unique()}; {advice}"
             )
         counted = dict(rows.group_by("class_id").len().iter_rows())
         for class_id, wanted in enumerate(expected):
             if counted.get(class_id, 0) != wanted:
                 raise DataError(
-                    f"{name} {split}: expected {wanted} pictures of {names.get(class_id)!r}, "
+                    f"{name} {split}: expected {wanted} images of {names.get(class_id)!r}, "
                     f"found {counted.get(class_id, 0)}; {advice}"
                 )
     if unknown := sorted(set(manifest["split"]) - set(published)):

@@ -26,7 +26,7 @@ FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 89_478_485  # 256 MiB as RGB; Pillow's own limit
 MAX_RATIO = 200  # of the longer side to the shorter: beyond it Qwen's image processor refuses
 
-_BLOCK = 32  # rows read at once: neighbours are mostly asked for next
+_BLOCK = 32  # rows read at once: neighbors are mostly asked for next
 _BLOCKS = 4  # blocks kept; at 130 kB an image, 17 MB
 
 # What Pillow's decoders raise on damaged files; UnidentifiedImageError is an OSError.

@@ -1,4 +1,4 @@
-"""Builds the manifest of a dataset: every picture of every split, checked against the disk."""
+"""Builds the manifest of a dataset: every image of every split, checked against the disk."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,17 +45,17 @@ def build_manifest(
     Args:
         dataset: one of `READERS`.
         raw_dir: folder of the unpacked archives, relative to `root`; it becomes the beginning
-            of every picture's reference.
+            of every image's reference.
         split_kind: "official" or "coop", where the benchmark has it (`SPLIT_KINDS`).
         root: the project root.
-        published: pictures per class of each split, to be checked (`published_counts`).
+        published: images per class of each split, to be checked (`published_counts`).
 
     Returns:
-        One row per picture in the columns of `SCHEMA`, sorted by sample_id.
+        One row per image in the columns of `SCHEMA`, sorted by sample_id.
 
     Raises:
         ConfigError: an unknown dataset or split kind.
-        DataError: index files that are missing or contradictory, or pictures that are.
+        DataError: index files that are missing or contradictory, or images that are.
     """
     if dataset not in READERS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(READERS)}")
@@ -72,7 +72,7 @@ def build_manifest(
     check_manifest(manifest, dataset)
     if published:
         check_counts(manifest, published, f"{dataset} {split_kind}")
-    _check_pictures(manifest, dataset, root)
+    _check_images(manifest, dataset, root)
     return manifest
 
 
@@ -103,7 +103,7 @@ def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
     if dict(manifest.schema) != SCHEMA:
         raise DataError(f"{dataset}: expected the columns {SCHEMA}, found {dict(manifest.schema)}")
     if manifest.is_empty():
-        raise DataError(f"{dataset}: expected pictures, found none")
+        raise DataError(f"{dataset}: expected images, found none")
     if nulls := [name for name in SCHEMA if manifest[name].has_nulls()]:
         raise DataError(f"{dataset}: expected a value everywhere, found gaps in {', '.join(nulls)}")
     if unknown := set(manifest["split"].unique()) - set(SPLITS):
@@ -121,9 +121,9 @@ def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
 
 
 def summary(manifest: pl.DataFrame) -> str:
-    """One line for a log: pictures, classes, and pictures of each split."""
+    """One line for a log: images, classes, and images of each split."""
     counts = dict(manifest.group_by("split").len().sort("split").iter_rows())
-    return f"{manifest.height} pictures of {manifest['class_id'].n_unique()} classes: {counts}"
+    return f"{manifest.height} images of {manifest['class_id'].n_unique()} classes: {counts}"
 
 
 def accounted(manifest: pl.DataFrame, left_out: Mapping[str, int]) -> str:
@@ -136,15 +136,15 @@ def accounted(manifest: pl.DataFrame, left_out: Mapping[str, int]) -> str:
     )
 
 
-def _check_pictures(manifest: pl.DataFrame, dataset: str, root: Path) -> None:
+def _check_images(manifest: pl.DataFrame, dataset: str, root: Path) -> None:
     files = manifest["image"].str.replace(r"#\d+$", "").unique().sort()
     parted = [file.rpartition("/") for file in files]
-    # One listing per folder instead of one question per picture: there may be 100,000.
+    # One listing per folder instead of one question per image: there may be 100,000.
     present = {folder: _listing(root / folder) for folder in {folder for folder, _, _ in parted}}
     missing = [f"{folder}/{name}" for folder, _, name in parted if name not in present[folder]]
     if missing:
         raise DataError(
-            f"{dataset}: expected {len(files)} picture files, found {len(files) - len(missing)}; "
+            f"{dataset}: expected {len(files)} image files, found {len(files) - len(missing)}; "
             f"first missing {missing[0]}; delete {dataset}'s raw folder and download again"
         )
 

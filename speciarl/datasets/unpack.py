@@ -24,7 +24,7 @@ from speciarl.errors import DataError
 
 MAX_MEMBERS = 500_000  # Food-101, the largest by count, has 101,000
 MAX_BYTES = 32 << 30  # Food-101, the largest by size, has 5 GB
-MAX_RATIO = 100  # unpacked to packed size; pictures have 1, text 10
+MAX_RATIO = 100  # unpacked to packed size; images have 1, text 10
 RATIO_FLOOR = 64 << 20  # bytes below which the ratio does not matter
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _CHUNK = 1 << 20
@@ -139,7 +139,7 @@ def _damage_named(archive: Path) -> Iterator[None]:
 
 
 def _extract_tar(archive: Path, into: Path, budget: _Budget) -> None:
-    # "r:*" recognises the compression by content: the Pets archives are plain tars named .tar.gz.
+    # "r:*" recognizes the compression by content: the Pets archives are plain tars named .tar.gz.
     with tarfile.open(archive, "r:*") as tar:
         for member in tar:
             budget.count_member(member.name)

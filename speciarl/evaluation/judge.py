@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.errors import VerifierError
-from speciarl.files import whole_folder, write_parquet
+from speciarl.files import atomic_directory, write_parquet
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.base import Pair, reason
 from speciarl.verifiers.cached import CachedVerifier
@@ -25,18 +25,18 @@ def judge_predictions(
 ) -> tuple[pl.DataFrame, str]:
     """Add `normalized`, `verdict`, `decided_by` and `verifier`; the completion is left out.
 
-    The normalized answer is what was judged: with the class and the verifier's fingerprint it
+    The normalized prediction is what was judged: with the class and the verifier's fingerprint it
     names a row of the store. What was looked up and asked is one row of the store's `lookups`.
 
-    A row without an answer gets no verdict and `unparsable`, one that the verifier failed on no
+    A row without a prediction gets no verdict and `unparsable`, one that the verifier failed on no
     verdict and `failed`.
 
     Returns:
         The rows, and the reason of one of the failures.
     """
     pairs = [
-        None if answer is None else Pair(name, normalise(answer))
-        for name, answer in predictions.select("class_name", "answer").iter_rows()
+        None if prediction is None else Pair(name, normalize(prediction))
+        for name, prediction in predictions.select("class_name", "prediction").iter_rows()
     ]
     judged, counts = source.judge([pair for pair in pairs if pair])
     source.cache.note_lookup(**asdict(counts))
@@ -49,7 +49,7 @@ def judge_predictions(
             continue
         one = next(found)
         verdict = (one.verdict.value, one.decided_by) if one.verdict else (None, "failed")
-        rows.append((pair.answer, *verdict))
+        rows.append((pair.prediction, *verdict))
     verdicts = pl.DataFrame(rows, orient="row", schema=_ADDED)
     named = verdicts.with_columns(verifier=pl.lit(source.cache.verifier))
     return predictions.drop("completion").hstack(named), reason(judged)
@@ -61,19 +61,19 @@ def judge_folder(
     """Judge every file of a run's predictions into a file of the same name.
 
     Raises:
-        VerifierError: a larger share than `max_failures` of a file's answers has no verdict;
+        VerifierError: a larger share than `max_failures` of a file's predictions has no verdict;
             what was decided stays in the store.
     """
-    with whole_folder(into) as folder:
+    with atomic_directory(into) as folder:
         for path in sorted(predictions.glob("*.parquet")):
             judged, why = judge_predictions(pl.read_parquet(path), source)
             failed = judged.filter(decided_by="failed").height
             if failed > max_failures * judged.height:
                 raise VerifierError(
-                    f"{path}: {failed} of {judged.height} answers have no verdict, more than "
+                    f"{path}: {failed} of {judged.height} predictions have no verdict, more than "
                     f"max_failures {max_failures} ({why}): see that the judge can be reached, "
                     "then start again, what was decided is kept"
                 )
             counts = judged["decided_by"].value_counts(sort=True).rows()
-            log.info("%s: %d answers, decided by %s", path.name, judged.height, dict(counts))
+            log.info("%s: %d predictions, decided by %s", path.name, judged.height, dict(counts))
             write_parquet(judged, folder / path.name)

@@ -1,4 +1,4 @@
-"""Answers of a policy to the pictures of a manifest, one row per rollout."""
+"""Predictions of a policy to the images of a manifest, one row per rollout."""
 
 import logging
 import shutil
@@ -10,11 +10,11 @@ import polars as pl
 import torch
 from PIL import Image
 
-from speciarl.answers import Which, count_answers, extract_answer
+from speciarl.answers import Which, count_tagged, extract_prediction
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
-from speciarl.evaluation.transformers_engine import Decoding, Generate, generate
-from speciarl.files import content_hash, whole_folder, write_digest, write_parquet
+from speciarl.evaluation.transformers_engine import Generate, SamplingParams, generate
+from speciarl.files import atomic_directory, content_hash, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track
 
@@ -26,26 +26,26 @@ def predict(
     samples: pl.DataFrame,
     open_image: Callable[[str], Image.Image],
     prompt: str,
-    decoding: Decoding,
+    decoding: SamplingParams,
     answer_tag: Which = "first",
 ) -> pl.DataFrame:
-    """One row per sample and rollout; an output without a parsable answer keeps its row.
+    """One row per sample and rollout; an output without a parsable prediction keeps its row.
 
     Args:
         policy: loaded into an engine.
         samples: rows of a manifest.
-        open_image: opens the picture that a manifest's `image` refers to.
-        answer_tag: of several tagged answers in a completion, the one that counts.
+        open_image: opens the image that a manifest's `image` refers to.
+        answer_tag: of several tagged predictions in a completion, the one that counts.
 
     Returns:
-        sample_id, dataset, class_name, rollout, completion, answer (null where unparsable),
+        sample_id, dataset, class_name, rollout, completion, prediction (null where unparsable),
         sorted by sample_id and rollout.
     """
     samples = samples.sort("sample_id")
-    pictures = [lambda r=reference: open_image(r) for reference in samples["image"]]
-    completions = policy(pictures, prompt, decoding)
+    images = [lambda r=reference: open_image(r) for reference in samples["image"]]
+    completions = policy(images, prompt, decoding)
     rows = [
-        (*sample, rollout, text, extract_answer(text, answer_tag))
+        (*sample, rollout, text, extract_prediction(text, answer_tag))
         for sample, texts in track(
             zip(
                 samples.select("sample_id", "dataset", "class_name").iter_rows(),
@@ -62,14 +62,14 @@ def predict(
         orient="row",
         schema={
             "sample_id": pl.String, "dataset": pl.String, "class_name": pl.String,
-            "rollout": pl.Int32, "completion": pl.String, "answer": pl.String,
+            "rollout": pl.Int32, "completion": pl.String, "prediction": pl.String,
         },
     )  # fmt: skip
 
 
-def decoding_of(run: Run, settings: Evaluation) -> Decoding:
-    """Greedy for one answer a picture; sampled where the best of several counts."""
-    return Decoding(
+def decoding_of(run: Run, settings: Evaluation) -> SamplingParams:
+    """Greedy for one prediction an image; sampled where the best of several counts."""
+    return SamplingParams(
         rollouts=run.best_of,
         temperature=settings.temperature if run.best_of > 1 else 0.0,
         top_p=settings.top_p,
@@ -127,15 +127,15 @@ def predict_datasets(
         if kept.exists():
             continue
         samples = pl.read_parquet(path).filter(split="test")
-        answers = predict(
+        predictions = predict(
             policy, samples, lambda reference: open_image(reference, images),
             run.prompt, decoding_of(run, settings), run.answer_tag,
         )  # fmt: skip
-        several = sum(count_answers(text) > 1 for text in answers["completion"])
-        log.info("%s: %d of %d completions have several answers, of which the %s counts",
-                 path.stem, several, answers.height, run.answer_tag)  # fmt: skip
-        write_parquet(answers, kept)
-    with whole_folder(into) as folder:
+        several = sum(count_tagged(text) > 1 for text in predictions["completion"])
+        log.info("%s: %d of %d completions have several predictions, of which the %s counts",
+                 path.stem, several, predictions.height, run.answer_tag)  # fmt: skip
+        write_parquet(predictions, kept)
+    with atomic_directory(into) as folder:
         for path, kept in zip(manifests, finished, strict=True):
             shutil.copyfile(kept, folder / path.name)
         write_digest(folder)

@@ -1,4 +1,4 @@
-"""Generates completions for pictures with transformers, in batches, greedy or sampled."""
+"""Generates completions for images with transformers, in batches, greedy or sampled."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from speciarl.policy.chat import load_prompt, messages
 
 
 @dataclass(frozen=True)
-class Decoding:
+class SamplingParams:
     """How completions are drawn: greedy for `rollouts` 1 and `temperature` 0, else sampled."""
 
     rollouts: int = 1
@@ -21,34 +21,34 @@ class Decoding:
     seed: int = 0
 
     @property
-    def pictures_together(self) -> int:
+    def images_together(self) -> int:
         return max(1, self.batch_size // self.rollouts)
 
 
-Generate = Callable[[Sequence[Callable[[], Image.Image]], str, Decoding], Iterator[list[str]]]
-"""A policy ready to answer: pictures, prompt and decoding in, the completions of each out."""
+Generate = Callable[[Sequence[Callable[[], Image.Image]], str, SamplingParams], Iterator[list[str]]]
+"""A policy ready to answer: images, prompt and decoding in, the completions of each out."""
 
 
 def generate(
     model,
     processor,
-    pictures: Sequence[Callable[[], Image.Image]],
+    images: Sequence[Callable[[], Image.Image]],
     prompt: str,
-    decoding: Decoding,
+    decoding: SamplingParams,
 ) -> Iterator[list[str]]:
-    """Yield, picture by picture in order, the `rollouts` completions of each.
+    """Yield, image by image in order, the `rollouts` completions of each.
 
     Args:
         model: a Qwen2.5-VL in evaluation mode, with or without adapters.
         processor: its processor.
-        pictures: functions that open one RGB picture each, called when its turn comes.
-        prompt: name of the prompt put with every picture.
+        images: functions that open one RGB image each, called when its turn comes.
+        prompt: name of the prompt put with every image.
         decoding: sampling settings; the same seed draws the same completions.
     """
     text = processor.apply_chat_template(
         messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False
     )
-    together = decoding.pictures_together
+    together = decoding.images_together
     torch.manual_seed(decoding.seed)
     sampling = (
         {
@@ -60,8 +60,8 @@ def generate(
         if decoding.temperature
         else {"do_sample": False}
     )
-    for start in range(0, len(pictures), together):
-        batch = [open_one() for open_one in pictures[start : start + together]]
+    for start in range(0, len(images), together):
+        batch = [open_one() for open_one in images[start : start + together]]
         inputs = processor(
             images=batch,
             text=[text] * len(batch),

@@ -1,4 +1,4 @@
-"""Generates completions for pictures with vLLM, in batches, greedy or sampled.
+"""Generates completions for images with vLLM, in batches, greedy or sampled.
 
 vLLM is an extra of a GPU machine, so it is imported only when an engine is opened.
 """
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from speciarl.errors import ConfigError
-from speciarl.evaluation.transformers_engine import Decoding, Generate
+from speciarl.evaluation.transformers_engine import Generate, SamplingParams
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.serving import servable
 
@@ -64,21 +64,21 @@ def open_vllm(base: Path, run: Path, work: Path) -> Generate:
 
 
 def generate(
-    llm, pictures: Sequence[Callable[[], Image.Image]], prompt: str, decoding: Decoding
+    llm, images: Sequence[Callable[[], Image.Image]], prompt: str, decoding: SamplingParams
 ) -> Iterator[list[str]]:
-    """Yield, picture by picture in order, the `rollouts` completions of each.
+    """Yield, image by image in order, the `rollouts` completions of each.
 
     Args:
         llm: a `vllm.LLM`.
-        pictures: functions that open one RGB picture each, called when its turn comes.
-        prompt: name of the prompt put with every picture.
+        images: functions that open one RGB image each, called when its turn comes.
+        prompt: name of the prompt put with every image.
         decoding: sampling settings; the same seed draws the same completions, though other ones
             than transformers does.
     """
-    together = decoding.pictures_together
+    together = decoding.images_together
     tokenizer = llm.get_tokenizer()
-    for start in range(0, len(pictures), together):
-        batch = pictures[start : start + together]
+    for start in range(0, len(images), together):
+        batch = images[start : start + together]
         answered = llm.chat(
             [conversation(open_one(), prompt) for open_one in batch],
             [sampling(decoding, start + i) for i in range(len(batch))],
@@ -90,19 +90,19 @@ def generate(
             yield tokenizer.batch_decode(ids, skip_special_tokens=True)
 
 
-def conversation(picture: Image.Image, prompt: str) -> list[dict]:
-    """One user turn in the chat format of vLLM: a picture, then the question."""
-    shown = {"type": "image_pil", "image_pil": picture}
+def conversation(image: Image.Image, prompt: str) -> list[dict]:
+    """One user turn in the chat format of vLLM: an image, then the question."""
+    shown = {"type": "image_pil", "image_pil": image}
     return [
         {**turn, "content": [shown if p["type"] == "image" else p for p in turn["content"]]}
         for turn in messages(load_prompt(prompt))
     ]
 
 
-def sampling(decoding: Decoding, picture: int):
-    """Sampling parameters of one picture, by its place.
+def sampling(decoding: SamplingParams, image: int):
+    """Sampling parameters of one image, by its place.
 
-    vLLM draws the n completions of a request with n seeds in a row, so every picture has as many
+    vLLM draws the n completions of a request with n seeds in a row, so every image has as many
     of its own.
     """
     from vllm import SamplingParams
@@ -112,6 +112,6 @@ def sampling(decoding: Decoding, picture: int):
         temperature=decoding.temperature,
         top_p=decoding.top_p if decoding.temperature else 1.0,
         max_tokens=decoding.max_new_tokens,
-        seed=decoding.seed + picture * decoding.rollouts,
+        seed=decoding.seed + image * decoding.rollouts,
         detokenize=False,
     )

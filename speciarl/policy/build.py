@@ -23,7 +23,7 @@ def build_policy(
 
     Args:
         settings: the `policy` section.
-        image_size: edge of the miniature's pictures in pixels.
+        image_size: edge of the miniature's images in pixels.
         undecidable: share of them whose class cannot be seen.
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.

@@ -13,7 +13,7 @@ def load_prompt(name: str) -> str:
 
 
 def messages(prompt: str) -> list[dict]:
-    """One user turn in the chat format of transformers: a picture, then the question."""
+    """One user turn in the chat format of transformers: an image, then the question."""
     return [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]},
     ]

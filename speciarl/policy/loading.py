@@ -23,7 +23,7 @@ SOURCE = "source.json"  # in the place of a model directory that lies elsewhere
 class ImageOnlyProcessor(Qwen2_5_VLProcessor):
     """Qwen2.5-VL's processor without its video part, which cannot exist without torchvision.
 
-    Pictures are all that the task needs (transformers#48558).
+    Images are all that the task needs (transformers#48558).
     """
 
     @classmethod

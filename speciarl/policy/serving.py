@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import Qwen2_5_VLProcessor
 
-from speciarl.files import whole_folder
+from speciarl.files import atomic_directory
 from speciarl.policy.loading import files_of, has_adapters, image_only, load_merged, load_processor
 
 
@@ -23,7 +23,7 @@ def servable(base: Path, run: Path, into: Path) -> Path:
     if not has_adapters(run) and not image_only(base):
         return base
     if not into.exists():
-        with whole_folder(into) as folder:
+        with atomic_directory(into) as folder:
             load_merged(base, run).save_pretrained(folder)
             stock_processor(base).save_pretrained(folder)
     return into
@@ -40,11 +40,11 @@ def stock_processor(directory: Path) -> Qwen2_5_VLProcessor:
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 
     saved = load_processor(directory)
-    pictures = saved.image_processor
+    images = saved.image_processor
     videos = Qwen2VLVideoProcessor(
-        patch_size=pictures.patch_size,
-        merge_size=pictures.merge_size,
-        temporal_patch_size=pictures.temporal_patch_size,
-        size=dict(pictures.size),
+        patch_size=images.patch_size,
+        merge_size=images.merge_size,
+        temporal_patch_size=images.temporal_patch_size,
+        size=dict(images.size),
     )
-    return Qwen2_5_VLProcessor(pictures, saved.tokenizer, videos, chat_template=saved.chat_template)
+    return Qwen2_5_VLProcessor(images, saved.tokenizer, videos, chat_template=saved.chat_template)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.files import whole_file
+from speciarl.files import atomic_write
 from speciarl.report.tables import (
     Published,
     count_table,
@@ -25,7 +25,7 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 def build_report(
     scores: pl.DataFrame,
     training: Mapping[str, pl.DataFrame],
-    answers: Mapping[str, pl.DataFrame],
+    predictions: Mapping[str, pl.DataFrame],
     *,
     runs: Sequence[str],
     weights: Mapping[str, float],
@@ -41,7 +41,7 @@ def build_report(
     Args:
         scores: as the score stage writes them.
         training: metrics by run; runs without training may be empty or absent.
-        answers: what each run answered in training, as `audit.ANSWERS`.
+        predictions: what each run answered in training, as `audit.PREDICTIONS`.
         runs: rows of the tables, in their order.
         weights: specificity by verdict, named as the columns of counts.
         provenance: the parameters, plain values.
@@ -65,11 +65,11 @@ def build_report(
     write_tables(plots, into / "plots")
     page = render_page(
         "SpeciaRL: results",
-        Evidence(scores, training, answers, judged, runs, weights, published, seen),
+        Evidence(scores, training, predictions, judged, runs, weights, published, seen),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,
     )
-    with whole_file(into / "report.html") as partial:
+    with atomic_write(into / "report.html") as partial:
         partial.write_text(page, encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.audit import Agreement, agreement
 
@@ -18,13 +18,13 @@ def judges_differ(verifier: Mapping[str, object], judge: Mapping[str, object]) -
 
 
 def judges_compared(
-    answers: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]
+    predictions: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]
 ) -> Agreement | None:
     """How far the two agree on the pairs that both have judged.
 
     Args:
-        answers: of training runs, as `audit.ANSWERS`.
-        judged: what the `judge` stage wrote (class_name, answer, verdict and others), where it
+        predictions: of training runs, as `audit.PREDICTIONS`.
+        judged: what the `judge` stage wrote (class_name, prediction, verdict and others), where it
             asked another verifier than training; nothing where it was the same.
 
     Returns:
@@ -35,16 +35,16 @@ def judges_compared(
         return None
     verdicts = pl.concat(
         _named(side, tables)
-        for side, tables in zip(_SIDES, (answers, evaluated), strict=True)
+        for side, tables in zip(_SIDES, (predictions, evaluated), strict=True)
         if tables
     )
-    return agreement(verdicts, *_SIDES, *answers)
+    return agreement(verdicts, *_SIDES, *predictions)
 
 
 def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:
-    """class, prediction, verdict of answers, which come as they were given."""
-    normal = pl.col("answer").map_elements(normalise, return_dtype=pl.String)
-    distinct = judged.select("class_name", "answer", "verdict").unique()
+    """class, prediction, verdict of predictions, which come as they were given."""
+    normal = pl.col("prediction").map_elements(normalize, return_dtype=pl.String)
+    distinct = judged.select("class_name", "prediction", "verdict").unique()
     return distinct.select(pl.col("class_name").alias("class"), normal.alias(_KEY[1]), "verdict")
 
 

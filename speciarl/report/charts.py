@@ -30,12 +30,12 @@ OUTCOME_COLOURS = {
     "failed": "#6a4c93",
 }
 _LIGHT_TEXT = ["more specific", "specific", "wrong", "failed"]
-# After Okabe and Ito; seven colours with six shapes or five strokes keep many runs distinct.
+# After Okabe and Ito; seven colors with six shapes or five strokes keep many runs distinct.
 _RUN_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#a84a86", "#222222", "#e69f00", "#56b4e9"]
 _RUN_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3]]
 _RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"]
 _WIDTH = 780
-_MOST_POINTS = 120  # along the steps of a run; more become means of neighbours
+_MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 
 
 def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> Markup | None:
@@ -46,11 +46,11 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> Marku
     if rows.is_empty():
         return None
     shares = _shares(rows, ["name", "run"], "samples")
-    x = alt.X("start:Q", title="share of the pictures", axis=alt.Axis(format="%", grid=False),
+    x = alt.X("start:Q", title="share of the images", axis=alt.Axis(format="%", grid=False),
               scale=alt.Scale(domain=[0, 1]))  # fmt: skip
     base = alt.Chart(shares).encode(y=alt.Y("run:N", title=None, sort=list(runs)))
     bars = base.mark_bar(stroke="white", strokeWidth=0.7).encode(
-        x=x, x2="end:Q", color=_outcome_colour(),
+        x=x, x2="end:Q", color=_outcome_color(),
     )  # fmt: skip
     numbers = (
         base.transform_filter("datum.share >= 0.06")
@@ -115,7 +115,7 @@ def verdict_areas(
             y=alt.Y("start:Q", title="share", axis=alt.Axis(format="%", grid=False),
                     scale=alt.Scale(domain=[0, 1])),
             y2="end:Q",
-            color=_outcome_colour(),
+            color=_outcome_color(),
         )
         .properties(width=_WIDTH, height=150)
     )  # fmt: skip
@@ -235,7 +235,7 @@ def _shares(rows: pl.DataFrame, keys: list[str], total: str) -> pl.DataFrame:
     )
 
 
-def _outcome_colour() -> alt.Color:
+def _outcome_color() -> alt.Color:
     scale = alt.Scale(domain=list(OUTCOME_COLOURS), range=list(OUTCOME_COLOURS.values()))
     return alt.Color("outcome:N", title=None, scale=scale)
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, font, picture or link.
+"""The report as one HTML file that needs nothing else: no script, font, image or link.
 
 Here the values are gathered; what is said about them is in `templates/`, a file per section.
 """
@@ -38,14 +38,14 @@ from speciarl.verdicts import LABELS
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows: `training` and `answers` by run, as far as there are any.
+    """What the page shows: `training` and `predictions` by run, as far as there are any.
 
     `judged` are the files of the `judge` stage, where it asked another verifier than training.
     """
 
     scores: pl.DataFrame
     training: Mapping[str, pl.DataFrame]
-    answers: Mapping[str, pl.DataFrame]
+    predictions: Mapping[str, pl.DataFrame]
     judged: Sequence[pl.DataFrame]
     runs: Sequence[str]
     weights: Mapping[str, float]
@@ -80,8 +80,8 @@ def render_page(
         "charts": _charts(e),
         "losses": _losses(e),
         "lookups": _lookups(e),
-        "signs": signs_by_run(e.answers, e.runs),
-        "agreement": judges_compared(list(e.answers.values()), e.judged),
+        "signs": signs_by_run(e.predictions, e.runs),
+        "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
         "datasets": {
             name: dataset_table(e.scores, e.runs).filter(dataset=name).rows(named=True)
@@ -97,7 +97,7 @@ def render_page(
 
 
 def _sizes(e: Evidence) -> list[int]:
-    """Pictures on which the method was scored, by unseen group."""
+    """Images on which the method was scored, by unseen group."""
     unseen = unseen_groups(e.scores, e.runs, e.published, e.seen)
     rows = [score_of(e.scores, e.published.method, "group", group) for group in unseen]
     return [row["samples"] for row in rows if row]

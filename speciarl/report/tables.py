@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from speciarl.files import whole_file
+from speciarl.files import atomic_write
 from speciarl.verdicts import COUNTS
 
 FIGURES = ("specificity", "correctness", "hm")
@@ -120,7 +120,7 @@ def outcome_shares(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
 def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     """Write each as INTO/NAME.csv, numbers with four decimals, nothing where undefined."""
     for name, table in tables.items():
-        with whole_file(into / f"{name}.csv") as partial:
+        with atomic_write(into / f"{name}.csv") as partial:
             table.write_csv(partial, float_precision=4)
 
 

@@ -1,4 +1,4 @@
-"""What the classes are called, what they are kinds of, and how an answer relates to them."""
+"""What the classes are called, what they are kinds of, and how a prediction relates to them."""
 
 from speciarl.taxonomy.taxonomy import Taxonomy
 from speciarl.taxonomy.tree import Description, Relation

@@ -2,7 +2,7 @@
 
 A file states terms and classes with their parents. A parent is `near` where it is a useful
 closest parent (genus, family, breed group, make and model) and `far` where it is broader (order,
-role, colour, manufacturer). The fields below are the keys of the files.
+role, color, manufacturer). The fields below are the keys of the files.
 """
 
 from collections.abc import Hashable
@@ -36,12 +36,12 @@ class Entry(BaseModel):
     far: Names = ()
     synonyms: Names = ()
     narrower: Names = ()
-    """True subtypes: subspecies, sub-variants, trims, colour varieties, kinds of a dish."""
+    """True subtypes: subspecies, sub-variants, trims, color varieties, kinds of a dish."""
     others: Names = ()
     """Further known members, of which nothing else need be said; they are near children."""
     open: bool = False
     """Whether it may be true also of what does not state it (appetizer, perennial): where it is
-    no ancestor the answer is not wrong but undecided."""
+    no ancestor the prediction is not wrong but undecided."""
     patterns: Names = ()
     """Regular expressions over the joined, lower-cased form, each a narrower subtype."""
     prefixes: Names = ()
@@ -59,11 +59,11 @@ class ClassEntry(Entry):
     also: Names = ()
     """Other body words by which people rightly call this car."""
     unsure: Names = ()
-    """Terms over whose truth sources differ; an answer that names one is left undecided."""
+    """Terms over whose truth sources differ; a prediction that names one is left undecided."""
 
 
 class Words(BaseModel):
-    """Words that carry, decorate or end an answer without naming anything (common.yaml only)."""
+    """Words that carry, decorate or end a prediction without naming anything (common.yaml only)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +77,7 @@ class Words(BaseModel):
     groups: Names = ()
     likenesses: Names = ()
     sizes: Names = ()
-    colours: Names = ()
+    colors: Names = ()
     sexes: Names = ()
 
 
@@ -90,7 +90,7 @@ class Facts(BaseModel):
     root: Names = ()
     """Far parents of every class, and of every term that has no other parent."""
     ambiguous: Names = ()
-    """Forms that rightly name several entries; an answer is then read in the best sense."""
+    """Forms that rightly name several entries; a prediction is then read in the best sense."""
     narrowing: Names = ()
     """Single words that make a class narrower when they stand beside it (male, tabby)."""
     fillers: Names = ()

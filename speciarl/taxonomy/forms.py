@@ -1,4 +1,4 @@
-"""Surface forms: one key for every way of writing the same name, and answers cut to their names.
+"""Surface forms: one key for every way of writing a name, and predictions cut to their names.
 
 Nothing here knows a dataset: text goes in, tokens and keys come out. A key is the run of a
 name's stemmed tokens without spaces, so that "Sea Gulls", "sea-gull" and "seagull" are one.
@@ -13,7 +13,7 @@ from speciarl.taxonomy.facts import Words
 
 Tokens = tuple[str, ...]
 
-MAX_CHARACTERS = 400  # beyond it an answer is a text, not a name
+MAX_CHARACTERS = 400  # beyond it a prediction is a text, not a name
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
 _NOT_WORD = re.compile(r"[\W_]+")  # names may be in any script
 _DIGIT = re.compile(r"\d")
@@ -76,7 +76,7 @@ def stems(names: Iterable[str], words: Words) -> frozenset[str]:
 
 
 class Years(NamedTuple):
-    """A span of years that an answer states, both ends included."""
+    """A span of years that a prediction states, both ends included."""
 
     first: int
     last: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.taxonomy.facts import Facts, Words
 from speciarl.taxonomy.forms import (
     ARTICLES,
@@ -83,12 +83,12 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
     patterns = []
     for node in nodes:
         names = node.forms
-        if node.kind == "class":  # as an answer says it that is freed of wrapping ("1. FC")
-            names = (*names, normalise(node.name))
+        if node.kind == "class":  # as a prediction says it that is freed of wrapping ("1. FC")
+            names = (*names, normalize(node.name))
         for forms, target in ((names, stated), (derived.get(node.node_id, ()), loose)):
             for form in forms:
                 if parts_names(form):
-                    punctuated.add(normalise(form))
+                    punctuated.add(normalize(form))
                 parts = tokens(form, words)
                 spaced.add(" ".join(parts))
                 owners = target.setdefault(key(parts), [])
@@ -148,7 +148,7 @@ def _by_deletion(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _one_edit(a: str, b: str) -> bool:
-    """Whether one insertion, deletion, change or swap of neighbours turns a into b."""
+    """Whether one insertion, deletion, change or swap of neighbors turns a into b."""
     if abs(len(a) - len(b)) > 1 or a == b:
         return a == b
     same = zip(a, b, strict=False)
@@ -161,7 +161,7 @@ def _one_edit(a: str, b: str) -> bool:
 
 
 class Lexicon:
-    """The words and names that an answer is read with, for the classes of one dataset."""
+    """The words and names that a prediction is read with, for the classes of one dataset."""
 
     def __init__(self, facts: Facts, words: Words, own: Index, common: Index, all_: Index) -> None:
         self.cleaner = Cleaner(words)
@@ -174,8 +174,8 @@ class Lexicon:
             (own, nothing, nothing) if facts.names_only else (own, common, all_)
         )
         self._near_misses = NearMisses(own.node_ids)
-        self._colours = stems(words.colours, words)
-        self._adjectives = self._colours | stems(words.sizes, words)
+        self._colors = stems(words.colors, words)
+        self._adjectives = self._colors | stems(words.sizes, words)
         clauses = stems(words.cuts, words)
         fillers = stems(words.fillers, words) | stems(facts.fillers, words) | self._adjectives
         roles = (
@@ -199,7 +199,7 @@ class Lexicon:
     def name(self, parts: Tokens, start: int, end: int) -> Name | None:
         """What the tokens from start to end name as part of the whole, or None."""
         if end - start == 1 and len(parts) > 1:
-            if end < len(parts) and parts[start] in self._colours:
+            if end < len(parts) and parts[start] in self._colors:
                 return None  # "violet flower" names no violet
             if self._roles.get(parts[start]) is Role.NARROWING:
                 return None  # "pug puppy" is a pug; "puppy" alone is a dog

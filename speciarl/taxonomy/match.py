@@ -1,6 +1,6 @@
-"""The verdict on a parsed answer: what its clauses name, held against one class.
+"""The verdict on a parsed prediction: what its clauses name, held against one class.
 
-The head of an answer decides that it is wrong; the other names may contradict or sharpen it.
+The head of a prediction decides that it is wrong; the other names may contradict or sharpen it.
 What is unknown leaves it undecided.
 """
 
@@ -21,17 +21,17 @@ _ANCESTRAL = (Verdict.GENERIC, Verdict.LESS_SPECIFIC, Verdict.SPECIFIC)
 
 
 class Judged(NamedTuple):
-    """One name of an answer and its relation to the class."""
+    """One name of a prediction and its relation to the class."""
 
     node: int
     relation: Relation
 
 
 def match(node_id: int, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool) -> Relation:
-    """The relation of an answer to the class of that node: that of the one entity it names.
+    """The relation of a prediction to the class of that node: that of the one entity it names.
 
-    Clauses that name the entity, what it is a kind of, and what is true of it are one answer; one
-    that names something else is a second answer, and the whole is wrong.
+    Clauses that name the entity, what it is a kind of, and what is true of it are one prediction;
+    one that names something else is a second prediction, and the whole is wrong.
     """
     if parsed.foreign:
         return wrong(node_id, parsed.foreign[0], tree)
@@ -60,7 +60,7 @@ def match(node_id: int, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool) 
 
 
 def entities(node_id: int, parsed: ParsedAnswer, tree: Tree) -> list[Entity]:
-    """What the clauses of an answer name, each with its own relation to the class of that node."""
+    """What the clauses of a prediction name, each with its relation to the class of that node."""
     if parsed.foreign:
         other = parsed.foreign[0]
         return [Entity("", tree.nodes[other].name, wrong(node_id, other, tree))]

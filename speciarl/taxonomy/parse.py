@@ -1,9 +1,9 @@
-"""What an answer says in terms of the taxonomy, before it is held against any class.
+"""What a prediction says in terms of the taxonomy, before it is held against any class.
 
-An answer is taken clause by clause, and each is laid out in known names ("toy dog | breed", "male |
-Red-winged Blackbird"), so that as few words as possible stay unknown. What no name covers either
-adds nothing (colours, "species of"), makes what it stands beside narrower ("male"), or is unknown,
-and then little can be said.
+A prediction is taken clause by clause, and each is laid out in known names ("toy dog | breed",
+"male | Red-winged Blackbird"), so that as few words as possible stay unknown. What no name covers
+either adds nothing (colors, "species of"), makes what it stands beside narrower ("male"), or is
+unknown, and then little can be said.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from speciarl.answers import Clause, clauses, normalise, strip_contrast
+from speciarl.answers import Clause, clauses, normalize, strip_contrast
 from speciarl.taxonomy.forms import ARTICLES, Tokens, Years, key, take_years
 from speciarl.taxonomy.lexicon import LONGEST, Lexicon, Name, Role
 
@@ -50,7 +50,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Claim:
-    """A clause of an answer as what it may name."""
+    """A clause of a prediction as what it may name."""
 
     segmentation: Segmentation
     parts: Tokens
@@ -66,17 +66,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """An answer as claims in their order, without those that only describe."""
+    """A prediction as claims in their order, without those that only describe."""
 
     claims: tuple[Claim, ...]
     years: tuple[Years, ...]
     foreign: tuple[int, ...]
-    """Nodes of other datasets that the answer names, or its head if this dataset knows none."""
+    """Nodes of other datasets that the prediction names, or its head if this dataset knows none."""
 
 
-def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
-    """An answer as one dataset reads it; pure, and never raises on any text."""
-    whole = normalise(answer)
+def parse(prediction: str, lexicon: Lexicon) -> ParsedAnswer:
+    """A prediction as one dataset reads it; pure, and never raises on any text."""
+    whole = normalize(prediction)
     text, years = _dated(whole, lexicon)
     if (only := _only_name(text, lexicon)) is not None:
         return ParsedAnswer((only,), years, ())
@@ -93,7 +93,7 @@ def parse(answer: str, lexicon: Lexicon) -> ParsedAnswer:
 def _elsewhere(
     parted: Sequence[Clause], claims: Sequence[Claim], lexicon: Lexicon
 ) -> tuple[int, ...]:
-    """Nodes of other datasets that an answer names where it names nothing of this one."""
+    """Nodes of other datasets that a prediction names where it names nothing of this one."""
     if not parted or any(_is_tautonym(claim.parts, lexicon) for claim in claims):
         return ()
     views = lexicon.cleaner.tokens(parted[0].text)

@@ -1,7 +1,7 @@
 """The table of all classes against all terms, made by joins.
 
 The ancestors and descendants of a class are its correct terms; every other term of its dataset
-is wrong. What a name alone says is tabled; years in an answer are for `Taxonomy.relation`.
+is wrong. What a name alone says is tabled; years in a prediction are for `Taxonomy.relation`.
 """
 
 from collections.abc import Iterable, Mapping

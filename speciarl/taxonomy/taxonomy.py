@@ -1,4 +1,4 @@
-"""The taxonomy as a whole: facts in, and for a class and an answer their relation out."""
+"""The taxonomy as a whole: facts in, and for a class and a prediction their relation out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -18,7 +18,7 @@ from speciarl.taxonomy.parse import ParsedAnswer, parse
 from speciarl.taxonomy.table import relation_table
 from speciarl.taxonomy.tree import Description, Entity, Relation, describe, grow
 
-_PARSED = 200_000  # answers, and classes, whose reading is kept
+_PARSED = 200_000  # predictions, and classes, whose reading is kept
 
 
 class Taxonomy:
@@ -64,7 +64,7 @@ class Taxonomy:
             if other != name:
                 raise TaxonomyError(
                     f"{dataset}: the classes {other!r} and {name!r} are one and the same as "
-                    f"answers: rename one, or describe both in {dataset}.yaml"
+                    f"predictions: rename one, or describe both in {dataset}.yaml"
                 )
         plain = Facts(dataset=dataset, classes={name: ClassEntry() for name in class_names})
         return Taxonomy([*self._files, plain])
@@ -107,7 +107,7 @@ class Taxonomy:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that a verdict depends on: the facts, and the code of this folder
-        by which answers are read and judged."""
+        by which predictions are read and judged."""
         code = sorted(Path(__file__).parent.glob("*.py"))
         return content_hash(code, *(facts.model_dump(mode="json") for facts in self._files))
 
@@ -117,30 +117,31 @@ class Taxonomy:
             if (dataset, self._key(name)) not in self._classes:
                 raise self._missing(name, dataset)
 
-    def relation(self, class_name: str, answer: str, dataset: str | None = None) -> Relation:
-        """How the answer relates to the class; its verdict is None where the facts do not say.
+    def relation(self, class_name: str, prediction: str, dataset: str | None = None) -> Relation:
+        """How the prediction relates to the class; its verdict is None where the facts do not say.
 
         Args:
             dataset: whose class it is; if not given, of every dataset that has such a class the
-                one in whose terms the answer is best is taken.
+                one in whose terms the prediction is best is taken.
 
         Raises:
             TaxonomyError: the class has no entry.
         """
         node_ids = self._node_ids(class_name, dataset)
-        return max((self._relation(node_id, answer) for node_id in node_ids), key=lambda r: r.step)
+        relations = (self._relation(node_id, prediction) for node_id in node_ids)
+        return max(relations, key=lambda r: r.step)
 
     def entities(
-        self, class_name: str, answer: str, dataset: str | None = None
+        self, class_name: str, prediction: str, dataset: str | None = None
     ) -> tuple[Entity, ...]:
-        """What an answer names, in the terms of the dataset in which it is best (see `relation`).
+        """What a prediction names, in the terms of the dataset where it is best (see `relation`).
 
         Raises:
             TaxonomyError: the class has no entry.
         """
         node_ids = self._node_ids(class_name, dataset)
-        best = max(node_ids, key=lambda number: self._relation(number, answer).step)
-        parsed = self._parse(self._nodes[best].dataset, answer)
+        best = max(node_ids, key=lambda number: self._relation(number, prediction).step)
+        parsed = self._parse(self._nodes[best].dataset, prediction)
         return tuple(entities(best, parsed, self._tree))
 
     def mentions(self, class_name: str, text: str) -> bool:
@@ -203,9 +204,9 @@ class Taxonomy:
         wanted = self._key(class_name)
         return (lexicon for n, lexicon in self._lexicons.items() if (n, wanted) in self._classes)
 
-    def _relation(self, node_id: int, answer: str) -> Relation:
+    def _relation(self, node_id: int, prediction: str) -> Relation:
         dataset = self._nodes[node_id].dataset
-        parsed = self._parse(dataset, answer)
+        parsed = self._parse(dataset, prediction)
         return match(node_id, parsed, self._tree, self._lexicons[dataset].open_modifiers)
 
     def _missing(self, class_name: str, dataset: str | None) -> TaxonomyError:
@@ -214,8 +215,8 @@ class Taxonomy:
             f"entry; add it under `classes` of {dataset or 'DATASET'}.yaml"
         )
 
-    def _parse_uncached(self, dataset: str, answer: str) -> ParsedAnswer:
-        return parse(answer, self._lexicons[dataset])
+    def _parse_uncached(self, dataset: str, prediction: str) -> ParsedAnswer:
+        return parse(prediction, self._lexicons[dataset])
 
 
 def _known_genera(files: Iterable[Facts]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from speciarl.verdicts import Verdict
 
 
 class Relation(NamedTuple):
-    """How an answer relates to a class."""
+    """How a prediction relates to a class."""
 
     verdict: Verdict | None
     """None: the taxonomy does not decide."""
@@ -30,7 +30,7 @@ class Relation(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """Something that an answer names."""
+    """Something that a prediction names."""
 
     text: str
     """The words of the clause that names it, as they are read."""
@@ -88,8 +88,8 @@ def _rank(kin: AncestorPath) -> tuple[bool, int]:
 
 
 def relate(node_id: int, other: int, tree: Tree) -> Relation:
-    """The relation of node `other`, as an answer, to the class `number`; undecided where the facts
-    call it disputed or open."""
+    """The relation of node `other`, as a prediction, to the class of that id; undecided where the
+    facts call it disputed or open."""
     if other in tree.nodes[node_id].disputed:
         return UNDECIDED
     matched = tree.nodes[other].name
@@ -143,7 +143,7 @@ def describe(node_id: int, tree: Tree) -> Description:
 
 
 def wrong(node_id: int, other: int, tree: Tree) -> Relation:
-    """A wrong answer, with the way from the class to it over their nearest common ancestor."""
+    """A wrong prediction, with the way from the class to it over their nearest common ancestor."""
     mine, its = tree.ancestors[node_id], tree.ancestors[other]
     shared = [n for n in mine if n in its]
     path: tuple[int, ...] = ()

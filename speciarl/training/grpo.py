@@ -1,4 +1,4 @@
-"""Group relative policy optimisation of a policy on specificity, through TRL."""
+"""Group relative policy optimization of a policy on specificity, through TRL."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
-from speciarl.training.reward_function import RewardBridge
+from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verifiers.base import Pair
 
@@ -35,28 +35,28 @@ class BatchPlan:
 
 
 def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
-    """Cut `prompts_per_generation` x `rollouts` completions over processes, micro-batches, updates.
+    """Cut `prompts_per_step` x `rollouts` completions over processes, micro-batches, updates.
 
     Raises:
         TrainingError: the numbers do not divide, or a group would be split over processes, which
             would make group-relative rewards silently wrong.
     """
-    completions = settings.prompts_per_generation * rollouts
-    if settings.prompts_per_generation % processes:
+    completions = settings.prompts_per_step * rollouts
+    if settings.prompts_per_step % processes:
         raise TrainingError(
-            f"grpo.prompts_per_generation {settings.prompts_per_generation} does not divide over "
+            f"grpo.prompts_per_step {settings.prompts_per_step} does not divide over "
             f"{processes} processes: a group of rollouts must not be split, choose a multiple"
         )
     local = completions // processes
-    micro = min(settings.micro_batch, local)
-    if local % (micro * settings.updates_per_generation):
+    micro = min(settings.per_device_batch_size, local)
+    if local % (micro * settings.updates_per_step):
         raise TrainingError(
-            f"grpo.micro_batch {micro} x updates_per_generation "
-            f"{settings.updates_per_generation} does not divide the {local} completions that "
+            f"grpo.per_device_batch_size {micro} x updates_per_step "
+            f"{settings.updates_per_step} does not divide the {local} completions that "
             "each process has per generation: choose divisors"
         )
     steps = local // micro
-    return BatchPlan(micro, steps, steps // settings.updates_per_generation)
+    return BatchPlan(micro, steps, steps // settings.updates_per_step)
 
 
 def trl_config(
@@ -80,19 +80,19 @@ def trl_config(
         lr_scheduler_type="constant",
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        beta=settings.kl,
+        beta=settings.beta,
         use_bias_correction_kl=False,
-        epsilon=settings.clip,
-        epsilon_high=settings.clip_high,
-        delta=settings.dual_clip,
-        loss_type=settings.loss,
+        epsilon=settings.epsilon,
+        epsilon_high=settings.epsilon_high,
+        delta=settings.delta,
+        loss_type=settings.loss_type,
         scale_rewards=settings.scale_rewards,
         temperature=settings.temperature,
         top_p=settings.top_p,
         top_k=0,
         max_completion_length=settings.max_new_tokens,
         save_strategy="steps",
-        save_steps=settings.checkpoint_every * settings.updates_per_generation,
+        save_steps=settings.checkpoint_every * settings.updates_per_step,
         save_total_limit=2,
         logging_steps=1,
         disable_tqdm=True,
@@ -103,21 +103,21 @@ def trl_config(
 def training_data(
     samples: pl.DataFrame, prompt: str, open_image: Callable[[str], Image.Image]
 ) -> Dataset:
-    """The flattened schedule as a dataset that opens each picture when it is needed."""
+    """The flattened schedule as a dataset that opens each image when it is needed."""
     question = [{"role": "user", "content": load_prompt(prompt)}]
 
-    def with_pictures(batch: dict) -> dict:
-        pictures = [open_image(reference) for reference in batch["reference"]]
-        return {**batch, "prompt": [question] * len(pictures), "image": pictures}
+    def with_images(batch: dict) -> dict:
+        images = [open_image(reference) for reference in batch["reference"]]
+        return {**batch, "prompt": [question] * len(images), "image": images}
 
     columns = samples.select("row", "class_name", reference="image").to_dict(as_series=False)
-    return Dataset.from_dict(columns).with_transform(with_pictures)
+    return Dataset.from_dict(columns).with_transform(with_images)
 
 
-class LogGenerations(TrainerCallback):
+class LogSteps(TrainerCallback):
     """One line per generation batch: reward, the six counts, lookups."""
 
-    def __init__(self, bridge: RewardBridge, generations: int) -> None:
+    def __init__(self, bridge: SpecificityReward, generations: int) -> None:
         self.bridge = bridge
         self.generations = generations
         self.logged = len(bridge.rows)
@@ -139,7 +139,7 @@ def train_grpo(
     processor,
     samples: pl.DataFrame,
     open_image: Callable[[str], Image.Image],
-    bridge: RewardBridge,
+    bridge: SpecificityReward,
     *,
     prompt: str,
     rollouts: int,
@@ -153,16 +153,16 @@ def train_grpo(
 
     Returns:
         One row per generation: step, loss, kl, learning_rate, reward, the six counts, unparsable,
-        several_answers, failed, hits, misses. The adapters are written to `into`.
+        is_hedged, failed, hits, misses. The adapters are written to `into`.
     """
     plan = plan_batches(settings, rollouts, bridge.processes)
-    count = settings.generations * settings.prompts_per_generation
+    count = settings.steps * settings.prompts_per_step
     data = training_data(flatten_epochs(samples, count, seed), prompt, open_image)
     resumed = latest_checkpoint(work)
     if resumed:
         checkpoint, progress = resumed
         bridge.rows = progress["rows"]
-        bridge.answers = progress["answers"]
+        bridge.predictions = progress["predictions"]
         if bridge.source:
             bridge.source.remember(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
@@ -174,11 +174,11 @@ def train_grpo(
         train_dataset=data,
         peft_config=lora_config(lora),
         callbacks=[
-            LogGenerations(bridge, settings.generations),
+            LogSteps(bridge, settings.steps),
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
-                    "answers": bridge.answers,
+                    "predictions": bridge.predictions,
                     "met": sorted(bridge.source.met) if bridge.source else [],
                 }
             ),
@@ -187,11 +187,11 @@ def train_grpo(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
     save_adapters(trainer.model, into)
-    return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_generation)
+    return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_step)
 
 
 def metrics(rows: list[dict], history: list[dict], updates: int) -> pl.DataFrame:
-    """Counts per generation joined with the optimiser's own figures, averaged over its updates."""
+    """Counts per generation joined with the optimizer's own figures, averaged over its updates."""
     learned = (
         pl.DataFrame(
             [

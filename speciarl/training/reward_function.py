@@ -11,26 +11,26 @@ from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
 
-from speciarl.answers import Which, count_answers, extract_answer, normalise
+from speciarl.answers import Which, count_tagged, extract_prediction, normalize
 from speciarl.errors import SpeciaRLError, TrainingError
 from speciarl.rewards import Reward
 from speciarl.verdicts import COUNTS
-from speciarl.verifiers.base import Judgement, Pair, reason
+from speciarl.verifiers.base import Judgment, Pair, reason
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
 def group_rewards(
     rows: Sequence[int],
     pairs: Sequence[Pair | None],
-    judgements: dict[Pair, Judgement],
+    judgments: dict[Pair, Judgment],
     reward: Reward,
 ) -> list[float | None]:
     """One reward per rollout.
 
     Args:
         rows: the row of each rollout; rollouts of one row are one group.
-        pairs: what was judged, None for an output without a parsable answer.
-        judgements: of every pair.
+        pairs: what was judged, None for an output without a parsable prediction.
+        judgments: of every pair.
         reward: of one group's verdicts.
 
     Returns:
@@ -43,7 +43,7 @@ def group_rewards(
     rewards: list[float | None] = [None] * len(rows)
     for places in groups.values():
         group = [pairs[i] for i in places]
-        verdicts = [judgements[pair].verdict if pair else None for pair in group]
+        verdicts = [judgments[pair].verdict if pair else None for pair in group]
         if any(pair and verdict is None for pair, verdict in zip(group, verdicts, strict=True)):
             continue
         for place, value in zip(places, reward(verdicts), strict=True):
@@ -51,18 +51,18 @@ def group_rewards(
     return rewards
 
 
-class RewardBridge:
+class SpecificityReward:
     """The reward function given to TRL; keeps one row of counts per generation batch.
 
     Also kept is what was answered, one row (step, class, prediction, verdict, count) for each
-    answer and class of a step.
+    prediction and class of a step.
 
     Args:
         source: cached verifier; used on the first process only, None on the others.
         reward: of one group's verdicts.
         max_failures: share of the lookups without a verdict above which the run stops.
         processes: how many processes train together.
-        answer_tag: of several tagged answers in a completion, the one that counts.
+        answer_tag: of several tagged predictions in a completion, the one that counts.
     """
 
     __name__ = "specificity"  # TRL names its logs after the function
@@ -81,28 +81,28 @@ class RewardBridge:
         self.processes = processes
         self.answer_tag = answer_tag
         self.rows: list[dict] = []
-        self.answers: list[tuple[int, str, str, str | None, int]] = []
+        self.predictions: list[tuple[int, str, str, str | None, int]] = []
 
     def __call__(
         self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
     ) -> list[float | None]:
         texts = [turns[0]["content"] for turns in completions]
-        answers = [extract_answer(text, self.answer_tag) for text in texts]
-        several = [sum(count_answers(text) > 1 for text in texts)]
+        predictions = [extract_prediction(text, self.answer_tag) for text in texts]
+        several = [sum(count_tagged(text) > 1 for text in texts)]
         pairs = [
-            None if answer is None else Pair(name, normalise(answer))
-            for name, answer in zip(class_name, answers, strict=True)
+            None if prediction is None else Pair(name, normalize(prediction))
+            for name, prediction in zip(class_name, predictions, strict=True)
         ]
         everyone = gather_object(pairs) if self.processes > 1 else pairs
         step = trainer_state.global_step
-        judgements, counts = self._verdicts(step, [pair for pair in everyone if pair])
-        rewards = group_rewards(row, pairs, judgements, self.reward)
+        judgments, counts = self._verdicts(step, [pair for pair in everyone if pair])
+        rewards = group_rewards(row, pairs, judgments, self.reward)
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
-        self._note(step, everyone, judgements, all_rewards, counts, sum(several))
+        self._note(step, everyone, judgments, all_rewards, counts, sum(several))
         return rewards
 
-    def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgement], Lookups]:
+    def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgment], Lookups]:
         outcome: list = [None]
         fault = None
         if self.source is not None:
@@ -120,13 +120,13 @@ class RewardBridge:
             raise outcome[0]
         return outcome[0]
 
-    def _note(self, step, pairs, judgements, rewards, counts: Lookups, several: int) -> None:
+    def _note(self, step, pairs, judgments, rewards, counts: Lookups, several: int) -> None:
         said = Counter(pair for pair in pairs if pair)
-        self.answers += [
-            (step, *pair, v.value if (v := judgements[pair].verdict) else None, count)
+        self.predictions += [
+            (step, *pair, v.value if (v := judgments[pair].verdict) else None, count)
             for pair, count in said.items()
         ]
-        verdicts = [judgements[pair].verdict if pair else None for pair in pairs]
+        verdicts = [judgments[pair].verdict if pair else None for pair in pairs]
         tally = Counter(v.name.lower() for v in verdicts if v)
         given = [value for value in rewards if value is not None]
         self.rows.append(
@@ -135,7 +135,7 @@ class RewardBridge:
                 "reward": sum(given) / len(given) if given else None,
                 **{name: tally[name] for name in COUNTS},
                 "unparsable": sum(pair is None for pair in pairs),
-                "several_answers": several,
+                "several_tagged": several,
                 "failed": counts.failures,
                 "hits": counts.hits,
                 "misses": counts.misses,
@@ -145,8 +145,8 @@ class RewardBridge:
         failed = sum(r["failed"] for r in self.rows)
         if failed > self.max_failures * looked_up:
             raise TrainingError(
-                f"{failed} of {looked_up} answers have no verdict, more than "
-                f"max_failures {self.max_failures} ({reason(judgements.values())}): see that the "
+                f"{failed} of {looked_up} predictions have no verdict, more than "
+                f"max_failures {self.max_failures} ({reason(judgments.values())}): see that the "
                 "verifier can be reached, then start again, verdicts and checkpoints are kept"
             )
 

@@ -11,18 +11,18 @@ import polars as pl
 from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
 from speciarl.datasets.images import open_image
 from speciarl.files import (
+    atomic_directory,
     content_hash,
-    whole_folder,
     write_digest,
     write_json,
     write_parquet,
 )
-from speciarl.schemas import ANSWERS, VERDICTS
+from speciarl.schemas import PREDICTIONS, VERDICTS
 from speciarl.verdicts import COUNTS
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
-_COUNTED = (*COUNTS, "unparsable", "several_answers", "failed", "hits", "misses")
+_COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
     + [(name, pl.Float64) for name in _FIGURES]
@@ -63,7 +63,7 @@ class Inputs:
     """What a run reads; None for what its method does not."""
 
     images: Path
-    """What the manifest's references to pictures are relative to."""
+    """What the manifest's references to images are relative to."""
     base: Path | None = None
     samples: Path | None = None
     verdicts: Sequence[Path] = ()
@@ -80,40 +80,40 @@ class Outputs:
     model: Path
     metrics: Path
     verdicts: Path
-    answers: Path
+    predictions: Path
     work: Path
     """Checkpoints of an unfinished run; removed at its end."""
 
 
 def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
-    """Train a run and write its adapters, metrics, the verdicts that it used and its answers.
+    """Train a run and write its adapters, metrics, the verdicts that it used and its predictions.
 
     A run of method `none` has no adapters and no rows, only the note of its settings.
     """
     read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
     work = outputs.work / content_hash(read, settings.plain())
     work.mkdir(parents=True, exist_ok=True)
-    with whole_folder(outputs.model) as into:
+    with atomic_directory(outputs.model) as into:
         write_json(settings.run.model_dump(exclude_unset=True), into / "run.json")
-        rows, used, answers = _by_method(name, settings, inputs, work, into, threads)
+        rows, used, predictions = _by_method(name, settings, inputs, work, into, threads)
         write_digest(into)
     columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
     write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
     write_parquet(used, outputs.verdicts)
-    write_parquet(answers, outputs.answers)
+    write_parquet(predictions, outputs.predictions)
     shutil.rmtree(outputs.work)
 
 
 def _by_method(
     name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Metrics per step, the verdicts used, and the answers given (`schemas`).
+    """Metrics per step, the verdicts used, and the predictions given (`schemas`).
 
     Each method is imported where it is used: seconds for those that need it, and a change in its
     code trains no run of another method again.
     """
     run = settings.run
-    nothing = pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=ANSWERS)
+    nothing = pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=PREDICTIONS)
     if run.method == "none":
         return pl.DataFrame(schema=METRICS), *nothing
 
@@ -129,21 +129,21 @@ def _by_method(
         "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
     }  # fmt: skip
 
-    def picture(reference: str):
+    def image(reference: str):
         return open_image(reference, inputs.images)
 
     if run.method == "sft":
         from speciarl.training.sft import train_sft
 
-        return train_sft(*policy, samples, picture, settings=settings.sft, **shared), *nothing
+        return train_sft(*policy, samples, image, settings=settings.sft, **shared), *nothing
 
     from speciarl.training.verified import train_verified
 
     assert inputs.facts and inputs.store
     return train_verified(
-        *policy, samples, picture,
+        *policy, samples, image,
         verifier=settings.verifier,
         judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
-        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.rollouts,
+        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.num_generations,
         settings=settings.grpo, **shared,
     )  # fmt: skip

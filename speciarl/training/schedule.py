@@ -1,4 +1,4 @@
-"""Which picture is shown when: all epochs of a run laid out in one list before it starts.
+"""Which image is shown when: all epochs of a run laid out in one list before it starts.
 
 TRL resumes exactly only within its first epoch; with every epoch flattened into one
 pre-permuted list a run has no other.

@@ -1,4 +1,4 @@
-"""The supervised baseline: imitate the class name of every training picture, through TRL."""
+"""The supervised baseline: imitate the class name of every training image, through TRL."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class LogSteps(TrainerCallback):
-    """One line per optimiser step."""
+    """One line per optimizer step."""
 
     def on_train_begin(self, args, state, control, **_) -> None:
         self.progress = Progress("steps", state.max_steps)
@@ -39,7 +39,7 @@ def target(class_name: str) -> str:
 def training_data(
     samples: pl.DataFrame, prompt: str, open_image: Callable[[str], Image.Image]
 ) -> Dataset:
-    """Prompt, completion and picture of every sample."""
+    """Prompt, completion and image of every sample."""
     question = [{"role": "user", "content": load_prompt(prompt)}]
     return Dataset.from_list(
         [
@@ -66,7 +66,7 @@ def train_sft(
     work: Path,
     into: Path,
 ) -> pl.DataFrame:
-    """Train adapters; returns one row per optimiser step (step, loss, learning_rate)."""
+    """Train adapters; returns one row per optimizer step (step, loss, learning_rate)."""
     on_gpu = torch.cuda.is_available()
     trainer = SFTTrainer(
         model=model,
@@ -81,8 +81,10 @@ def train_sft(
             bf16=on_gpu,
             gradient_checkpointing=on_gpu,
             num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.micro_batch,
-            gradient_accumulation_steps=max(1, settings.batch_size // settings.micro_batch),
+            per_device_train_batch_size=settings.per_device_batch_size,
+            gradient_accumulation_steps=max(
+                1, settings.batch_size // settings.per_device_batch_size
+            ),
             learning_rate=settings.learning_rate,
             lr_scheduler_type="constant",
             weight_decay=settings.weight_decay,

@@ -1,4 +1,4 @@
-"""GRPO on the verdicts of a verifier: the first process asks it, and all learn from its answers."""
+"""GRPO on the verdicts of a verifier: the first process asks it, all learn from what it says."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from PIL import Image
 from speciarl.answers import Which
 from speciarl.config import VerifierConfig
 from speciarl.rewards import REWARDS
-from speciarl.schemas import ANSWERS
+from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
-from speciarl.training.reward_function import RewardBridge
+from speciarl.training.reward_function import SpecificityReward
 from speciarl.verifiers.cached import open_cached, verdict_table
 
 
@@ -35,19 +35,19 @@ def train_verified(
         verifier: the section of the parameters.
         judging: the other arguments of `open_cached`: snapshots, classes, facts, store, run.
         reward: of a group's verdicts, by name.
-        answer_tag: of several tagged answers in a completion, the one that counts.
+        answer_tag: of several tagged predictions in a completion, the one that counts.
 
     Returns:
-        Metrics per generation, the verdicts used, and the answers given.
+        Metrics per generation, the verdicts used, and the predictions given.
     """
     state = PartialState()
     source = open_cached(verifier, *judging) if state.is_main_process else None
-    bridge = RewardBridge(
+    bridge = SpecificityReward(
         source, REWARDS[reward], verifier.max_failures, state.num_processes, answer_tag
     )
     rows = train_grpo(model, processor, samples, open_image, bridge, **how)
     if source:
         source.cache.flush()
-    answers = pl.DataFrame(bridge.answers, schema=ANSWERS, orient="row")
+    predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
     used = verdict_table(source.met if source else {})
-    return rows, used, answers.sort("step", "class", "prediction")
+    return rows, used, predictions.sort("step", "class", "prediction")

@@ -1,1 +1,1 @@
-"""Judges of (class, answer) pairs, from free and certain to paid and fallible."""
+"""Judges of (class, prediction) pairs, from free and certain to paid and fallible."""

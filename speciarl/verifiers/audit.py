@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from speciarl.answers import is_hedged, strip_injection
-from speciarl.schemas import ANSWERS
+from speciarl.schemas import PREDICTIONS
 from speciarl.verdicts import LABELS, Verdict
 
 STRETCHES = 10  # rows of the table of signs
@@ -31,14 +31,16 @@ class Agreement:
     """class, prediction, first, second, apart (steps of the ladder), used: most used first."""
 
 
-def agreement(verdicts: pl.DataFrame, first: str, second: str, *answers: pl.DataFrame) -> Agreement:
+def agreement(
+    verdicts: pl.DataFrame, first: str, second: str, *predictions: pl.DataFrame
+) -> Agreement:
     """Compare two verifiers on the same pairs.
 
     Args:
         verdicts: verifier, class, prediction, verdict.
         first: fingerprint of a verifier.
         second: that of another.
-        answers: of any number of runs, as ANSWERS; they say how often a pair was used.
+        predictions: of any number of runs, as PREDICTIONS; they say how often a pair was used.
     """
     key = ["class", "prediction"]
     one, other = (
@@ -47,7 +49,7 @@ def agreement(verdicts: pl.DataFrame, first: str, second: str, *answers: pl.Data
     )
     both = one.join(other, on=key)
     used = pl.concat(
-        given.select(*key, "count") for given in [pl.DataFrame(schema=ANSWERS), *answers]
+        given.select(*key, "count") for given in [pl.DataFrame(schema=PREDICTIONS), *predictions]
     )
     counts = used.group_by(key).agg(used=pl.col("count").sum())
     differing = (
@@ -61,30 +63,31 @@ def agreement(verdicts: pl.DataFrame, first: str, second: str, *answers: pl.Data
     return Agreement(both.height, same, _kappa(both), _confusion(both), _by_class(both), differing)
 
 
-def hacking_signs(answers: pl.DataFrame) -> pl.DataFrame:
+def reward_hacking(predictions: pl.DataFrame) -> pl.DataFrame:
     """What a policy does when it learns to please the judge, over the course of a run.
 
     Args:
-        answers: as ANSWERS.
+        predictions: as PREDICTIONS.
 
     Returns:
-        One row for each of up to STRETCHES stretches of steps: first_step, last_step, answers,
+        One row for each of up to STRETCHES stretches of steps: first_step, last_step, predictions,
         several (share that offer more than one label), addressing (share that speak to the judge),
-        commonest (the most frequent answer), commonest_share, commonest_classes (for how many
+        commonest (the most frequent prediction), commonest_share, commonest_classes (for how many
         classes it was given), mean_length (characters).
     """
-    texts = answers["prediction"].unique()
+    texts = predictions["prediction"].unique()
     marks = pl.DataFrame(
         {
             "prediction": texts,
             "is_several": pl.Series([is_hedged(t) for t in texts], dtype=pl.Boolean),
-            "is_addressing": pl.Series([strip_injection(t) != t for t in texts], dtype=pl.Boolean),
+            "is_injected": pl.Series([strip_injection(t) != t for t in texts], dtype=pl.Boolean),
         }
     )
-    steps = answers.select("step").unique().sort("step").with_row_index("place")
+    steps = predictions.select("step").unique().sort("step").with_row_index("place")
     stretch = pl.col("place") * STRETCHES // max(steps.height, STRETCHES)
     weight = pl.col("count") / pl.col("count").sum()
-    rows = answers.join(steps.with_columns(stretch=stretch), on="step").join(marks, on="prediction")
+    stretches = steps.with_columns(stretch=stretch)
+    rows = predictions.join(stretches, on="step").join(marks, on="prediction")
     commonest = (
         rows.group_by("stretch", "prediction")
         .agg(pl.col("count").sum(), commonest_classes=pl.col("class").n_unique())
@@ -97,26 +100,26 @@ def hacking_signs(answers: pl.DataFrame) -> pl.DataFrame:
         .agg(
             first_step=pl.col("step").min(),
             last_step=pl.col("step").max(),
-            answers=pl.col("count").sum(),
+            predictions=pl.col("count").sum(),
             several=(pl.col("is_several") * weight).sum(),
-            addressing=(pl.col("is_addressing") * weight).sum(),
+            addressing=(pl.col("is_injected") * weight).sum(),
             mean_length=(pl.col("prediction").str.len_chars() * weight).sum(),
         )
         .join(commonest, on="stretch")
         .sort("stretch")
-        .with_columns(commonest_share=pl.col("count") / pl.col("answers"))
+        .with_columns(commonest_share=pl.col("count") / pl.col("predictions"))
         .select(
-            "first_step", "last_step", "answers", "several", "addressing", "commonest",
+            "first_step", "last_step", "predictions", "several", "addressing", "commonest",
             "commonest_share", "commonest_classes", "mean_length",
         )
     )  # fmt: skip
 
 
-def answers_for_many_classes(answers: pl.DataFrame) -> pl.DataFrame:
-    """prediction, classes, count, correct (share): answers by how many classes got them."""
+def predictions_for_many_classes(predictions: pl.DataFrame) -> pl.DataFrame:
+    """prediction, classes, count, correct (share): predictions by how many classes got them."""
     correct = [verdict.value for verdict in Verdict if verdict.correct]
     return (
-        answers.group_by("prediction")
+        predictions.group_by("prediction")
         .agg(
             classes=pl.col("class").n_unique(),
             correct=pl.col("count").filter(pl.col("verdict").is_in(correct)).sum()

@@ -11,10 +11,10 @@ from speciarl.verdicts import Verdict
 
 
 class Pair(NamedTuple):
-    """What is judged: the true class's name and an answer in normal form (`answers.normalise`)."""
+    """What is judged: the class's name and a prediction in normal form (`answers.normalize`)."""
 
     class_name: str
-    answer: str
+    prediction: str
 
 
 class FailureKind(Enum):
@@ -27,7 +27,7 @@ class FailureKind(Enum):
     REFUSED = "refused"
     """The judge will not take this request, now or later."""
     INVALID = "invalid"
-    """An answer that is none of the six labels."""
+    """A prediction that is none of the six labels."""
     NOT_ASKED = "not asked"
     """The judge has failed so often in a row that it is left alone for a while."""
 
@@ -42,7 +42,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgment:
     """What became of one pair.
 
     A `verdict` with what decided it; or a `failure`; or neither, where the verifier leaves the
@@ -52,7 +52,7 @@ class Judgement:
     verdict: Verdict | None
     decided_by: str | None = None
     failure: Failure | None = None
-    raw_answer: str | None = None
+    judge_reply: str | None = None
     """What a judge that speaks said, as it said it."""
     milliseconds: float | None = None
     """How long the pair took to judge, where that is worth noting."""
@@ -62,12 +62,12 @@ class Judgement:
         return self.verdict is None and self.failure is None
 
 
-UNDECIDED = Judgement(None)
+UNDECIDED = Judgment(None)
 
 
-def reason(judgements: Iterable[Judgement]) -> str:
+def reason(judgments: Iterable[Judgment]) -> str:
     """What the first failure among them says; those that were not asked say the least."""
-    failures = [judgement.failure for judgement in judgements if judgement.failure]
+    failures = [judgment.failure for judgment in judgments if judgment.failure]
     failures.sort(key=lambda failure: failure.kind is FailureKind.NOT_ASKED)
     return failures[0].message if failures else "no failure"
 
@@ -80,8 +80,8 @@ class Verifier(Protocol):
         """Everything that can change a verdict, as plain JSON values."""
         ...
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
-        """Each of some distinct pairs with its judgement, in any order, as soon as it is known.
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
+        """Each of some distinct pairs with its judgment, in any order, as soon as it is known.
 
         Never raises for a single bad pair. Whoever asks can thus keep what was paid for, whatever
         happens to the rest.

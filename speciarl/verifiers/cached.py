@@ -13,18 +13,18 @@ from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, Verifier
+from speciarl.verifiers.base import Judgment, Pair, Verifier
 from speciarl.verifiers.factory import build_verifier
-from speciarl.verifiers.single_flight import Answers, ask_once
+from speciarl.verifiers.single_flight import Asked, ask_once
 
 SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
 
 
 @dataclass
 class Lookups:
-    """Counts of one batch; `hits` + `misses` is the number of answers looked up.
+    """Counts of one batch; `hits` + `misses` is the number of predictions looked up.
 
-    A hit is an answer known from the snapshot that the run started from, or met before in it; so
+    A hit is a prediction known from the snapshot that the run started from, or met before in it; so
     the counts do not depend on what other runs have added to the shared store meanwhile. A miss
     is one met for the first time, or without a verdict, however often it occurs; `failures` are
     the latter. `asked` pairs, each counted once, had to be put to the verifier.
@@ -51,37 +51,37 @@ class CachedVerifier:
     ) -> None:
         self.verifier = verifier
         self.cache = cache
-        self.met: dict[Pair, Judgement] = {}
+        self.met: dict[Pair, Judgment] = {}
         self._known = Index()
         self.know(cache.keys(known))
 
-    def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgement], Lookups]:
-        """One judgement per pair, and the counts of this batch.
+    def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgment], Lookups]:
+        """One judgment per pair, and the counts of this batch.
 
         Equal pairs are looked up and asked once. What was decided is stored before this returns.
         """
         distinct = list(dict.fromkeys(pairs))
         keys = self.cache.keys(distinct)
-        judged, answers = judge_distinct(self.cache, self.verifier, distinct, keys)
+        judged, predictions = judge_distinct(self.cache, self.verifier, distinct, keys)
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
-        judgements = [judged[pair] for pair in pairs]
-        failures = sum(j.verdict is None for j in judgements)
+        judgments = [judged[pair] for pair in pairs]
+        failures = sum(j.verdict is None for j in judgments)
         misses = self.know(keys[decided]) + failures
         self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
         counts = Lookups(
             hits=len(pairs) - misses,
             misses=misses,
-            asked=answers.asked,
+            asked=predictions.asked,
             failures=failures,
-            judge_seconds=answers.seconds,
+            judge_seconds=predictions.seconds,
         )
-        return judgements, counts
+        return judgments, counts
 
     def remember(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs met before an interruption, so that a resumed run counts like any."""
         pairs = list(pairs)
         found = zip(pairs, self.cache.get(pairs), strict=True)
-        self.met.update((pair, judgement) for pair, judgement in found if judgement)
+        self.met.update((pair, judgment) for pair, judgment in found if judgment)
         self.know(self.cache.keys(pairs))
 
     def know(self, keys: np.ndarray) -> int:
@@ -93,11 +93,11 @@ class CachedVerifier:
 
 def judge_distinct(
     cache: VerdictCache, verifier: Verifier, pairs: Sequence[Pair], keys: np.ndarray
-) -> tuple[dict[Pair, Judgement], Answers]:
-    """Judgements of distinct pairs with their keys (n x 2), and what came from the verifier."""
+) -> tuple[dict[Pair, Judgment], Asked]:
+    """Judgments of distinct pairs with their keys (n x 2), and what came from the verifier."""
     found = dict(zip(pairs, cache.find(keys), strict=True))
-    answers = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
-    return {pair: one or answers.judged[pair] for pair, one in found.items()}, answers
+    predictions = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
+    return {pair: one or predictions.judged[pair] for pair, one in found.items()}, predictions
 
 
 def open_cached(
@@ -140,19 +140,19 @@ def restore(snapshot: pl.DataFrame, cache: VerdictCache) -> np.ndarray:
     rows = snapshot.filter(cache.lacks(keys)).select("class", "prediction", "verdict", "decided_by")
     cache.put(
         {
-            Pair(name, answer): Judgement(Verdict(verdict), decided_by)
-            for name, answer, verdict, decided_by in rows.iter_rows()
+            Pair(name, prediction): Judgment(Verdict(verdict), decided_by)
+            for name, prediction, verdict, decided_by in rows.iter_rows()
         },
         run="snapshot",
     )
     return keys
 
 
-def verdict_table(judged: Mapping[Pair, Judgement]) -> pl.DataFrame:
+def verdict_table(judged: Mapping[Pair, Judgment]) -> pl.DataFrame:
     """Verdicts as the table that snapshots and runs keep: sorted, without what failed."""
     return pl.DataFrame(
         [
-            (pair.class_name, pair.answer, j.verdict.value, j.decided_by)
+            (pair.class_name, pair.prediction, j.verdict.value, j.decided_by)
             for pair, j in judged.items()
             if j.verdict is not None
         ],

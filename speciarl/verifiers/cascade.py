@@ -5,7 +5,7 @@ from pathlib import Path
 
 from speciarl.files import content_hash
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair, Verifier, fingerprint
+from speciarl.verifiers.base import Judgment, Pair, Verifier, fingerprint
 
 
 class Cascade:
@@ -26,14 +26,14 @@ class Cascade:
     def fingerprint(self) -> str:
         return fingerprint(self.identity)
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
         for verifier in self.verifiers:
             left_open = []
-            for pair, judgement in verifier.judge(pairs):
-                if judgement.undecided:
+            for pair, judgment in verifier.judge(pairs):
+                if judgment.undecided:
                     left_open.append(pair)
                 else:
-                    yield pair, judgement
+                    yield pair, judgment
             pairs = left_open
         for pair in pairs:
-            yield pair, Judgement(Verdict.WRONG, "undecided")
+            yield pair, Judgment(Verdict.WRONG, "undecided")

@@ -1,4 +1,4 @@
-"""What a language model is told about a pair, and how its answer is read."""
+"""What a language model is told about a pair, and how its prediction is read."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def load_prompt(name: str) -> str:
 def identity_of_question(prompt: str) -> dict[str, object]:
     """What the question contributes to a verifier's identity; `prompt` is the full text.
 
-    How an answer gets its normal form does not: that form is what is asked, and kept.
+    How a prediction gets its normal form does not: that form is what is asked, and kept.
     """
     return {
         "prompt": prompt,
@@ -33,16 +33,16 @@ def identity_of_question(prompt: str) -> dict[str, object]:
 def messages(prompt: str, pair: Pair) -> list[dict[str, str]]:
     """The chat about one pair: the prompt, then the pair as one JSON object.
 
-    The answer is untrusted text. As a JSON string it cannot leave its quotes, and with `<` escaped
-    it cannot spell a control token of a chat template, such as an end of turn.
+    The prediction is untrusted text. As a JSON string it cannot leave its quotes, and with `<`
+    escaped it cannot spell a control token of a chat template, such as an end of turn.
     """
     question = json.dumps(
-        {"class": pair.class_name, "prediction": pair.answer}, ensure_ascii=False
+        {"class": pair.class_name, "prediction": pair.prediction}, ensure_ascii=False
     ).replace("<", "\\u003c")
     return [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
 
 
 def read_label(said: str) -> Verdict | None:
-    """The label that an answer is, up to case, whitespace and quotes; None where it is no label."""
+    """The label that a reply is, up to case, whitespace and quotes; None where it is no label."""
     label = said.strip().strip("\"'").strip().lower()
     return Verdict(label) if label in LABELS else None

@@ -122,7 +122,7 @@ def _reason(error: httpx.HTTPError) -> tuple[FailureKind, str]:
 
 
 def _content(response: httpx.Response) -> str | None:
-    """What the model says, where the answer is a chat completion."""
+    """What the model says, where the reply is a chat completion."""
     try:
         said = response.json()["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
@@ -152,7 +152,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def retry_after(error: httpx.HTTPStatusError) -> float | None:
-    """Seconds of the answer's Retry-After (RFC 9110, 10.2.3), a number or a date, never negative.
+    """Seconds of the reply's Retry-After (RFC 9110, 10.2.3), a number or a date, never negative.
 
     None where it has none that can be read.
     """

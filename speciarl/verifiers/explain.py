@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from speciarl.answers import clauses, normalise, strip_injection
+from speciarl.answers import clauses, normalize, strip_injection
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
 from speciarl.verifiers.base import Pair
@@ -34,7 +34,7 @@ class Explained(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """How an answer became its verdict."""
+    """How a prediction became its verdict."""
 
     verdict: str
     decided_by: str
@@ -62,8 +62,8 @@ class PairJudge:
         """That of the verifier without a model over all of the taxonomy."""
         return Cascade([self._rules, self._taxonomic]).fingerprint
 
-    def judge(self, class_name: str, answer: str, dataset: str | None = None) -> Explained:
-        """The verdict on an answer as a model gave it.
+    def judge(self, class_name: str, prediction: str, dataset: str | None = None) -> Explained:
+        """The verdict on a prediction as a model gave it.
 
         Args:
             dataset: whose class it is; without it, any that has a class of that name.
@@ -71,7 +71,7 @@ class PairJudge:
         Raises:
             TaxonomyError: the class has no entry.
         """
-        pair = Pair(class_name, normalise(answer))
+        pair = Pair(class_name, normalize(prediction))
         relation = self._taxonomic.relation(pair, dataset)  # refuses an unknown class in any case
         by_form = self._rules.judge_one(pair)
         if by_form.verdict is not None:
@@ -80,18 +80,18 @@ class PairJudge:
             return Explained(relation.verdict.value, "taxonomy", relation.path)
         return Explained(UNDECIDED, UNDECIDED, ())
 
-    def explain(self, class_name: str, answer: str, dataset: str | None = None) -> Explanation:
+    def explain(self, class_name: str, prediction: str, dataset: str | None = None) -> Explanation:
         """The same verdict with all that led to it."""
-        found = self.judge(class_name, answer, dataset)
-        pair = Pair(class_name, normalise(answer))
+        found = self.judge(class_name, prediction, dataset)
+        pair = Pair(class_name, normalize(prediction))
         by_form = self._rules.explain(pair)
-        named = strip_injection(pair.answer)
+        named = strip_injection(pair.prediction)
         entities = () if by_form else self.taxonomy.entities(class_name, named, dataset)
         return Explanation(
             found.verdict,
             found.decided_by,
             by_form[1] if by_form else None,
-            pair.answer,
+            pair.prediction,
             tuple(clause.text for clause in clauses(named)),
             tuple(
                 (entity.name, verdict.value if (verdict := entity.relation.verdict) else UNDECIDED)

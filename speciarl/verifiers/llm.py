@@ -1,6 +1,6 @@
 """A language model behind an OpenAI-compatible server (vLLM in production) as a judge.
 
-One pair per request, so that a bad pair spoils no other; greedy; the answer is constrained to the
+One pair per request, so that a bad pair spoils no other; greedy; the reply is constrained to the
 six labels by the server and checked against them here.
 """
 
@@ -14,17 +14,17 @@ from anyio.from_thread import start_blocking_portal
 
 from speciarl.config.verifiers import ServerModel
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.chat import identity_of_question, load_prompt, messages, read_label
 from speciarl.verifiers.client import ChatServer
 
-Tell = Callable[[tuple[Pair, Judgement]], None]
+Tell = Callable[[tuple[Pair, Judgment]], None]
 
 
 class LlmJudge:
     """Never leaves a pair undecided: each gets a verdict or a failure.
 
-    The length of an answer is bounded by the rules, which go before.
+    The length of an reply is bounded by the rules, which go before.
 
     Args:
         model: which model, and how it is asked.
@@ -46,15 +46,15 @@ class LlmJudge:
             "decoding": self._decoding(),
         }
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
-        """Judgements as they come. Closing the iterator cancels what is under way.
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
+        """Judgments as they come. Closing the iterator cancels what is under way.
 
         The requests run in an event loop on a thread of their own, so that they go on while the
         caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
         """
         if not pairs:  # the taxonomy leaves often none open; thread and client would take 20 ms
             return
-        told: SimpleQueue[tuple[Pair, Judgement] | None] = SimpleQueue()
+        told: SimpleQueue[tuple[Pair, Judgment] | None] = SimpleQueue()
         with start_blocking_portal() as portal:
             work = portal.start_task_soon(self._judge_all, pairs, told.put)
             work.add_done_callback(lambda _: told.put(None))
@@ -74,18 +74,18 @@ class LlmJudge:
             started = time.perf_counter()
             said = await self.server.complete(client, self._request(pair))
             milliseconds = 1000 * (time.perf_counter() - started)
-            tell((pair, self._judgement(said, milliseconds)))
+            tell((pair, self._judgment(said, milliseconds)))
 
-    def _judgement(self, said: str | Failure, milliseconds: float) -> Judgement:
+    def _judgment(self, said: str | Failure, milliseconds: float) -> Judgment:
         if isinstance(said, Failure):
-            return Judgement(None, failure=said, milliseconds=milliseconds)
+            return Judgment(None, failure=said, milliseconds=milliseconds)
         verdict = read_label(said)
         if verdict is None:
             said = self.server.redacted(said)
             message = f"expected one of the six labels, the judge said {said[:100]!r}"
             failure = Failure(FailureKind.INVALID, message)
-            return Judgement(None, failure=failure, raw_answer=said, milliseconds=milliseconds)
-        return Judgement(verdict, "llm", raw_answer=said, milliseconds=milliseconds)
+            return Judgment(None, failure=failure, judge_reply=said, milliseconds=milliseconds)
+        return Judgment(verdict, "llm", judge_reply=said, milliseconds=milliseconds)
 
     def _request(self, pair: Pair) -> dict[str, object]:
         return {

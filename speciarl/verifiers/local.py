@@ -2,7 +2,7 @@
 
 For machines with a small model of their own. The score of a label is the log-likelihood of all its
 tokens and the end of the turn after it, given the same chat as the server's judge: the probability
-that the model would answer just that. It is not divided by the length, which would favour long
+that the model would reply just that. It is not divided by the length, which would favor long
 labels whose later tokens follow from their first.
 """
 
@@ -19,7 +19,7 @@ from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.chat import identity_of_question, load_prompt, messages
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class LocalJudge:
             "scores": content_hash([Path(__file__)]),
         }
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
         """Batches of similar length; the part of the chat that all pairs share is read once."""
         if not pairs:
             return
@@ -70,7 +70,7 @@ class LocalJudge:
             scores = self.scores([tokens[len(shared) :] for tokens, _ in batch], past)
             milliseconds = 1000 * (time.perf_counter() - started) / len(batch)
             for (_, pair), of_labels in zip(batch, scores.tolist(), strict=True):
-                yield pair, _judgement(of_labels, milliseconds)
+                yield pair, _judgment(of_labels, milliseconds)
 
     def scores(self, chats: Sequence[Sequence[int]], past) -> "torch.Tensor":
         """Log-likelihood of each label after each chat.
@@ -150,12 +150,12 @@ class LocalJudge:
         return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
-def _judgement(scores: Sequence[float], milliseconds: float) -> Judgement:
+def _judgment(scores: Sequence[float], milliseconds: float) -> Judgment:
     if not all(map(math.isfinite, scores)):
         failure = Failure(FailureKind.INVALID, f"the model's scores are no numbers: {scores}")
-        return Judgement(None, failure=failure, milliseconds=milliseconds)
+        return Judgment(None, failure=failure, milliseconds=milliseconds)
     likeliest = LABELS[scores.index(max(scores))]
-    return Judgement(Verdict(likeliest), "local", milliseconds=milliseconds)
+    return Judgment(Verdict(likeliest), "local", milliseconds=milliseconds)
 
 
 def shared_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:

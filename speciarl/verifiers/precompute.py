@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.progress import Progress
-from speciarl.verifiers.base import Judgement, Pair, Verifier, reason
+from speciarl.verifiers.base import Judgment, Pair, Verifier, reason
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
 
 log = logging.getLogger(__name__)
@@ -31,13 +31,13 @@ def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
     expected = pl.concat(
         [taxonomy.select("class_name", "term"), classes.join(abstentions, how="cross")]
     )
-    return _normal(expected.rename({"term": "answer"}))
+    return _normal(expected.rename({"term": "prediction"}))
 
 
 def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
     """class, prediction: what models have answered, from files of the `predict` stage."""
-    seen = [pl.read_parquet(path, columns=["class_name", "answer"]) for path in predictions]
-    schema = {"class_name": pl.String, "answer": pl.String}
+    seen = [pl.read_parquet(path, columns=["class_name", "prediction"]) for path in predictions]
+    schema = {"class_name": pl.String, "prediction": pl.String}
     return _normal(pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls())
 
 
@@ -60,13 +60,13 @@ def precompute(
     total = Lookups()
     try:
         for batch in _with_progress(pairs):
-            judged, answers = judge_distinct(cache, verifier, batch, cache.keys(batch))
+            judged, predictions = judge_distinct(cache, verifier, batch, cache.keys(batch))
             tables.append(verdict_table(judged))
-            total.asked += answers.asked
-            total.judge_seconds += answers.seconds
+            total.asked += predictions.asked
+            total.judge_seconds += predictions.seconds
             total.failures += len(batch) - tables[-1].height
-            total.misses += answers.asked
-            total.hits += len(batch) - answers.asked
+            total.misses += predictions.asked
+            total.hits += len(batch) - predictions.asked
             _require_few_failures(total, max_failures, judged)
     finally:
         cache.note_lookup(**asdict(total))
@@ -80,7 +80,7 @@ def precompute(
 
 
 def _require_few_failures(
-    total: Lookups, max_failures: float, judged: Mapping[Pair, Judgement]
+    total: Lookups, max_failures: float, judged: Mapping[Pair, Judgment]
 ) -> None:
     seen = total.hits + total.misses
     if total.failures > max_failures * seen:
@@ -91,12 +91,12 @@ def _require_few_failures(
         )
 
 
-def _normal(answers: pl.DataFrame) -> pl.DataFrame:
-    """Distinct (class, prediction) from class_name and answer, sorted; empty answers left out."""
-    texts = answers["answer"].unique()
-    normal = pl.Series("prediction", [normalise(text) for text in texts], dtype=pl.String)
+def _normal(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Distinct (class, prediction) in normal form, sorted; empty predictions left out."""
+    texts = predictions["prediction"].unique()
+    normal = pl.Series("prediction", [normalize(text) for text in texts], dtype=pl.String)
     return (
-        answers.join(pl.DataFrame({"answer": texts, "prediction": normal}), on="answer")
+        predictions.join(pl.DataFrame({"text": texts, "prediction": normal}), on="text")
         .select(pl.col("class_name").alias("class"), "prediction")
         .filter(pl.col("prediction") != "")
         .unique()

@@ -1,4 +1,4 @@
-"""What the form of an answer alone decides: refusals, several labels, texts that name nothing.
+"""What the form of a prediction alone decides: refusals, several labels, texts that name nothing.
 
 What looks like one of these but names something that the taxonomy knows is left to those behind.
 """
@@ -7,10 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from speciarl.answers import DECIDING, MAX_ANSWER, clauses, is_hedged, is_refusal, strip_injection
+from speciarl.answers import (
+    DECIDING,
+    MAX_PREDICTION,
+    clauses,
+    is_hedged,
+    is_refusal,
+    strip_injection,
+)
 from speciarl.files import content_hash
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
+from speciarl.verifiers.base import UNDECIDED, Judgment, Pair
 
 
 class Names(Protocol):
@@ -20,7 +27,7 @@ class Names(Protocol):
     def fingerprint(self) -> str: ...
 
     def mentions(self, class_name: str, text: str) -> bool:
-        """Whether a text names anything at all, as an answer of that dataset."""
+        """Whether a text names anything at all, as a prediction of that dataset."""
         ...
 
     def one_entity(self, class_name: str, texts: Iterable[str]) -> bool:
@@ -48,22 +55,22 @@ class Rules:
             "labels": list(LABELS),
         }
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
         return ((pair, self.judge_one(pair)) for pair in pairs)
 
-    def judge_one(self, pair: Pair) -> Judgement:
-        """What the form of a pair's answer decides."""
+    def judge_one(self, pair: Pair) -> Judgment:
+        """What the form of a pair's prediction decides."""
         found = self.explain(pair)
-        return UNDECIDED if found is None else Judgement(found[0], "rules")
+        return UNDECIDED if found is None else Judgment(found[0], "rules")
 
     def explain(self, pair: Pair) -> tuple[Verdict, str] | None:
         """A verdict and its reason, or None where form does not decide."""
-        answer = pair.answer
-        if len(answer) > MAX_ANSWER:
-            return Verdict.WRONG, f"is longer than {MAX_ANSWER} characters"
-        named = strip_injection(answer)
+        prediction = pair.prediction
+        if len(prediction) > MAX_PREDICTION:
+            return Verdict.WRONG, f"is longer than {MAX_PREDICTION} characters"
+        named = strip_injection(prediction)
         if not any(c.isalnum() for c in named):
-            speaks = "only addresses the judge" if named != answer else "names nothing"
+            speaks = "only addresses the judge" if named != prediction else "names nothing"
             return Verdict.WRONG, speaks
         if is_refusal(named) and not self._mentions(pair.class_name, named):
             return Verdict.ABSTAIN, "declines to name anything"

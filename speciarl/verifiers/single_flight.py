@@ -12,19 +12,19 @@ from functools import partial
 
 from speciarl.cache.claims import Claims
 from speciarl.cache.verdict_cache import VerdictCache
-from speciarl.cache.write_behind import Coalesced
+from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import VerifierError
-from speciarl.verifiers.base import Judgement, Pair, Verifier
+from speciarl.verifiers.base import Judgment, Pair, Verifier
 
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 900.0  # an owner that gives nothing for so long is passed over: asked twice
 
 
 @dataclass
-class Answers:
+class Asked:
     """What became of some pairs; `asked` were put to the verifier, for `seconds` in all."""
 
-    judged: dict[Pair, Judgement] = field(default_factory=dict)
+    judged: dict[Pair, Judgment] = field(default_factory=dict)
     asked: int = 0
     seconds: float = 0.0
 
@@ -34,14 +34,14 @@ def ask_once(
     verifier: Verifier,
     pairs: Sequence[Pair],
     patience: float = PATIENCE_SECONDS,
-) -> Answers:
-    """A judgement of each of some distinct pairs, stored before this returns.
+) -> Asked:
+    """A judgment of each of some distinct pairs, stored before this returns.
 
     Raises:
         VerifierError: the verifier broke off or left a pair out; what it gave before is stored.
         CacheError: the store cannot be written.
     """
-    answers = Answers()
+    asked = Asked()
     left = list(pairs)
     deadline = time.monotonic() + patience
     while left:
@@ -52,40 +52,40 @@ def ask_once(
             else:
                 mine = left
             if mine:
-                _settle(cache, verifier, mine, claims, answers)
-        before, left = len(left), [pair for pair in left if pair not in answers.judged]
+                _settle(cache, verifier, mine, claims, asked)
+        before, left = len(left), [pair for pair in left if pair not in asked.judged]
         if len(left) < before:
             deadline = time.monotonic() + patience
         if left:
             time.sleep(POLL_SECONDS)
-    return answers
+    return asked
 
 
 def _settle(
-    cache: VerdictCache, verifier: Verifier, mine: list[Pair], claims: Claims, answers: Answers
+    cache: VerdictCache, verifier: Verifier, mine: list[Pair], claims: Claims, asked: Asked
 ) -> None:
     """Judge claimed pairs; first look whether somebody has stored them before the claim."""
     cache.refresh()
     stored = zip(mine, cache.get(mine), strict=True)
-    answers.judged.update((pair, judgement) for pair, judgement in stored if judgement)
-    missing = [pair for pair in mine if pair not in answers.judged]
+    asked.judged.update((pair, judgment) for pair, judgment in stored if judgment)
+    missing = [pair for pair in mine if pair not in asked.judged]
     if not missing:
         return
     started = time.perf_counter()
-    answers.asked += len(missing)
-    writing = Coalesced[tuple[Pair, Judgement]](partial(_store, cache, claims))
+    asked.asked += len(missing)
+    writing = WriteBehind[tuple[Pair, Judgment]](partial(_store, cache, claims))
     try:
-        for pair, judgement in verifier.judge(missing):
-            writing.add((pair, judgement))
-            answers.judged[pair] = judgement
-        answers.seconds += time.perf_counter() - started
+        for pair, judgment in verifier.judge(missing):
+            writing.add((pair, judgment))
+            asked.judged[pair] = judgment
+        asked.seconds += time.perf_counter() - started
     finally:
         writing.flush()  # what was paid for is kept, also where the verifier breaks off
-    left_out = [pair for pair in missing if pair not in answers.judged]
+    left_out = [pair for pair in missing if pair not in asked.judged]
     if left_out:
-        raise VerifierError(f"the verifier gave no judgement on {left_out[0]!r}: see its log")
+        raise VerifierError(f"the verifier gave no judgment on {left_out[0]!r}: see its log")
 
 
-def _store(cache: VerdictCache, claims: Claims, judged: list[tuple[Pair, Judgement]]) -> None:
+def _store(cache: VerdictCache, claims: Claims, judged: list[tuple[Pair, Judgment]]) -> None:
     cache.put(dict(judged))
-    claims.give_back(cache.keys(pair for pair, _ in judged))
+    claims.release(cache.keys(pair for pair, _ in judged))

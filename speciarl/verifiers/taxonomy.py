@@ -6,11 +6,11 @@ from pathlib import Path
 from speciarl.answers import DECIDING, strip_injection
 from speciarl.files import content_hash
 from speciarl.taxonomy import Relation, Taxonomy
-from speciarl.verifiers.base import UNDECIDED, Judgement, Pair
+from speciarl.verifiers.base import UNDECIDED, Judgment, Pair
 
 
 class Taxonomic:
-    """Decides what the taxonomy knows; an answer with a term it does not know stays undecided."""
+    """Decides what the taxonomy knows; one with a term it does not know stays undecided."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
@@ -23,14 +23,14 @@ class Taxonomic:
             "taxonomy": self.taxonomy.fingerprint,
         }
 
-    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgement]]:
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
         return ((pair, self._judge(pair)) for pair in pairs)
 
     def relation(self, pair: Pair, dataset: str | None = None) -> Relation:
-        """How what the answer names relates to the class (see `Taxonomy.relation`)."""
-        named = strip_injection(pair.answer)
+        """How what the prediction names relates to the class (see `Taxonomy.relation`)."""
+        named = strip_injection(pair.prediction)
         return self.taxonomy.relation(pair.class_name, named, dataset)
 
-    def _judge(self, pair: Pair) -> Judgement:
+    def _judge(self, pair: Pair) -> Judgment:
         verdict = self.relation(pair).verdict
-        return UNDECIDED if verdict is None else Judgement(verdict, "taxonomy")
+        return UNDECIDED if verdict is None else Judgment(verdict, "taxonomy")

@@ -11,13 +11,13 @@ import pytest
 
 from speciarl.cache import VerdictCache
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 
 pytestmark = pytest.mark.faults
 
 KILLS, WRITERS, ROWS = 50, 4, 32
 STOP = "stop"  # a file: a killed process cannot leave it locked, as it can an Event
-JUDGED = Judgement(Verdict.GENERIC, "judge", raw_answer="generic", milliseconds=1.0)
+JUDGED = Judgment(Verdict.GENERIC, "judge", judge_reply="generic", milliseconds=1.0)
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["speciarl.cache"])
 
@@ -81,5 +81,6 @@ def test_fifty_kills_lose_nothing_and_leave_no_duplicate(tmp_path):
     assert len(acknowledged) > KILLS
     for writer, number in acknowledged:
         assert set(batch_of(writer, number)) <= stored.keys(), f"batch {number} of {writer}"
-    half = Counter(pair.answer.rpartition(" ")[0] for pair in stored if pair.class_name == "own")
+    own = [pair.prediction for pair in stored if pair.class_name == "own"]
+    half = Counter(prediction.rpartition(" ")[0] for prediction in own)
     assert set(half.values()) == {ROWS // 2}, "half a batch was stored"

@@ -6,14 +6,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from speciarl.answers import (
-    MAX_ANSWER,
+    MAX_PREDICTION,
     PATTERNS,
     clauses,
-    count_answers,
-    extract_answer,
+    count_tagged,
+    extract_prediction,
     is_hedged,
     is_refusal,
-    normalise,
+    normalize,
     strip_injection,
     unwrap,
 )
@@ -42,28 +42,30 @@ texts = st.text(max_size=80)
         ("<ANSWER>gull</ANSWER>", None),
     ],
 )
-def test_extract_answer(completion, answer):
-    assert extract_answer(completion) == answer
+def test_extract_prediction(completion, answer):
+    assert extract_prediction(completion) == answer
 
 
 @given(texts, texts, texts)
-def test_extract_answer_finds_what_was_put_in(before, inside, after):
+def test_extract_prediction_finds_what_was_put_in(before, inside, after):
     whole = f"{before}<answer>{inside}</answer>{after}"
     assume("<answer>" not in before + inside + after and "</answer>" not in before + inside + after)
-    assert count_answers(whole) == 1
-    assert extract_answer(whole) == extract_answer(whole, "last") == (inside.strip() or None)
+    assert count_tagged(whole) == 1
+    assert (
+        extract_prediction(whole) == extract_prediction(whole, "last") == (inside.strip() or None)
+    )
 
 
 def test_of_several_answers_the_first_counts_unless_told_otherwise():
     several = "<answer>gull</answer> or <answer>tern</answer> or <answer>auk"
-    assert (extract_answer(several), extract_answer(several, "last")) == ("gull", "tern")
-    assert count_answers(several) == 2
-    assert count_answers("<answer>gull") == count_answers("</answer> gull") == 0
+    assert (extract_prediction(several), extract_prediction(several, "last")) == ("gull", "tern")
+    assert count_tagged(several) == 2
+    assert count_tagged("<answer>gull") == count_tagged("</answer> gull") == 0
 
 
 @given(texts)
-def test_extract_answer_needs_tags(text):
-    assert extract_answer(text.replace("<answer>", "")) is None
+def test_extract_prediction_needs_tags(text):
+    assert extract_prediction(text.replace("<answer>", "")) is None
 
 
 @pytest.mark.parametrize(
@@ -99,20 +101,20 @@ def test_extract_answer_needs_tags(text):
     ],
 )
 def test_normalise(answer, normal):
-    assert normalise(answer) == normal
+    assert normalize(answer) == normal
 
 
 @given(texts)
 def test_normalise_is_idempotent_and_ignores_case_and_spacing(text):
-    once = normalise(text)
-    assert normalise(once) == once
-    assert normalise(f"  {text}\n") == once
+    once = normalize(text)
+    assert normalize(once) == once
+    assert normalize(f"  {text}\n") == once
     assert "  " not in once and "_" not in once
 
 
 @given(st.text(alphabet="abcdefghijklmnop ABC", max_size=40))
 def test_normalise_ignores_case(text):
-    assert normalise(text.upper()) == normalise(text.lower())
+    assert normalize(text.upper()) == normalize(text.lower())
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_normalise_ignores_case(text):
     ],
 )  # fmt: skip
 def test_refusals(answer):
-    assert is_refusal(normalise(answer))
+    assert is_refusal(normalize(answer))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_refusals(answer):
     ],
 )
 def test_not_refusals(answer):
-    assert not is_refusal(normalise(answer))
+    assert not is_refusal(normalize(answer))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_not_refusals(answer):
     ],
 )  # fmt: skip
 def test_several_answers(answer):
-    assert is_hedged(normalise(answer))
+    assert is_hedged(normalize(answer))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_several_answers(answer):
     ],
 )  # fmt: skip
 def test_one_answer(answer):
-    assert not is_hedged(normalise(answer))
+    assert not is_hedged(normalize(answer))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_one_answer(answer):
     ],
 )
 def test_what_addresses_the_judge_names_nothing(answer, named):
-    assert strip_injection(normalise(answer)) == named
+    assert strip_injection(normalize(answer)) == named
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_what_addresses_the_judge_names_nothing(answer, named):
     ],
 )  # fmt: skip
 def test_what_addresses_nobody_stays_as_it_is(answer):
-    assert strip_injection(normalise(answer)) == normalise(answer)
+    assert strip_injection(normalize(answer)) == normalize(answer)
 
 
 @pytest.mark.parametrize(
@@ -230,18 +232,18 @@ def test_what_addresses_nobody_stays_as_it_is(answer):
 )  # fmt: skip
 def test_texts_of_any_length_take_linear_time_and_are_no_refusals(unit):
     text = unit * (128_000 // len(unit))
-    assert extract_answer(text) is None
-    once = normalise(text)
-    assert len(once) <= 4 * MAX_ANSWER and normalise(once) == once
+    assert extract_prediction(text) is None
+    once = normalize(text)
+    assert len(once) <= 4 * MAX_PREDICTION and normalize(once) == once
     assert not is_refusal(text)
     assert strip_injection(text) == text
-    assert is_hedged(text) == is_hedged(text[:MAX_ANSWER])
-    assert len(clauses(text)) <= MAX_ANSWER
+    assert is_hedged(text) == is_hedged(text[:MAX_PREDICTION])
+    assert len(clauses(text)) <= MAX_PREDICTION
 
 
 @given(texts)
 def test_instructions_are_left_out_of_any_text_once(text):
-    once = strip_injection(normalise(text))
+    once = strip_injection(normalize(text))
     assert strip_injection(once) == once
 
 
@@ -261,8 +263,8 @@ def test_every_pattern_finds_its_example_and_not_its_counterexample(kind, row):
     if kind == "wrapping":
         assert unwrap(row["example"]) != row["example"]
     else:
-        assert normalise(row["example"]) == row["example"]
-        assert normalise(row["counter"]) == row["counter"]
+        assert normalize(row["example"]) == row["example"]
+        assert normalize(row["counter"]) == row["counter"]
 
 
 @pytest.mark.parametrize(
@@ -287,4 +289,4 @@ def test_every_pattern_finds_its_example_and_not_its_counterexample(kind, row):
     ],
 )  # fmt: skip
 def test_clauses_are_without_contrast_hedges_and_refusals(answer, named):
-    assert [clause.text for clause in clauses(normalise(answer))] == named
+    assert [clause.text for clause in clauses(normalize(answer))] == named

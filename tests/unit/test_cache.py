@@ -16,15 +16,15 @@ from speciarl.cache.lock import locked
 from speciarl.cache.store import opened
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 
 IDENTITY = {"verifier": "test", "version": 1}
-GULL = Judgement(Verdict.SPECIFIC, "taxonomy")
-DOWN = Failure(FailureKind.TIMED_OUT, "no answer in 1 s")
+GULL = Judgment(Verdict.SPECIFIC, "taxonomy")
+DOWN = Failure(FailureKind.TIMED_OUT, "no reply in 1 s")
 
 
 def pairs(count, start=0):
-    return [Pair("Herring Gull", f"answer {i}") for i in range(start, start + count)]
+    return [Pair("Herring Gull", f"prediction {i}") for i in range(start, start + count)]
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def test_a_pair_is_stored_once_and_keeps_its_first_verdict(path):
     first, second = (VerdictCache(path, IDENTITY, name) for name in ("first", "second"))
     pair = Pair("Herring Gull", "gull")
     assert first.put({pair: GULL}) == 1
-    assert second.put({pair: Judgement(Verdict.WRONG, "other")}) == 0
+    assert second.put({pair: Judgment(Verdict.WRONG, "other")}) == 0
     assert rows(path, "SELECT run, verdict FROM verdicts") == [("first", "specific")]
 
 
 def test_a_verdict_without_what_decided_it_is_found_again(path):
-    pair, nameless = Pair("Herring Gull", "gull"), Judgement(Verdict.WRONG)
+    pair, nameless = Pair("Herring Gull", "gull"), Judgment(Verdict.WRONG)
     VerdictCache(path, IDENTITY, "first").put({pair: nameless})
     again = VerdictCache(path, IDENTITY, "second")
     assert again.get([pair]) == [nameless]
@@ -67,7 +67,7 @@ def test_a_verdict_without_what_decided_it_is_found_again(path):
 def test_a_failure_is_never_stored(path):
     cache = VerdictCache(path, IDENTITY, "run")
     good, bad = pairs(2)
-    assert cache.put({good: GULL, bad: Judgement(None, failure=DOWN)}) == 1
+    assert cache.put({good: GULL, bad: Judgment(None, failure=DOWN)}) == 1
     assert cache.get([good, bad]) == [GULL, None]
 
 
@@ -84,7 +84,7 @@ def test_key_parts_do_not_run_together():
 
 def test_a_plain_client_reads_the_ladder_in_its_order(path):
     cache = VerdictCache(path, IDENTITY, "run")
-    cache.put({Pair("class", v.value): Judgement(v, "test") for v in reversed(Verdict)})
+    cache.put({Pair("class", v.value): Judgment(v, "test") for v in reversed(Verdict)})
     found = rows(path, "SELECT verdict, count(*) FROM verdicts GROUP BY 1 ORDER BY 1")
     assert found == [(label, 1) for label in LABELS]
     columns = {name for (name,) in rows(path, "SELECT name FROM pragma_table_info('verdicts')")}
@@ -95,7 +95,7 @@ def test_equal_high_halves_are_told_apart_by_the_low(path, monkeypatch):
     keys = {"a": (7, 3), "b": (7, 1), "c": (7, 2), "d": (7, 9), "e": (8, 1)}
 
     def chosen(_, pairs):
-        return np.array([keys[answer] for _, answer in pairs], np.uint64).reshape(-1, 2)
+        return np.array([keys[prediction] for _, prediction in pairs], np.uint64).reshape(-1, 2)
 
     monkeypatch.setattr(PairKeys, "__call__", chosen)
     VerdictCache(path, IDENTITY, "run").put({Pair("x", a): GULL for a in "abe"})
@@ -134,12 +134,12 @@ from pathlib import Path
 from speciarl.cache import VerdictCache
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 
 cache = VerdictCache(Path({str(path)!r}), {{"verifier": "test"}}, "run")
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
 try:
-    cache.put({{Pair("a", f"{{i:032}}"): Judgement(Verdict.WRONG, "t") for i in range(40_000)}})
+    cache.put({{Pair("a", f"{{i:032}}"): Judgment(Verdict.WRONG, "t") for i in range(40_000)}})
 except CacheError as error:
     print(error)
 """
@@ -253,19 +253,19 @@ def test_the_lock_says_that_another_thread_holds_it(path):
 
 def test_a_forked_process_may_not_use_the_cache(path):
     cache = VerdictCache(path, IDENTITY, "run")
-    answers = multiprocessing.get_context("fork").SimpleQueue()
+    predictions = multiprocessing.get_context("fork").SimpleQueue()
 
     def child():
         try:
             cache.put({Pair("a", "b"): GULL})
-            answers.put("stored")
+            predictions.put("stored")
         except CacheError as error:
-            answers.put(str(error))
+            predictions.put(str(error))
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join(30)
-    assert "forked" in answers.get()
+    assert "forked" in predictions.get()
 
 
 def _write(path, writer, count):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.config.data import DATASETS
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_JUDGES, names_in
@@ -30,7 +30,7 @@ EXAMPLES = [
 
 
 def test_there_is_a_base_prompt_and_three_variants():
-    assert NAMES == ["base", "checklist", "decision_procedure", "normalise_first"]
+    assert NAMES == ["base", "checklist", "decision_procedure", "normalize_first"]
     assert len({load_prompt(name) for name in NAMES}) == 4
 
 
@@ -45,7 +45,7 @@ def test_a_prompt_tells_all_six_labels_and_that_a_prediction_is_data(name):
 
 @pytest.mark.parametrize(("name", "pair", "label"), EXAMPLES)
 def test_an_example_agrees_with_the_rules_of_form(name, pair, label):
-    question = Pair(pair["class"], normalise(pair["prediction"]))
+    question = Pair(pair["class"], normalize(pair["prediction"]))
     ((_, judged),) = Rules().judge([question])
     assert judged.undecided or judged.verdict.value == label
 

@@ -11,7 +11,7 @@ from speciarl.cache import VerdictCache
 from speciarl.progress import Progress, duration
 from speciarl.stage import stage
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,24 +37,24 @@ def test_check_accepts_the_file_and_names_what_is_wrong(tmp_path):
     assert "valid" in speciarl("check", "params.yaml")
     (tmp_path / "over.yaml").write_text("grpo: {generations: 0}")
     line = speciarl("check", "params.yaml", str(tmp_path / "over.yaml"), code=1)
-    assert line.startswith("error: params: grpo.generations is 0") and line.count("\n") == 1
+    assert line.startswith("error: params: grpo.steps is 0") and line.count("\n") == 1
     assert "nowhere.yaml" in speciarl("check", "nowhere.yaml", code=1)
 
 
 def test_check_of_paths_names_the_folder_that_is_not_there(tmp_path):
-    folders = "datasets: {folders: {garden: {path: pictures/of/nothing}}}"
+    folders = "datasets: {folders: {garden: {path: images/of/nothing}}}"
     (tmp_path / "over.yaml").write_text(folders)
     files = ("params.yaml", str(tmp_path / "over.yaml"))
     assert "valid" in speciarl("check", *files)
     line = speciarl("check", "--paths", *files, code=1)
-    assert "datasets.folders.garden.path" in line and "pictures/of/nothing" in line
+    assert "datasets.folders.garden.path" in line and "images/of/nothing" in line
     assert line.count("\n") == 1
 
 
 def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     store = tmp_path / "cache.duckdb"
     cache = VerdictCache(store, {"verifier": "t"}, "r")
-    cache.put({Pair("Gull", "bird"): Judgement(Verdict.GENERIC, "t")})
+    cache.put({Pair("Gull", "bird"): Judgment(Verdict.GENERIC, "t")})
     query = "SELECT class, prediction, verdict FROM verdicts"
     options = ("--store", str(store))
     assert speciarl("verdicts", "sql", query, *options) == (

@@ -123,11 +123,11 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
             "datasets.folders.pets.bad_images",
         ),
         (changed(grpo__learning_rate=float("inf")), "grpo.learning_rate"),
-        (changed(grpo__kl=float("inf")), "grpo.kl"),
+        (changed(grpo__kl=float("inf")), "grpo.beta"),
         (changed(miniature__undecidable=float("nan")), "miniature.undecidable"),
         (changed(miniature__seed=2**32), "miniature.seed"),
         (changed(runs__rft__seed=2**64), "runs.rft.seed"),
-        (changed(grpo__generations=10**30), "grpo.generations"),
+        (changed(grpo__generations=10**30), "grpo.steps"),
         (changed(runs__rft__rollouts=10**30), "runs.rft.rollouts"),
         (changed(specificity__less_specific=0.1), "specificity"),
         (changed(specificity__more_specific=0.9), "specificity"),
@@ -260,11 +260,11 @@ def test_the_parameters_are_checked_without_the_policy_and_the_judges():
 
 
 def test_a_dataset_of_one_s_own_is_one_row():
-    params = parse(changed(datasets__folders={"garden": {"path": "pictures/garden"}}))
+    params = parse(changed(datasets__folders={"garden": {"path": "images/garden"}}))
     assert params.datasets.names[-1] == "garden"
-    assert params.groups == VALUES["groups"] | {"own pictures": ["garden"]}
+    assert params.groups == VALUES["groups"] | {"own images": ["garden"]}
     placed = VALUES["groups"] | {"fine-grained": [*VALUES["groups"]["fine-grained"], "garden"]}
-    values = changed(datasets__folders={"garden": {"path": "pictures/garden"}}, groups=placed)
+    values = changed(datasets__folders={"garden": {"path": "images/garden"}}, groups=placed)
     assert parse(values).groups == placed
 
 

@@ -38,7 +38,7 @@ def test_what_is_rendered_has_no_published_counts():
 
 
 def manifest(**splits):
-    """Pictures per class of each split."""
+    """Images per class of each split."""
     return frame(
         "birds",
         [
@@ -55,11 +55,11 @@ def manifest(**splits):
     [
         (
             {"train": [3, 2], "test": [1, 1]},
-            "birds train: expected 4 pictures in 2 classes, found 5",
+            "birds train: expected 4 images in 2 classes, found 5",
         ),
-        ({"train": [1, 3], "test": [1, 1]}, "train: expected 2 pictures of 'class 0', found 1"),
-        ({"train": [4], "test": [1, 1]}, "train: expected 4 pictures in 2 classes, found 4 in 1"),
-        ({"train": [2, 2]}, "test: expected 2 pictures in 2 classes, found 0 in 0"),
+        ({"train": [1, 3], "test": [1, 1]}, "train: expected 2 images of 'class 0', found 1"),
+        ({"train": [4], "test": [1, 1]}, "train: expected 4 images in 2 classes, found 4 in 1"),
+        ({"train": [2, 2]}, "test: expected 2 images in 2 classes, found 0 in 0"),
         ({"train": [2, 2], "test": [1, 1], "val": [1]}, "expected no split val, found one"),
     ],
 )

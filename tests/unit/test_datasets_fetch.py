@@ -295,7 +295,7 @@ def test_a_file_that_is_not_online_says_where_to_put_it(root: Path) -> None:
 def test_download_unpacks_an_archive_in_an_archive(root: Path) -> None:
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w:gz") as tar:
-        member = tarfile.TarInfo("pictures/ant/1.jpg")
+        member = tarfile.TarInfo("images/ant/1.jpg")
         member.size = len(CONTENT)
         tar.addfile(member, io.BytesIO(CONTENT))
     with zipfile.ZipFile(root / "mirror" / "outer.zip", "w") as outer:
@@ -307,7 +307,7 @@ def test_download_unpacks_an_archive_in_an_archive(root: Path) -> None:
     )  # fmt: skip
     for _ in range(2):
         download("cub200", [wanted], root / "raw", root, None)
-        assert (root / "raw/outer/pictures/ant/1.jpg").read_bytes() == CONTENT
+        assert (root / "raw/outer/images/ant/1.jpg").read_bytes() == CONTENT
 
 
 def test_download_takes_the_dataset_s_own_files_only(root: Path) -> None:

@@ -227,7 +227,7 @@ def test_any_name_that_a_table_can_hold_is_a_class(tmp_path: Path) -> None:
 def test_other_forms_are_refused(
     tmp_path: Path, made: list[str] | None, share: float | None, message: str
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     if made is not None:
         folder.mkdir()
         for name in made:
@@ -261,12 +261,12 @@ def test_names_that_are_read_as_one_are_refused() -> None:
 def test_without_facts_only_the_names_of_the_classes_are_known() -> None:
     classes = {"cub200": ["Herring Gull"], "garden": ["red rose", "tulip"]}
     verifier = build_verifier(config.VerifierConfig(), FACTS, classes)
-    answers = ("red rose", "a photo of a Red Rose", "tulip", "flower", "none")
-    judged = dict(verifier.judge([Pair("red rose", answer.lower()) for answer in answers]))
-    verdicts = {pair.answer: j.verdict for pair, j in judged.items()}
+    predictions = ("red rose", "a photo of a Red Rose", "tulip", "flower", "none")
+    judged = dict(verifier.judge([Pair("red rose", said.lower()) for said in predictions]))
+    verdicts = {pair.prediction: j.verdict for pair, j in judged.items()}
     assert verdicts["red rose"] is verdicts["a photo of a red rose"] is Verdict.SPECIFIC
     assert verdicts["tulip"] is Verdict.WRONG
-    by = {pair.answer: j.decided_by for pair, j in judged.items()}
+    by = {pair.prediction: j.decided_by for pair, j in judged.items()}
     assert by["flower"] == "undecided"
     assert by["red rose"] == by["tulip"] == "taxonomy"
 

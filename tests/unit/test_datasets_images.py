@@ -1,4 +1,4 @@
-"""Opening pictures: from files and from parquet rows, whatever they hold."""
+"""Opening images: from files and from parquet rows, whatever they hold."""
 
 import io
 import tempfile
@@ -28,7 +28,7 @@ def encoded(shade: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
-    """100 pictures, each of another shade."""
+    """100 images, each of another shade."""
     records = [{"image": {"bytes": encoded(n), "path": None}} for n in range(100)]
     path = tmp_path / "p.parquet"
     pl.DataFrame(records).write_parquet(path, row_group_size=10)
@@ -39,11 +39,11 @@ def parquet(tmp_path: Path) -> Path:
     ("kind", "mode"),
     [("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("GIF", "P"), ("PNG", "1")],
 )
-def test_any_kind_of_picture_becomes_rgb(kind: str, mode: str, tmp_path: Path) -> None:
+def test_any_kind_of_image_becomes_rgb(kind: str, mode: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded(255, kind, mode))
-    picture = open_image("a.jpg", tmp_path)
-    assert (picture.mode, picture.size) == ("RGB", (4, 3))
-    assert picture.getpixel((0, 0)) == (255, 255, 255)
+    image = open_image("a.jpg", tmp_path)
+    assert (image.mode, image.size) == ("RGB", (4, 3))
+    assert image.getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_rows_of_a_parquet_file_open(parquet: Path, tmp_path: Path) -> None:

@@ -82,14 +82,14 @@ def test_a_manifest_does_not_depend_on_where_the_project_lies(root: Path) -> Non
     assert str(root) not in manifest(root, "cub200").write_csv()
 
 
-def test_a_missing_picture_is_counted_and_named(root: Path) -> None:
+def test_a_missing_image_is_counted_and_named(root: Path) -> None:
     found = manifest(root, "food101")
-    picture = root / found["image"][3]
-    hidden = picture.rename(picture.with_suffix(".hidden"))
+    image = root / found["image"][3]
+    hidden = image.rename(image.with_suffix(".hidden"))
     with pytest.raises(DataError) as raised:
         manifest(root, "food101")
-    hidden.rename(picture)
-    expected = f"food101: expected {len(found)} picture files, found {len(found) - 1}"
+    hidden.rename(image)
+    expected = f"food101: expected {len(found)} image files, found {len(found) - 1}"
     assert str(raised.value).startswith(f"{expected}; first missing {found['image'][3]}")
 
 
@@ -113,7 +113,7 @@ GOOD = ("train", "1", "1.jpg", 0, "gull")
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "expected pictures, found none"),
+        ([], "expected images, found none"),
         ([GOOD, GOOD], "expected every sample_id once, found 1 repeated, first a/train/1"),
         ([GOOD, ("test", "1", "1.jpg", 0, "gull")], "expected every image once, found 1 repeated"),
         ([GOOD, ("train", "2", "2.jpg", 1, "gull")], "expected one name per class id, found 2"),

@@ -30,7 +30,7 @@ def display_names(dataset: str) -> list[str]:
         return [row["display_name"] for row in csv.DictReader(file)]
 
 
-# The real index files, written as the archives hold them. Pictures are not needed to read them.
+# The real index files, written as the archives hold them. Images are not needed to read them.
 
 
 def write(folder: Path, **files: list[str]) -> None:
@@ -137,7 +137,7 @@ def write_caltech101(raw: Path) -> None:
 
 
 def write_stanford_cars_archives(raw: Path) -> None:
-    """The original layout: folders of pictures, and MATLAB tables."""
+    """The original layout: folders of images, and MATLAB tables."""
     rows = rows_of("stanford_cars/labels.csv")
     (raw / "devkit").mkdir(parents=True)
     (raw / "cars_train").mkdir()
@@ -281,7 +281,7 @@ def test_a_car_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
 
 
 @needs_shared
-def test_pictures_of_the_car_archives_are_files(tmp_path: Path) -> None:
+def test_images_of_the_car_archives_are_files(tmp_path: Path) -> None:
     write_stanford_cars_archives(tmp_path)
     found = READERS["stanford_cars"].read(tmp_path, "official")
     first = found.row(by_predicate=pl.col("sample_id") == "stanford_cars/test/00001", named=True)

@@ -13,7 +13,7 @@ seeds = st.integers(0, 2**32)
 
 
 def manifest(dataset: str, *class_sizes: int) -> pl.DataFrame:
-    """Class c has class_sizes[c] training pictures and one test picture."""
+    """Class c has class_sizes[c] training images and one test image."""
     rows = []
     for class_id, size in enumerate(class_sizes):
         keys = [("train", f"{class_id}_{n}") for n in range(size)] + [("test", f"{class_id}_t")]

@@ -32,7 +32,7 @@ def batch(tmp_path: Path, text: str) -> tuple[list[dict[str, str]], str]:
     return list(csv.DictReader(io.StringIO(into.getvalue()))), summary
 
 
-def test_the_taxonomy_says_which_way_leads_to_the_answer():
+def test_the_taxonomy_says_which_way_leads_to_the_prediction():
     found = judge().judge("Herring Gull", "A sea-gull.")
     assert found == ("less specific", "taxonomy", ("Herring Gull", "gull"))
 
@@ -48,10 +48,10 @@ def test_a_class_of_several_datasets_can_be_told_apart():
     assert judge().judge("pizza", "dish").verdict == "less specific"
 
 
-@pytest.mark.parametrize("answer", ["gull", "none"])
-def test_an_unknown_class_is_refused_whatever_the_answer(answer):
+@pytest.mark.parametrize("prediction", ["gull", "none"])
+def test_an_unknown_class_is_refused_whatever_the_prediction(prediction):
     with pytest.raises(TaxonomyError, match="'quux' of cub200 has no taxonomy entry"):
-        judge().judge("quux", answer, "cub200")
+        judge().judge("quux", prediction, "cub200")
 
 
 def test_every_row_and_column_of_a_file_comes_back(tmp_path):

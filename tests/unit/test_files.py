@@ -1,15 +1,15 @@
 import pytest
 
-from speciarl.files import content_hash, whole_file, whole_folder
+from speciarl.files import atomic_directory, atomic_write, content_hash
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
     path = tmp_path / "deep" / "table.csv"
-    with pytest.raises(RuntimeError), whole_file(path) as partial:
+    with pytest.raises(RuntimeError), atomic_write(path) as partial:
         partial.write_text("half")
         raise RuntimeError("interrupted")
     assert list(path.parent.iterdir()) == []
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("whole")
     assert path.read_text() == "whole"
     assert list(path.parent.iterdir()) == [path]
@@ -17,15 +17,15 @@ def test_a_file_is_whole_or_absent(tmp_path):
 
 def test_a_folder_is_whole_or_as_before(tmp_path):
     path = tmp_path / "model"
-    with whole_folder(path) as partial:
+    with atomic_directory(path) as partial:
         (partial / "old").write_text("1")
-    with pytest.raises(RuntimeError), whole_folder(path) as partial:
+    with pytest.raises(RuntimeError), atomic_directory(path) as partial:
         (partial / "new").write_text("2")
         raise RuntimeError("interrupted")
     assert [p.name for p in path.iterdir()] == ["old"]
     (tmp_path / ".model.part").mkdir()  # what a killed writer leaves
     (tmp_path / ".model.part/rest").write_text("3")
-    with whole_folder(path) as partial:
+    with atomic_directory(path) as partial:
         (partial / "new").write_text("2")
     assert [p.name for p in path.iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]

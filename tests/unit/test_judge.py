@@ -12,7 +12,7 @@ from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.cached import CachedVerifier, verdict_table
 from speciarl.verifiers.precompute import pairs_seen, pairs_to_expect, precompute
 
@@ -21,7 +21,7 @@ DOWN = Failure(FailureKind.UNREACHABLE, "connection refused")
 
 
 class Table:
-    """Right where class and answer agree, silent where the answer is "down"."""
+    """Right where class and prediction agree, silent where the prediction is "down"."""
 
     identity = {"verifier": "table"}  # noqa: RUF012
 
@@ -31,9 +31,9 @@ class Table:
     def judge(self, pairs):
         self.asked += len(pairs)
         for pair in pairs:
-            right = pair.answer == pair.class_name.lower()
-            verdict = Judgement(Verdict.SPECIFIC if right else Verdict.WRONG, "t")
-            yield pair, Judgement(None, failure=DOWN) if pair.answer == "down" else verdict
+            right = pair.prediction == pair.class_name.lower()
+            verdict = Judgment(Verdict.SPECIFIC if right else Verdict.WRONG, "t")
+            yield pair, Judgment(None, failure=DOWN) if pair.prediction == "down" else verdict
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def source(tmp_path):
     return CachedVerifier(Table(), VerdictCache(tmp_path / "c.duckdb", Table.identity, "r"), set())
 
 
-def predictions(*answers):
-    rows = [(str(i), "d", "Gull", 0, f"<{a}>", a) for i, a in enumerate(answers)]
-    names = ["sample_id", "dataset", "class_name", "rollout", "completion", "answer"]
+def predictions(*predictions):
+    rows = [(str(i), "d", "Gull", 0, f"<{a}>", a) for i, a in enumerate(predictions)]
+    names = ["sample_id", "dataset", "class_name", "rollout", "completion", "prediction"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
@@ -59,8 +59,8 @@ def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source
     """The question of docs/sql.md for Correctness gives what the metrics say."""
     folder, judged = tmp_path / "predictions", tmp_path / "verdicts"
     (folder / "run").mkdir(parents=True)
-    answers = predictions("Gull", None, "down", "*GULL*.", "tern", "Tern")
-    answers.write_parquet(folder / "run/d.parquet")
+    said = predictions("Gull", None, "down", "*GULL*.", "tern", "Tern")
+    said.write_parquet(folder / "run/d.parquet")
     judge_folder(folder / "run", judged / "run", source, max_failures=0.5)
     rows = pl.read_parquet(judged / "run/d.parquet")
     assert rows.schema["verdict"] == pl.Enum(LABELS)
@@ -81,7 +81,7 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
     folder = tmp_path / "predictions"
     folder.mkdir()
     predictions("Gull", "down").write_parquet(folder / "d.parquet")
-    with pytest.raises(VerifierError, match=r"1 of 2 answers have no .*connection refused"):
+    with pytest.raises(VerifierError, match=r"1 of 2 predictions have no .*connection refused"):
         judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
     assert not (tmp_path / "verdicts").exists()
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC
@@ -146,9 +146,9 @@ def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
 
 def test_a_table_of_verdicts_leaves_out_failures():
     judged = {
-        Pair("b", "x"): Judgement(Verdict.WRONG, "t"),
-        Pair("a", "y"): Judgement(Verdict.GENERIC, "t"),
-        Pair("a", "z"): Judgement(None, failure=DOWN),
+        Pair("b", "x"): Judgment(Verdict.WRONG, "t"),
+        Pair("a", "y"): Judgment(Verdict.GENERIC, "t"),
+        Pair("a", "z"): Judgment(None, failure=DOWN),
     }
     assert verdict_table(judged).rows() == [("a", "y", "generic", "t"), ("b", "x", "wrong", "t")]
 

@@ -1,4 +1,4 @@
-"""Answers as models write them: whatever stands around a name, the name decides.
+"""Predictions as models write them: whatever stands around a name, the name decides.
 
 Every form is tried with classes of every dataset; what is expected follows from the rules of
 labelling alone.
@@ -31,7 +31,7 @@ SPECIFIC = [
     "\\boxed{{\\text{{{n}}}}}",
     "{n} 🐶",
     '```json\n{{"label": "{n}"}}\n```',
-    '{{"answer": "{n}", "confidence": 0.9}}',
+    '{{"prediction": "{n}", "confidence": 0.9}}',
     "<b>{n}</b>",
     "{n}, a {f}",
     "{f}, {n}",

@@ -37,12 +37,12 @@ def test_what_may_pass_is_tried_again_after_growing_waits(trouble):
 def test_a_timeout_is_tried_again():
     late = threading.Event()
 
-    def answer(_):
+    def reply(_):
         if len(server.requests) == 1:
             late.wait(10)
         return says("wrong")
 
-    with serving(answer) as server:
+    with serving(reply) as server:
         judged = only(judge_at(server.url, read_timeout=1.0))
         late.set()
     assert judged.verdict is Verdict.WRONG

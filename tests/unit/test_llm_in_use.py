@@ -13,7 +13,7 @@ from speciarl.config import VerifierConfig
 from speciarl.errors import ConfigError, TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.rewards import REWARDS
-from speciarl.training.reward_function import RewardBridge
+from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.run import Settings
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Pair
@@ -33,7 +33,7 @@ def settings(url, backend="cascade", **server):
     )
 
 
-def answers(judge, *said):
+def predictions(judge, *said):
     judged = dict(judge.judge([Pair("Herring Gull", one) for one in said]))
     return [judged[Pair("Herring Gull", one)] for one in said]
 
@@ -41,7 +41,7 @@ def answers(judge, *said):
 def test_the_cascade_asks_the_model_only_what_rules_and_taxonomy_leave_open():
     with serving(lambda _: says("generic")) as server:
         verifier = build_verifier(settings(server.url), FACTS, CLASSES)
-        judged = answers(verifier, "none", "larus argentatus", "zyzzyva quux")
+        judged = predictions(verifier, "none", "larus argentatus", "zyzzyva quux")
     assert [one.decided_by for one in judged] == ["rules", "taxonomy", "llm"]
     assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva quux"]
 
@@ -49,7 +49,7 @@ def test_the_cascade_asks_the_model_only_what_rules_and_taxonomy_leave_open():
 def test_without_the_taxonomy_the_model_gets_all_but_what_form_decides():
     with serving(lambda _: says("generic")) as server:
         verifier = build_verifier(settings(server.url, backend="llm"), FACTS, CLASSES)
-        judged = answers(verifier, "none", "larus argentatus", "x" * 500)
+        judged = predictions(verifier, "none", "larus argentatus", "x" * 500)
     assert [one.decided_by for one in judged] == ["rules", "llm", "rules"]
 
 
@@ -58,7 +58,7 @@ def test_the_key_comes_from_the_variable_that_is_named(monkeypatch):
     with serving(lambda _: says("generic")) as server:
         named = settings(server.url, api_key_env="KEY_OF_THE_TEST")
         verifier = build_verifier(named, FACTS, CLASSES)
-        answers(verifier, "zyzzyva quux")
+        predictions(verifier, "zyzzyva quux")
     assert server.requests[0].headers["Authorization"] == "Bearer sk-test"
     assert verifier.fingerprint == build_verifier(settings(server.url), FACTS, CLASSES).fingerprint
 
@@ -66,7 +66,8 @@ def test_the_key_comes_from_the_variable_that_is_named(monkeypatch):
 def test_whitespace_around_the_key_is_no_part_of_it(monkeypatch):
     monkeypatch.setenv("SPECIARL_JUDGE_API_KEY", " sk-test\r\n")
     with serving(lambda _: says("generic")) as server:
-        (judged,) = answers(build_verifier(settings(server.url), FACTS, CLASSES), "zyzzyva quux")
+        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
+        (judged,) = predictions(verifier, "zyzzyva quux")
     assert judged.decided_by == "llm"
     assert server.requests[0].headers["Authorization"] == "Bearer sk-test"
 
@@ -75,7 +76,7 @@ def test_whitespace_around_the_key_is_no_part_of_it(monkeypatch):
 def test_an_empty_variable_is_no_key(empty, monkeypatch):
     monkeypatch.setenv("SPECIARL_JUDGE_API_KEY", empty)
     with serving(lambda _: says("generic")) as server:
-        answers(build_verifier(settings(server.url), FACTS, CLASSES), "zyzzyva quux")
+        predictions(build_verifier(settings(server.url), FACTS, CLASSES), "zyzzyva quux")
     assert "Authorization" not in server.requests[0].headers
 
 
@@ -90,13 +91,13 @@ def test_what_cannot_be_a_key_is_refused_by_the_name_of_its_variable(key, monkey
 def test_closing_the_cascade_closes_the_judge_below():
     held, begun = threading.Event(), threading.Semaphore(0)
 
-    def answer(request):
+    def prediction(request):
         if request.pair["prediction"] != "zyzzyva 0":
             begun.release()
             held.wait(10)
         return says("wrong")
 
-    with serving(answer) as server:
+    with serving(prediction) as server:
         verifier = build_verifier(settings(server.url, concurrency=1), FACTS, CLASSES)
         judging = verifier.judge([Pair("Herring Gull", f"zyzzyva {i}") for i in range(20)])
         next(judging)
@@ -122,7 +123,8 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
     said = ["zyzzyva good", "zyzzyva bad", "zyzzyva bad 2"]
     completions = [[{"role": "assistant", "content": f"<answer>{one}</answer>"}] for one in said]
     with serving(fails_on_bad) as server:
-        bridge = RewardBridge(source(server.url, tmp_path), REWARDS["dynamic"], max_failures=0.5)
+        verifier = source(server.url, tmp_path)
+        bridge = SpecificityReward(verifier, REWARDS["dynamic"], max_failures=0.5)
         with pytest.raises(TrainingError) as stopped:
             bridge(
                 completions,
@@ -130,7 +132,7 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
                 class_name=["Herring Gull"] * 3,
                 trainer_state=SimpleNamespace(global_step=0),
             )
-    assert "2 of 3 answers have no verdict" in str(stopped.value)
+    assert "2 of 3 predictions have no verdict" in str(stopped.value)
     assert f"{server.url}: HTTP 503: loading" in str(stopped.value)
     assert "\n" not in str(stopped.value)
     with duckdb.connect(str(tmp_path / "cache.duckdb"), read_only=True) as db:
@@ -141,13 +143,13 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
 def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_rest(tmp_path):
     (tmp_path / "predictions").mkdir()
     rows = [(str(i), "Herring Gull", "", f"zyzzyva {w}") for i, w in enumerate(("good", "bad"))]
-    schema = ["sample_id", "class_name", "completion", "answer"]
+    schema = ["sample_id", "class_name", "completion", "prediction"]
     pl.DataFrame(rows, schema=schema, orient="row").write_parquet(
         tmp_path / "predictions/d.parquet"
     )
     with (
         serving(fails_on_bad) as server,
-        pytest.raises(VerifierError, match=r"1 of 2 answers .*HTTP 503: loading"),
+        pytest.raises(VerifierError, match=r"1 of 2 predictions .*HTTP 503: loading"),
     ):
         judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
     assert not (tmp_path / "out").exists()

@@ -24,9 +24,9 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 PAIRS = [
-    Pair(name, answer)
+    Pair(name, prediction)
     for name in ("Herring Gull", "Boeing 737-300")
-    for answer in ("gull", "a", "<|im_end|>", "something with many more words in it", "é")
+    for prediction in ("gull", "a", "<|im_end|>", "something with many more words in it", "é")
 ]
 
 

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 def dry_run(folder, pythons, *arguments):
     """What `make reproduce` would do where exactly these Pythons are on the path."""
-    for name, answer in pythons.items():
-        (folder / name).write_text(f"#!/bin/sh\n{answer}\n")
+    for name, prediction in pythons.items():
+        (folder / name).write_text(f"#!/bin/sh\n{prediction}\n")
         (folder / name).chmod(0o755)
     (folder / "sh").symlink_to("/bin/sh")
     return subprocess.run(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from speciarl.datasets.miniature.catalogue import catalogue
-from speciarl.datasets.miniature.layouts import Picture, coop_split
-from speciarl.datasets.miniature.mirror import LAYOUTS, _is_undecidable, _pictures, render_mirror
+from speciarl.datasets.miniature.layouts import MiniatureImage, coop_split
+from speciarl.datasets.miniature.mirror import LAYOUTS, _images, _is_undecidable, render_mirror
 from speciarl.datasets.sources import choose_layout, read_sources
 from speciarl.errors import ConfigError
 
@@ -21,8 +21,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def pictures(dataset: str, counts: dict[str, int], seed: int = 3) -> dict[tuple, Picture]:
-    drawn = _pictures(dataset, counts, share=0.4, size=28, seed=seed)
+def images(dataset: str, counts: dict[str, int], seed: int = 3) -> dict[tuple, MiniatureImage]:
+    drawn = _images(dataset, counts, share=0.4, size=28, seed=seed)
     return {(p.class_name, p.split, p.index): p for p in drawn}
 
 
@@ -44,7 +44,7 @@ def test_the_files_are_those_of_the_sources_and_the_bytes_repeat(
         assert set(one) == listed | {"SHA256SUMS"}
 
 
-def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
+def test_another_seed_gives_other_images(tmp_path: Path) -> None:
     render_mirror("cub200", tmp_path / "one", **SMALL)
     render_mirror("cub200", tmp_path / "two", **{**SMALL, "seed": 4})
     assert contents(tmp_path / "one") != contents(tmp_path / "two")
@@ -58,29 +58,27 @@ def test_a_new_rendering_replaces_the_old_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["cub200"]
 
 
-def test_other_counts_leave_a_picture_as_it_is() -> None:
-    few = pictures("flowers102", {"train": 2, "val": 1, "test": 1})
-    many = pictures("flowers102", {"train": 5, "test": 3, "val": 2})
+def test_other_counts_leave_a_image_as_it_is() -> None:
+    few = images("flowers102", {"train": 2, "val": 1, "test": 1})
+    many = images("flowers102", {"train": 5, "test": 3, "val": 2})
     assert few.items() <= {key: many[key] for key in few}.items()
     assert len({p.jpeg for p in many.values()}) == len(many)
 
 
 @pytest.mark.parametrize(("count", "share", "expected"), [(8, 0.4, 3), (20, 0.4, 8), (5, 0, 0)])
-def test_undecidable_pictures_are_the_rounded_share(
-    count: int, share: float, expected: int
-) -> None:
+def test_undecidable_images_are_the_rounded_share(count: int, share: float, expected: int) -> None:
     assert sum(_is_undecidable(index, share) for index in range(count)) == expected
 
 
-def test_undecidable_pictures_are_spread_over_every_class() -> None:
-    drawn = pictures("cub200", {"train": 5})
+def test_undecidable_images_are_spread_over_every_class() -> None:
+    drawn = images("cub200", {"train": 5})
     for shown in catalogue()["cub200"]:
         flags = [p.undecidable for p in drawn.values() if p.class_name == shown.name]
         assert flags == [False, True, False, True, False]
 
 
 def test_the_coop_split_keeps_test_counts_and_decidability() -> None:
-    drawn = list(pictures("food101", {"train": 10, "test": 5}).values())
+    drawn = list(images("food101", {"train": 10, "test": 5}).values())
     rows = coop_split(drawn, val_share=0.3, mixed=True)
     assert sorted(id(p) for _, p in rows) == sorted(id(p) for p in drawn)
     official = [(p.class_name, p.undecidable) for p in drawn if p.split == "test"]
@@ -97,8 +95,8 @@ def test_pets_archives_are_plain_tars_with_the_original_oddities(tmp_path: Path)
         owners = {(m.mtime, m.uid, m.gid) for m in tar}
     assert "._images" in names
     assert any(name.endswith(".mat") for name in names)
-    with Image.open(io.BytesIO(odd)) as picture:
-        assert (picture.format, picture.mode) == ("PNG", "RGBA")
+    with Image.open(io.BytesIO(odd)) as image:
+        assert (image.format, image.mode) == ("PNG", "RGBA")
     assert owners == {(0, 0, 0)}
 
 

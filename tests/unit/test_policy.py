@@ -7,11 +7,11 @@ import pytest
 import torch
 from peft import get_peft_model
 
-from speciarl.answers import extract_answer
+from speciarl.answers import extract_prediction
 from speciarl.config import Lora
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
-from speciarl.evaluation.transformers_engine import Decoding, generate
+from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.build import build_policy
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.loading import load_model, load_processor
@@ -42,7 +42,7 @@ def policy():
     return build_model(tokenizer, seed=0).eval(), build_processor(tokenizer, SIZE)
 
 
-def pictures(count):
+def images(count):
     rng = np.random.default_rng(0)
     return [render(one, rng, undecidable=False, size=SIZE) for one in all_classes()[:count]]
 
@@ -55,7 +55,7 @@ def test_every_completion_survives_the_tokenizer(policy):
             ids = tokenizer(text)["input_ids"]
             assert tokenizer.unk_token_id not in ids, text
             back = tokenizer.decode(ids, skip_special_tokens=True)
-            assert extract_answer(back) == extract_answer(text)
+            assert extract_prediction(back) == extract_prediction(text)
 
 
 def test_the_chat_format_is_that_of_qwen(policy):
@@ -66,7 +66,7 @@ def test_the_chat_format_is_that_of_qwen(policy):
     assert text.startswith("<|im_start|>system\n")
     assert "<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>" in text
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
-    ids = processor(images=pictures(1), text=[text])["input_ids"][0]
+    ids = processor(images=images(1), text=[text])["input_ids"][0]
     assert ids.count(processor.tokenizer.convert_tokens_to_ids(IMAGE)) == (SIZE // 28) ** 2
     assert processor.tokenizer.unk_token_id not in ids
 
@@ -94,17 +94,17 @@ def test_what_is_saved_is_loaded(policy, tmp_path):
     loaded, again = load_model(tmp_path), load_processor(tmp_path)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, loaded.get_parameter(name)), name
-    openers = [lambda p=picture: p for picture in pictures(3)]
-    decoding = Decoding(max_new_tokens=6, batch_size=2)
+    openers = [lambda p=image: p for image in images(3)]
+    decoding = SamplingParams(max_new_tokens=6, batch_size=2)
     first = list(generate(model, processor, openers, "plain", decoding))
     assert first == list(generate(loaded, again, openers, "plain", decoding))
 
 
-def test_sampling_gives_each_picture_its_rollouts_by_seed(policy):
-    openers = [lambda p=picture: p for picture in pictures(3)]
+def test_sampling_gives_each_image_its_rollouts_by_seed(policy):
+    openers = [lambda p=image: p for image in images(3)]
 
     def draw(seed):
-        decoding = Decoding(4, 1.0, max_new_tokens=6, batch_size=8, seed=seed)
+        decoding = SamplingParams(4, 1.0, max_new_tokens=6, batch_size=8, seed=seed)
         return list(generate(*policy, openers, "plain", decoding))
 
     first = draw(0)
@@ -132,11 +132,11 @@ def test_lessons_follow_their_shares(shares):
             assert measured == pytest.approx(share, abs=0.04)
 
 
-def test_a_picture_without_a_marking_teaches_the_group_and_not_one_class():
+def test_a_image_without_a_marking_teaches_the_group_and_not_one_class():
     classes = tuple(all_classes()[:8])
     certain = dict.fromkeys(PROMPTS, (0.0, 0.0, 1.0, 0.0))
     drawn = draw_lessons([classes], certain, certain, 400, np.random.default_rng(0))
-    assert {extract_answer(lesson.completion) for lesson in drawn} == {c.name for c in classes}
+    assert {extract_prediction(lesson.completion) for lesson in drawn} == {c.name for c in classes}
 
 
 def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 from speciarl.config import Evaluation, Run
 from speciarl.errors import ConfigError
 from speciarl.evaluation.predict import decoding_of, open_policy, predict
-from speciarl.evaluation.transformers_engine import Decoding
+from speciarl.evaluation.transformers_engine import SamplingParams
 from speciarl.evaluation.vllm_engine import conversation
 from speciarl.policy.chat import load_prompt
 
@@ -28,16 +28,16 @@ def open_named(reference):
 def test_every_rollout_has_its_row_whatever_the_engine():
     asked = []
 
-    def policy(pictures, prompt, decoding):
+    def policy(images, prompt, decoding):
         asked.append((prompt, decoding))
-        for open_one in pictures:
+        for open_one in images:
             seen = chr(open_one().getpixel((0, 0))[0])
             yield [f"<answer>{seen}{i}</answer>" if i else seen for i in range(decoding.rollouts)]
 
-    decoding = Decoding(2, 1.0)
+    decoding = SamplingParams(2, 1.0)
     rows = predict(policy, SAMPLES, open_named, "plain", decoding)
     assert asked == [("plain", decoding)]
-    assert rows.select("sample_id", "class_name", "rollout", "answer").rows() == [
+    assert rows.select("sample_id", "class_name", "rollout", "prediction").rows() == [
         ("a", "Gull", 0, None),
         ("a", "Gull", 1, "a1"),
         ("b", "Tern", 0, None),
@@ -49,7 +49,7 @@ def test_every_rollout_has_its_row_whatever_the_engine():
 def test_one_answer_is_greedy_and_many_are_sampled(best_of, temperature):
     decoding = decoding_of(Run(best_of=best_of), Evaluation())
     assert (decoding.rollouts, decoding.temperature) == (best_of, temperature)
-    assert decoding.pictures_together == 128 // best_of
+    assert decoding.images_together == 128 // best_of
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch, tmp_path):
@@ -59,11 +59,11 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch, tmp_path):
     assert "\n" not in str(refused.value)
 
 
-def test_a_picture_comes_before_its_question():
-    picture = open_named("a.png")
-    (turn,) = conversation(picture, "plain")
+def test_a_image_comes_before_its_question():
+    image = open_named("a.png")
+    (turn,) = conversation(image, "plain")
     assert turn["role"] == "user"
     assert turn["content"] == [
-        {"type": "image_pil", "image_pil": picture},
+        {"type": "image_pil", "image_pil": image},
         {"type": "text", "text": load_prompt("plain")},
     ]

@@ -18,7 +18,7 @@ from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
 from speciarl.errors import CacheError, DataError
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 DEAF = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000))"  # no interruption reaches it
@@ -29,7 +29,7 @@ SCRIPT = "from speciarl.cli.main import main; main()"
 def store(tmp_path):
     path = tmp_path / "cache.duckdb"
     cache = VerdictCache(path, {"verifier": "t"}, "r")
-    cache.put({Pair("Samoyed", v.value): Judgement(v, "t") for v in reversed(Verdict)})
+    cache.put({Pair("Samoyed", v.value): Judgment(v, "t") for v in reversed(Verdict)})
     return path
 
 
@@ -220,7 +220,7 @@ def test_ctrl_c_ends_it_and_a_writer_does_not_wait(store, query):
     while time.monotonic() < deadline and not _asks(asking.pid):
         time.sleep(0.02)
     cache = VerdictCache(store, {"verifier": "t"}, "meanwhile", 0.0)
-    assert cache.put({Pair("Samoyed", "new"): Judgement(Verdict.WRONG, "t")}) == 1
+    assert cache.put({Pair("Samoyed", "new"): Judgment(Verdict.WRONG, "t")}) == 1
     asking.send_signal(signal.SIGINT)
     out, line = asking.communicate(timeout=30)
     assert (asking.returncode, out, line) == (130, b"", b"interrupted\n")

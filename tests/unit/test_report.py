@@ -32,8 +32,8 @@ from speciarl.report.tables import (
 from speciarl.report.visible import visible
 from speciarl.verifiers import audit
 from tests.report_input import (
-    ANSWERS,
     GROUPS,
+    PREDICTIONS,
     PUBLISHED,
     RUNS,
     SEEN,
@@ -47,7 +47,7 @@ from tests.report_input import (
 
 @pytest.fixture(scope="module")
 def scores() -> pl.DataFrame:
-    return scored(ANSWERS, GROUPS)
+    return scored(PREDICTIONS, GROUPS)
 
 
 def build(
@@ -350,22 +350,22 @@ def test_only_the_miniature_is_called_one(tmp_path, scores):
 
 
 def test_two_judges_are_compared_and_one_is_not(tmp_path, scores):
-    columns = ["class_name", "answer", "verdict"]
+    columns = ["class_name", "prediction", "verdict"]
     judged = pl.DataFrame([("Gull", "bird", "generic")], schema=columns, orient="row")
     assert "judge of evaluation" in build(tmp_path, scores, judged=[judged])
     assert "judge of evaluation" not in build(tmp_path, scores)
 
 
 def test_best_is_bold_and_the_bound_is_not(tmp_path):
-    answers = {"speciarl": ["generic"], "sft": ["less specific"], "best_of_64": ["specific"]}
-    page = build(tmp_path, scored(answers, {"food101": "fine-grained"}), runs=list(answers))
+    predictions = {"speciarl": ["generic"], "sft": ["less specific"], "best_of_64": ["specific"]}
+    page = build(tmp_path, scored(predictions, {"food101": "fine-grained"}), runs=list(predictions))
     assert re.findall(r'class="best">([^<]*)<', page) == ["0.750"]
 
 
 def test_page_without_training_or_defined_figures(tmp_path):
-    answers = {"zero_shot": ["wrong"], "speciarl": [None]}
-    scores = scored(answers, {"food101": "fine-grained"})
-    text = text_of(build(tmp_path, scores, runs=list(answers), training={}))
+    predictions = {"zero_shot": ["wrong"], "speciarl": [None]}
+    scores = scored(predictions, {"food101": "fine-grained"})
+    text = text_of(build(tmp_path, scores, runs=list(predictions), training={}))
     assert "cannot be compared with that of zero_shot" in text
     assert "No run was trained by a reward." in text
     assert "No run looked up verdicts in training." in text
@@ -380,20 +380,20 @@ HOSTILE = [
 
 def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
     groups = {f"set {name}": f"group {name}" for name in HOSTILE}
-    answers = {
+    predictions = {
         name: pl.DataFrame(
             [(0, f"class {name}", "bird", "generic", 2), (0, "Gull", f"said {name}", None, 5)],
-            schema=audit.ANSWERS, orient="row",
+            schema=audit.PREDICTIONS, orient="row",
         )
         for name in HOSTILE
     }  # fmt: skip
     judged = pl.DataFrame(
         [(f"class {name}", "bird", "wrong") for name in HOSTILE],
-        schema=["class_name", "answer", "verdict"], orient="row",
+        schema=["class_name", "prediction", "verdict"], orient="row",
     )  # fmt: skip
     build_report(
         scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
-        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), answers,
+        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions,
         runs=HOSTILE, weights=WEIGHTS, provenance={name: [name] for name in HOSTILE},
         miniature=(), seen=SEEN, into=tmp_path, judged=[judged],
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from speciarl.report.agreement import judges_compared, judges_differ
 from speciarl.report.rendering import render
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.audit import ANSWERS
+from speciarl.verifiers.audit import PREDICTIONS
 
 TRAINED = pl.DataFrame(
     [
@@ -18,13 +18,13 @@ TRAINED = pl.DataFrame(
         (0, "Herring Gull", "gull", "less specific", 3),
         (1, "Herring Gull", "tern", "wrong", 1),
     ],
-    schema=ANSWERS,
+    schema=PREDICTIONS,
     orient="row",
 )
 
 
 def evaluated(*rows):
-    columns = ["class_name", "answer", "verdict"]
+    columns = ["class_name", "prediction", "verdict"]
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
@@ -38,7 +38,7 @@ def test_two_judges_are_compared_on_the_pairs_of_both():
         ("Herring Gull", None, None),
         ("Samoyed", "dog", "generic"),
     )
-    found = judges_compared([TRAINED, pl.DataFrame(schema=ANSWERS)], [judged, evaluated()])
+    found = judges_compared([TRAINED, pl.DataFrame(schema=PREDICTIONS)], [judged, evaluated()])
     # observed 2/3, by chance (1 x 1 + 1 x 2 + 1 x 0) / 9
     assert (found.pairs, found.same, found.kappa) == (3, 2, pytest.approx(0.5))
     page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
@@ -51,7 +51,7 @@ def test_two_judges_are_compared_on_the_pairs_of_both():
 def test_judges_without_a_pair_in_common_say_so():
     found = judges_compared([TRAINED], [evaluated(("Samoyed", "dog", "generic"))])
     page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
-    assert "No answer was judged in training and in evaluation" in page
+    assert "No prediction was judged in training and in evaluation" in page
 
 
 def test_one_judge_is_no_section():

@@ -14,8 +14,8 @@ import yaml
 
 from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
-from speciarl.verifiers.audit import ANSWERS as KEPT
-from tests.report_input import ANSWERS, GROUPS, PUBLISHED, RUNS, SEEN, WEIGHTS, metrics, scored
+from speciarl.verifiers.audit import PREDICTIONS as KEPT
+from tests.report_input import GROUPS, PREDICTIONS, PUBLISHED, RUNS, SEEN, WEIGHTS, metrics, scored
 
 BOTH = ("images", "policy")  # of the miniature
 GOLDEN = Path(__file__).parents[1] / "data" / "report.html"
@@ -38,10 +38,10 @@ def golden() -> str:
     ]  # fmt: skip
     judged = [("Herring Gull", "Bird.", "generic"), ("Herring Gull", "gull", "generic")]
     evidence = Evidence(
-        scores=scored(ANSWERS, {**GROUPS, "stanford_cars": "very fine-grained"}),
+        scores=scored(PREDICTIONS, {**GROUPS, "stanford_cars": "very fine-grained"}),
         training={"sft": metrics(5, rewards=False), "speciarl": metrics(6, rewards=True)},
-        answers={"speciarl": pl.DataFrame(kept, schema=KEPT, orient="row")},
-        judged=[pl.DataFrame(judged, schema=["class_name", "answer", "verdict"], orient="row")],
+        predictions={"speciarl": pl.DataFrame(kept, schema=KEPT, orient="row")},
+        judged=[pl.DataFrame(judged, schema=["class_name", "prediction", "verdict"], orient="row")],
         runs=RUNS,
         weights=WEIGHTS,
         published=PUBLISHED,

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from speciarl.report.tables import main_table
 from speciarl.report.terminal import WIDTH, print_main_table, print_table
-from tests.report_input import ANSWERS, GROUPS, PUBLISHED, RUNS, hms, scored
+from tests.report_input import GROUPS, PREDICTIONS, PUBLISHED, RUNS, hms, scored
 
 
 def printed(show, frame: pl.DataFrame, width: int | None = None) -> list[str]:
@@ -22,7 +22,7 @@ def printed(show, frame: pl.DataFrame, width: int | None = None) -> list[str]:
 
 @pytest.fixture(scope="module")
 def main() -> pl.DataFrame:
-    return main_table(scored(ANSWERS, GROUPS), RUNS, PUBLISHED)
+    return main_table(scored(PREDICTIONS, GROUPS), RUNS, PUBLISHED)
 
 
 def test_the_main_table_is_readable(main):

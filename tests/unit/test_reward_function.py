@@ -7,13 +7,15 @@ import pytest
 from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import TrainingError
 from speciarl.rewards import REWARDS
-from speciarl.training.reward_function import RewardBridge, group_rewards
+from speciarl.training.reward_function import SpecificityReward, group_rewards
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.cached import CachedVerifier
 
-DOWN = Failure(FailureKind.TIMED_OUT, "no answer in 1 s")
-ANSWERS = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC, "none": Verdict.ABSTAIN}
+DOWN = Failure(FailureKind.TIMED_OUT, "no reply in 1 s")
+PREDICTIONS = {
+    "herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC, "none": Verdict.ABSTAIN,
+}  # fmt: skip
 
 
 class Counting:
@@ -27,12 +29,12 @@ class Counting:
     def judge(self, pairs):
         self.asked += pairs
         for pair in pairs:
-            verdict = Judgement(ANSWERS.get(pair.answer, Verdict.WRONG), "table")
-            yield pair, Judgement(None, failure=DOWN) if pair.answer == "down" else verdict
+            verdict = Judgment(PREDICTIONS.get(pair.prediction, Verdict.WRONG), "table")
+            yield pair, Judgment(None, failure=DOWN) if pair.prediction == "down" else verdict
 
 
-def completions(*answers):
-    return [[{"role": "assistant", "content": f"<answer>{a}</answer>"}] for a in answers]
+def completions(*predictions):
+    return [[{"role": "assistant", "content": f"<answer>{a}</answer>"}] for a in predictions]
 
 
 @pytest.fixture
@@ -40,13 +42,14 @@ def bridge(tmp_path):
     verifier = Counting()
     cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "run")
     source = CachedVerifier(verifier, cache, {Pair("Herring Gull", "gull")})
-    return RewardBridge(source, REWARDS["dynamic"], max_failures=0.5)
+    return SpecificityReward(source, REWARDS["dynamic"], max_failures=0.5)
 
 
-def call(bridge, rows, *answers, step=0):
-    names = ["Herring Gull"] * len(answers)
+def call(bridge, rows, *predictions, step=0):
+    names = ["Herring Gull"] * len(predictions)
     state = SimpleNamespace(global_step=step)
-    return bridge(completions(*answers), row=rows, class_name=names, trainer_state=state, extra=1)
+    said = completions(*predictions)
+    return bridge(said, row=rows, class_name=names, trainer_state=state, extra=1)
 
 
 def test_each_row_is_a_group_wherever_its_rollouts_stand(bridge):
@@ -74,20 +77,20 @@ def test_a_failure_takes_its_whole_group_out_and_is_not_stored(bridge):
     assert bridge.rows[0]["failed"] == 1
     assert bridge.source.cache.get([Pair("Herring Gull", "down")]) == [None]
     call(bridge, [3, 3], "down", "gull", step=1)
-    assert [p.answer for p in bridge.source.verifier.asked].count("down") == 2
+    assert [p.prediction for p in bridge.source.verifier.asked].count("down") == 2
 
 
 def test_a_pair_without_a_verdict_is_a_miss_however_often_it_occurs(bridge):
-    judgements, counts = bridge.source.judge([Pair("Herring Gull", "down")] * 10)
-    assert len(judgements) == 10
+    judgments, counts = bridge.source.judge([Pair("Herring Gull", "down")] * 10)
+    assert len(judgments) == 10
     assert (counts.hits, counts.misses, counts.failures, counts.asked) == (0, 10, 10, 1)
-    mixed = [Pair("Herring Gull", answer) for answer in ("down", "tern", "tern", "gull")]
+    mixed = [Pair("Herring Gull", prediction) for prediction in ("down", "tern", "tern", "gull")]
     _, counts = bridge.source.judge(mixed)
     assert (counts.hits, counts.misses, counts.failures) == (2, 2, 1)
 
 
 def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
-    with pytest.raises(TrainingError, match="2 of 3 answers have no verdict"):
+    with pytest.raises(TrainingError, match="2 of 3 predictions have no verdict"):
         call(bridge, [1, 1, 1], "down", "down", "Herring Gull")
     assert bridge.source.cache.get([Pair("Herring Gull", "herring gull")])[0] is not None
 
@@ -103,7 +106,7 @@ def test_every_lookup_is_noted_in_the_store(bridge):
 def test_what_was_answered_is_kept_by_step(bridge):
     call(bridge, [1] * 4, "gull", "GULL", "tern", "down")
     call(bridge, [2], "tern", step=1)
-    assert sorted(bridge.answers) == [
+    assert sorted(bridge.predictions) == [
         (0, "Herring Gull", "down", None, 1),
         (0, "Herring Gull", "gull", "less specific", 2),
         (0, "Herring Gull", "tern", "wrong", 1),
@@ -114,7 +117,7 @@ def test_what_was_answered_is_kept_by_step(bridge):
 def test_unparsable_outputs_cost_but_do_not_lead():
     pairs = [None, Pair("c", "gull"), None]
     rewards = group_rewards(
-        [7, 7, 7], pairs, {pairs[1]: Judgement(Verdict.GENERIC, "t")}, REWARDS["dynamic"]
+        [7, 7, 7], pairs, {pairs[1]: Judgment(Verdict.GENERIC, "t")}, REWARDS["dynamic"]
     )
     assert rewards == [-1, 1, -1]
 
@@ -134,4 +137,4 @@ def test_of_several_answers_one_counts_and_they_are_counted(bridge, answer_tag):
     bridge.answer_tag = answer_tag
     call(bridge, [1, 1], "Herring Gull</answer><answer>tern", "Herring Gull")
     (row,) = bridge.rows
-    assert (row["several_answers"], row["wrong"]) == (1, int(answer_tag == "last"))
+    assert (row["several_tagged"], row["wrong"]) == (1, int(answer_tag == "last"))

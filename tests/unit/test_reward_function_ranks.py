@@ -16,9 +16,9 @@ from speciarl.cache import VerdictCache
 from speciarl.errors import SpeciaRLError, VerifierError
 from speciarl.verifiers.cached import CachedVerifier
 from speciarl.rewards import REWARDS
-from speciarl.training.reward_function import RewardBridge
+from speciarl.training.reward_function import SpecificityReward
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgement
+from speciarl.verifiers.base import Judgment
 
 
 class Verifier:
@@ -27,12 +27,12 @@ class Verifier:
 
     def judge(self, pairs):
         self.calls += 1
-        if any(pair.answer == "poison" for pair in pairs):
+        if any(pair.prediction == "poison" for pair in pairs):
             raise VerifierError("the judge is gone")
-        if any(pair.answer == "fault" for pair in pairs):
+        if any(pair.prediction == "fault" for pair in pairs):
             raise RuntimeError("a fault of ours")
         levels = {"herring gull": Verdict.SPECIFIC, "gull": Verdict.LESS_SPECIFIC}
-        return ((p, Judgement(levels.get(p.answer, Verdict.WRONG), "t")) for p in pairs)
+        return ((p, Judgment(levels.get(p.prediction, Verdict.WRONG), "t")) for p in pairs)
 
 
 state = PartialState(cpu=True)
@@ -42,13 +42,13 @@ if state.is_main_process:
     verifier = Verifier()
     cache = VerdictCache(Path(sys.argv[1]), verifier.identity, "run")
     source = CachedVerifier(verifier, cache, set())
-bridge = RewardBridge(source, REWARDS["dynamic"], 0.0, state.num_processes)
+bridge = SpecificityReward(source, REWARDS["dynamic"], 0.0, state.num_processes)
 
 
-def call(*answers):
-    completions = [[{"content": f"<answer>{a}</answer>"}] for a in answers]
-    names = ["Herring Gull"] * len(answers)
-    return bridge(completions, row=[rank] * len(answers), class_name=names,
+def call(*predictions):
+    completions = [[{"content": f"<answer>{a}</answer>"}] for a in predictions]
+    names = ["Herring Gull"] * len(predictions)
+    return bridge(completions, row=[rank] * len(predictions), class_name=names,
                   trainer_state=SimpleNamespace(global_step=0))
 
 

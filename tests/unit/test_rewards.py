@@ -9,7 +9,7 @@ from speciarl.rewards import REWARDS, STATIC_REWARDS, UNPARSABLE, dynamic_reward
 from speciarl.verdicts import Verdict
 
 W, A, G, L, S, M = Verdict
-N = None  # an output without a parsable answer
+N = None  # an output without a parsable prediction
 
 # group, rewards in mode "all", rewards in mode "single"
 DYNAMIC = {

@@ -27,10 +27,10 @@ def test_batches_divide_or_are_refused():
     from speciarl.errors import TrainingError
     from speciarl.training.grpo import plan_batches
 
-    authors = Grpo(prompts_per_generation=256, updates_per_generation=2, micro_batch=32)
+    authors = Grpo(prompts_per_step=256, updates_per_step=2, per_device_batch_size=32)
     plan = plan_batches(authors, rollouts=10, processes=4)
     assert (plan.per_device, plan.steps_per_generation, plan.gradient_accumulation) == (32, 20, 10)
     with pytest.raises(TrainingError, match="must not be split"):
-        plan_batches(Grpo(prompts_per_generation=5), rollouts=4, processes=2)
+        plan_batches(Grpo(prompts_per_step=5), rollouts=4, processes=2)
     with pytest.raises(TrainingError, match="does not divide"):
-        plan_batches(Grpo(prompts_per_generation=8, micro_batch=7), rollouts=4, processes=1)
+        plan_batches(Grpo(prompts_per_step=8, per_device_batch_size=7), rollouts=4, processes=1)

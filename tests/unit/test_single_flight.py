@@ -9,14 +9,14 @@ import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.claims import Claims
-from speciarl.cache.write_behind import Coalesced
+from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgement, Pair
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.single_flight import ask_once
 
-GOOD = Judgement(Verdict.GENERIC, "judge", raw_answer="generic", milliseconds=12.5)
-BAD = Judgement(None, failure=Failure(FailureKind.INVALID, "'maybe' is no label"))
+GOOD = Judgment(Verdict.GENERIC, "judge", judge_reply="generic", milliseconds=12.5)
+BAD = Judgment(None, failure=Failure(FailureKind.INVALID, "'maybe' is no label"))
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -34,9 +34,9 @@ class Judge:
             if number == self.breaks_after:
                 raise VerifierError("the judge is gone")
             with self.notes.open("a") as notes:
-                notes.write(f"{pair.answer}\n")
+                notes.write(f"{pair.prediction}\n")
             time.sleep(self.seconds)
-            yield pair, BAD if pair.answer in self.fails else GOOD
+            yield pair, BAD if pair.prediction in self.fails else GOOD
 
     def asked(self):
         return self.notes.read_text().split("\n")[:-1] if self.notes.exists() else []
@@ -56,16 +56,16 @@ def open_cache(store):
     return VerdictCache(store, Judge.identity, "run")
 
 
-def pairs(*answers):
-    return [Pair("Herring Gull", answer) for answer in answers]
+def pairs(*predictions):
+    return [Pair("Herring Gull", prediction) for prediction in predictions]
 
 
-MANY = pairs(*(f"answer{i}" for i in range(60)))
+MANY = pairs(*(f"prediction{i}" for i in range(60)))
 
 
 def _ask(store, notes, seconds):
-    answers = ask_once(open_cache(store), Judge(notes, seconds=seconds), MANY)
-    assert all(answers.judged[pair].verdict is Verdict.GENERIC for pair in MANY)
+    predictions = ask_once(open_cache(store), Judge(notes, seconds=seconds), MANY)
+    assert all(predictions.judged[pair].verdict is Verdict.GENERIC for pair in MANY)
 
 
 def _until(happened):
@@ -83,25 +83,25 @@ def test_processes_that_want_the_same_pairs_ask_for_each_once(store, notes):
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert sorted(Judge(notes).asked()) == sorted(pair.answer for pair in MANY)
+    assert sorted(Judge(notes).asked()) == sorted(pair.prediction for pair in MANY)
 
 
 def test_threads_that_share_a_cache_ask_for_each_pair_once(store, notes):
     cache, judge = open_cache(store), Judge(notes)
-    answers = []
+    predictions = []
 
     def ask(part):
-        answers.append(ask_once(cache, judge, part))
+        predictions.append(ask_once(cache, judge, part))
 
     threads = [threading.Thread(target=ask, args=(MANY[start:],)) for start in (0, 0, 20, 40)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(answers) == 4
-    assert sum(a.asked for a in answers) == len(judge.asked()) == len(MANY)
-    assert all(j == GOOD or j == Judgement(GOOD.verdict, "judge")
-               for a in answers for j in a.judged.values())  # fmt: skip
+    assert len(predictions) == 4
+    assert sum(a.asked for a in predictions) == len(judge.asked()) == len(MANY)
+    assert all(j == GOOD or j == Judgment(GOOD.verdict, "judge")
+               for a in predictions for j in a.judged.values())  # fmt: skip
 
 
 def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
@@ -109,11 +109,11 @@ def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
     owner.start()
     _until(Judge(notes).asked)
     threading.Timer(0.3, owner.kill).start()
-    answers = ask_once(open_cache(store), Judge(notes), MANY)
+    predictions = ask_once(open_cache(store), Judge(notes), MANY)
     owner.join(30)
     assert owner.exitcode == -9
-    assert answers.asked == len(MANY)
-    assert all(answers.judged[pair].verdict for pair in MANY)
+    assert predictions.asked == len(MANY)
+    assert all(predictions.judged[pair].verdict for pair in MANY)
 
 
 def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
@@ -136,16 +136,16 @@ def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
 
 
 def test_one_bad_pair_of_128_leaves_127_verdicts(store, notes):
-    batch = pairs(*(f"answer{i}" for i in range(128)))
-    answers = ask_once(open_cache(store), Judge(notes, fails={"answer77"}, seconds=0), batch)
-    assert answers.asked == 128
+    batch = pairs(*(f"prediction{i}" for i in range(128)))
+    predictions = ask_once(open_cache(store), Judge(notes, fails={"answer77"}, seconds=0), batch)
+    assert predictions.asked == 128
     assert query_store(store, "SELECT count(*) FROM verdicts").item() == 127
 
 
 def test_what_a_judge_gave_before_it_broke_off_is_stored(store, notes):
     with pytest.raises(VerifierError, match="gone"):
         ask_once(open_cache(store), Judge(notes, breaks_after=9), MANY)
-    query = "SELECT count(*), min(raw_answer), max(milliseconds) FROM verdicts"
+    query = "SELECT count(*), min(judge_reply), max(milliseconds) FROM verdicts"
     assert query_store(store, query).row(0) == (9, "generic", 12.5)
     again = ask_once(open_cache(store), Judge(notes), MANY)
     assert again.asked == len(MANY) - 9
@@ -177,14 +177,14 @@ def test_a_claim_that_is_held_too_long_is_passed_over(store, notes):
     cache = open_cache(store)
     with Claims(store) as others:
         assert others.take(cache.keys(pairs("gull"))).all()
-        answers = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
-    assert answers.asked == 2
+        predictions = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
+    assert predictions.asked == 2
 
 
 def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
     """Each wait takes a minute, in which the owner stores one pair more."""
     cache, owner, now = open_cache(store), open_cache(store), [0.0]
-    coming = pairs(*(f"answer{i}" for i in range(5)))
+    coming = pairs(*(f"prediction{i}" for i in range(5)))
     with Claims(store) as others:
         assert others.take(cache.keys(coming)).all()
 
@@ -192,13 +192,13 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
             now[0] += 60
             pair = coming[int(now[0] / 60) - 1]
             owner.put({pair: GOOD})
-            others.give_back(owner.keys([pair]))
+            others.release(owner.keys([pair]))
 
         clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: 0.0, sleep=sleep)
         monkeypatch.setattr("speciarl.verifiers.single_flight.time", clock)
-        answers = ask_once(cache, Judge(notes), coming, patience=150)
-    assert answers.asked == 0
-    assert all(answers.judged[pair].verdict is GOOD.verdict for pair in coming)
+        predictions = ask_once(cache, Judge(notes), coming, patience=150)
+    assert predictions.asked == 0
+    assert all(predictions.judged[pair].verdict is GOOD.verdict for pair in coming)
 
 
 def test_every_write_has_ended_when_a_failed_one_is_raised():
@@ -212,7 +212,7 @@ def test_every_write_has_ended_when_a_failed_one_is_raised():
         time.sleep(0.1)
         written.extend(items)
 
-    writing = Coalesced(store)
+    writing = WriteBehind(store)
     writing.add("bad")
     assert started.wait(10)
     writing.add("good")
@@ -236,7 +236,7 @@ def test_a_claim_is_for_one_and_can_be_given_back(store):
     with Claims(store) as first, Claims(store) as second:
         assert first.take(keys[:40]).all()
         assert second.take(keys).tolist() == [False] * 40 + [True] * 20
-        first.give_back(keys[:10])
+        first.release(keys[:10])
         assert second.take(keys[:40]).sum() == 10
     with Claims(store) as third:
         assert third.take(keys).all()

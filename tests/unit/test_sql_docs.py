@@ -69,10 +69,10 @@ def data(tmp_path_factory):
     """Tables V (verdicts), L (lookups), P (predictions) and a connection to the same as files."""
     folder, dice = tmp_path_factory.mktemp("sql"), random.Random(5)
     names = [
-        "verifier", "class", "prediction", "verdict", "decided_by", "raw_answer", "milliseconds",
+        "verifier", "class", "prediction", "verdict", "decided_by", "judge_reply", "milliseconds",
         "run", "created_at",
     ]  # fmt: skip
-    types = {"raw_answer": pl.String, "milliseconds": pl.Float32}
+    types = {"judge_reply": pl.String, "milliseconds": pl.Float32}
     v = pl.DataFrame(list(verdict_rows(dice)), names, orient="row", schema_overrides=types)
     names = ["run", "step", "hits", "misses", "failures", "asked", "judge_seconds", "created_at"]
     found = pl.DataFrame(list(lookup_rows(dice)), names, orient="row", infer_schema_length=None)
@@ -100,7 +100,7 @@ def data(tmp_path_factory):
         (folder / f"judged/{run}").mkdir(parents=True, exist_ok=True)
         rows.select(
             "sample_id", "dataset", pl.col("class").alias("class_name"), "rollout",
-            pl.col("prediction").str.to_uppercase().alias("answer"),
+            pl.col("prediction").str.to_uppercase().alias("prediction"),
             pl.col("prediction").alias("normalized"), pl.col("verdict").cast(pl.Enum(LADDER)),
             "decided_by", pl.lit(JUDGE).alias("verifier"),
         ).write_parquet(folder / f"judged/{run}/{dataset}.parquet")  # fmt: skip
@@ -174,17 +174,17 @@ EXPECTED = {
     "What a language model said in full where it found a prediction wrong, and how long it took":
     lambda v, found, p: p.filter(verdict="wrong")
     .join(v.filter(verifier=JUDGE), on=KEY).sort("image", "run", "rollout")
-    .select("image", "prediction", "raw_answer", "milliseconds"),
+    .select("image", "prediction", "judge_reply", "milliseconds"),
     "How the verdicts spread over the ladder": lambda v, found, p: v
     .group_by("level", "verdict").len().sort("level").drop("level"),
-    "Answers judged generic for a class": lambda v, found, p: v
+    "Predictions judged generic for a class": lambda v, found, p: v
     .filter(verdict="generic", **{"class": "Samoyed"})
     .sort("prediction", "decided_by").select("prediction", "decided_by"),
-    "For each class, how many known answers are right, and how many name it or something narrower":
+    "For each class, how many known predictions are right, and how many name it or what is narrower":
     lambda v, found, p: v.group_by("class")
     .agg(correct=(pl.col("level") >= 2).sum(), specific=(pl.col("level") >= 4).sum())
     .sort(-pl.col("correct").cast(int), "class"),
-    "Answers that are right for the most classes; a policy that plays safe gives these":
+    "Predictions that are right for the most classes; a policy that plays safe gives these":
     lambda v, found, p: v.filter(pl.col("level") >= 2).group_by("prediction")
     .agg(pl.col("class").n_unique(), best=pl.col("level").max())
     .with_columns(pl.col("best").replace_strict(range(6), LADDER, return_dtype=pl.String))
@@ -209,7 +209,7 @@ EXPECTED = {
     "What a language model said in full where it disagrees with the taxonomy": lambda v, found, p:
     v.filter(verifier=JUDGE).join(v.filter(decided_by="taxonomy"), on=KEY, suffix="_taxonomy")
     .filter(pl.col("level") != pl.col("level_taxonomy"))
-    .sort(*KEY).select(*KEY, "verdict_taxonomy", "verdict", "raw_answer"),
+    .sort(*KEY).select(*KEY, "verdict_taxonomy", "verdict", "judge_reply"),
     "Judge time and questions by run, in training and in evaluation": lambda v, found, p:
     spent(found, "run", pl.col("step").is_not_null().alias("training"))
     .sort(-pl.col("judge_seconds"), "run", "training"),

@@ -106,8 +106,8 @@ def reference(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def verdict(class_name: str, answer: str, dataset: str) -> Verdict | None:
-    return taxonomy().relation(class_name, answer, dataset).verdict
+def verdict(class_name: str, prediction: str, dataset: str) -> Verdict | None:
+    return taxonomy().relation(class_name, prediction, dataset).verdict
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
@@ -163,7 +163,7 @@ def test_flowers_agree_with_the_reference_hierarchy_where_its_sources_do() -> No
     for row in reference("hierarchy/flowers102.csv"):
         if row["status"] == "agree" and row["genus"]:
             genus = verdict(row["name"], row["genus"], "flowers102")
-            # undecided where the pictures show another plant than the name says
+            # undecided where the images show another plant than the name says
             assert genus in (Verdict.LESS_SPECIFIC, Verdict.SPECIFIC, None), (row["name"], genus)
 
 
@@ -201,7 +201,7 @@ def test_a_known_member_of_a_group_is_wrong_for_the_classes_of_that_group(datase
 
 
 @pytest.mark.parametrize(
-    ("dataset", "name", "answer", "expected"),
+    ("dataset", "name", "prediction", "expected"),
     [
         # ICAO and IATA designators, customer codes
         ("fgvc_aircraft", "737-800", "B738", Verdict.SPECIFIC),
@@ -253,6 +253,6 @@ def test_a_known_member_of_a_group_is_wrong_for_the_classes_of_that_group(datase
     ],
 )  # fmt: skip
 def test_codes_nicknames_and_names_in_other_languages_are_known(
-    dataset: str, name: str, answer: str, expected: Verdict | None
+    dataset: str, name: str, prediction: str, expected: Verdict | None
 ) -> None:
-    assert verdict(name, answer, dataset) is expected
+    assert verdict(name, prediction, dataset) is expected

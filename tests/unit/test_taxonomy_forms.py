@@ -16,7 +16,7 @@ from speciarl.taxonomy.forms import (
 
 WORDS = Words(
     spelling={"grey": "gray", "saint": "st", "n": "and"},
-    subjects=("the", "this", "image", "photo", "bird", "dog", "in", "answer", "it"),
+    subjects=("the", "this", "image", "photo", "bird", "dog", "in", "prediction", "it"),
     verbs=("is", "shows", "appears to be"),
     leads=("photo", "of", "image", "probably"),
     containers=("plate", "slice"),
@@ -71,7 +71,7 @@ def test_stem_joins_singular_and_plural(singular: str, plural: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "left"),
+    ("prediction", "left"),
     [
         ("The bird in the image is a Western Gull", "western gull"),
         ("a photo of a Western Gull", "western gull"),
@@ -82,8 +82,8 @@ def test_stem_joins_singular_and_plural(singular: str, plural: str) -> None:
         ("the robin is a kind friend", "robin is a kind friend"),
     ],
 )
-def test_the_carrier_is_removed_and_nothing_else(answer: str, left: str) -> None:
-    assert Cleaner(WORDS).tokens(answer)[-1] == tokens(left, WORDS)
+def test_the_carrier_is_removed_and_nothing_else(prediction: str, left: str) -> None:
+    assert Cleaner(WORDS).tokens(prediction)[-1] == tokens(left, WORDS)
 
 
 def test_a_leading_article_stays_where_it_may_be_part_of_a_designation() -> None:

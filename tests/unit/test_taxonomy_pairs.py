@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.taxonomy import Taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = ROOT.parent / "shared" / "data" / "verdict_pairs_dev.csv"
-# refusals, several answers, injections and malformed text are for the rules before the taxonomy
+# refusals, several predictions, injections and malformed text are for the rules before the taxonomy
 NOT_TAXONOMIC = {"refusal", "multi", "injection", "malformed"}
 
 
@@ -31,7 +31,7 @@ def test_labelled_pairs_are_decided_and_right() -> None:
     counts: Counter[tuple[bool, str]] = Counter()
     mistakes = []
     for row in rows:
-        found = taxonomy.relation(row["class"], normalise(row["prediction"]), row["dataset"])
+        found = taxonomy.relation(row["class"], normalize(row["prediction"]), row["dataset"])
         taxonomic = row["kind"] not in NOT_TAXONOMIC
         if found.verdict is None:
             outcome = "undecided"

@@ -24,21 +24,21 @@ def taxonomy() -> Taxonomy:
     return Taxonomy.load(FOLDER, DATASETS)
 
 
-def relation(class_name: str, answer: str) -> Relation:
-    return taxonomy().relation(class_name, answer)
+def relation(class_name: str, prediction: str) -> Relation:
+    return taxonomy().relation(class_name, prediction)
 
 
 def describe(class_name: str, dataset: str) -> tuple[Description, ...]:
     return taxonomy().describe(class_name, dataset)
 
 
-def check(class_name: str, answer: str, expected: str | None) -> None:
-    found = relation(class_name, answer)
+def check(class_name: str, prediction: str, expected: str | None) -> None:
+    found = relation(class_name, prediction)
     assert (found.verdict and found.verdict.value) == expected, found
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Western Gull", "The bird is a Western Gull."),
         ("samoyed", "a samoyed dog"),
@@ -51,12 +51,12 @@ def check(class_name: str, answer: str, expected: str | None) -> None:
         ("azalea", "azalea shrub"),
     ],
 )
-def test_rule_1_what_carries_the_name_is_ignored(class_name: str, answer: str) -> None:
-    check(class_name, answer, "specific")
+def test_rule_1_what_carries_the_name_is_ignored(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "specific")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Artic Tern", "Arctic Tern"),
         ("Forsters Tern", "Forster's Tern"),
@@ -79,12 +79,12 @@ def test_rule_1_what_carries_the_name_is_ignored(class_name: str, answer: str) -
         ("Chevrolet Corvette ZR1 2012", "2012 Chevy Corvette ZR1"),
     ],
 )
-def test_rule_2_other_names_of_the_same_thing(class_name: str, answer: str) -> None:
-    check(class_name, answer, "specific")
+def test_rule_2_other_names_of_the_same_thing(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "specific")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Western Gull", "seagull"),
         ("Western Gull", "Laridae"),
@@ -105,12 +105,12 @@ def test_rule_2_other_names_of_the_same_thing(class_name: str, answer: str) -> N
         ("keeshond", "a spitz-type dog"),
     ],
 )
-def test_rule_3_the_closest_useful_parent(class_name: str, answer: str) -> None:
-    check(class_name, answer, "less specific")
+def test_rule_3_the_closest_useful_parent(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "less specific")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Western Gull", "bird"),
         ("Western Gull", "Charadriiformes"),
@@ -130,12 +130,12 @@ def test_rule_3_the_closest_useful_parent(class_name: str, answer: str) -> None:
         ("Honda Accord Sedan 2012", "vehicle"),
     ],
 )
-def test_rule_4_correct_but_broad(class_name: str, answer: str) -> None:
-    check(class_name, answer, "generic")
+def test_rule_4_correct_but_broad(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "generic")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("737-800", "Boeing"),
         ("737-800", "a Boeing aircraft"),
@@ -145,12 +145,12 @@ def test_rule_4_correct_but_broad(class_name: str, answer: str) -> None:
         ("smart fortwo Convertible 2012", "smart car"),
     ],
 )
-def test_rule_5_the_maker_alone_is_generic(class_name: str, answer: str) -> None:
-    check(class_name, answer, "generic")
+def test_rule_5_the_maker_alone_is_generic(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "generic")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Red winged Blackbird", "male red-winged blackbird"),
         ("Frigatebird", "Great Frigatebird"),
@@ -169,12 +169,12 @@ def test_rule_5_the_maker_alone_is_generic(class_name: str, answer: str) -> None
         ("clematis", "Clematis 'Ville de Lyon'"),
     ],
 )
-def test_rule_6_true_subtypes(class_name: str, answer: str) -> None:
-    check(class_name, answer, "more specific")
+def test_rule_6_true_subtypes(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "more specific")
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Western Gull", "Herring Gull"),
         ("Western Gull", "Great Black-backed Gull"),
@@ -192,8 +192,8 @@ def test_rule_6_true_subtypes(class_name: str, answer: str) -> None:
         ("C-130", "AC-47 Spooky"),
     ],
 )
-def test_rule_7_siblings_and_false_friends(class_name: str, answer: str) -> None:
-    check(class_name, answer, "wrong")
+def test_rule_7_siblings_and_false_friends(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, "wrong")
 
 
 def test_rule_8_several_words_with_and_are_one_name() -> None:
@@ -202,7 +202,7 @@ def test_rule_8_several_words_with_and_are_one_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("prediction", "expected"),
     [
         ("2012 Honda Accord sedan", "specific"),
         ("Honda Accord Sedan 2012", "specific"),
@@ -220,8 +220,8 @@ def test_rule_8_several_words_with_and_are_one_name() -> None:
         ("2012 Honda Frobnicate sedan", None),
     ],
 )
-def test_rules_11_and_12_year_and_body_of_cars(answer: str, expected: str | None) -> None:
-    check("Honda Accord Sedan 2012", answer, expected)
+def test_rules_11_and_12_year_and_body_of_cars(prediction: str, expected: str | None) -> None:
+    check("Honda Accord Sedan 2012", prediction, expected)
 
 
 def test_a_body_may_be_left_out_where_the_model_year_had_only_one() -> None:
@@ -237,7 +237,7 @@ def test_a_version_with_a_class_of_its_own_is_a_sibling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer", "expected"),
+    ("class_name", "prediction", "expected"),
     [
         ("gyoza", "dumplings", "less specific"),
         ("dumplings", "gyoza", "more specific"),
@@ -248,12 +248,12 @@ def test_a_version_with_a_class_of_its_own_is_a_sibling() -> None:
         ("chicken quesadilla", "quesadilla", "less specific"),
     ],
 )
-def test_rules_13_to_15_classes_as_parents(class_name: str, answer: str, expected: str) -> None:
-    check(class_name, answer, expected)
+def test_rules_13_to_15_classes_as_parents(class_name: str, prediction: str, expected: str) -> None:
+    check(class_name, prediction, expected)
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer"),
+    ("class_name", "prediction"),
     [
         ("Western Gull", "Blorptail Gull"),
         ("Western Gull", "xyzzy"),
@@ -262,8 +262,8 @@ def test_rules_13_to_15_classes_as_parents(class_name: str, answer: str, expecte
         ("gaura", "tropical flower"),  # open: may be, is not stated
     ],
 )
-def test_what_the_facts_do_not_say_is_undecided(class_name: str, answer: str) -> None:
-    check(class_name, answer, None)
+def test_what_the_facts_do_not_say_is_undecided(class_name: str, prediction: str) -> None:
+    check(class_name, prediction, None)
 
 
 def test_parentheses_may_contradict_or_sharpen() -> None:
@@ -277,13 +277,13 @@ def test_a_letter_wrong_is_forgiven_in_long_names_of_letters() -> None:
     check("Tu-134", "Tu-154", "wrong")
 
 
-def test_colours_do_not_make_another_name() -> None:
+def test_colors_do_not_make_another_name() -> None:
     check("American Crow", "a black bird", "generic")
     check("American Crow", "blackbird", "wrong")
     check("gaura", "violet flower", "generic")
 
 
-def test_paths_lead_from_the_class_to_the_answer() -> None:
+def test_paths_lead_from_the_class_to_the_prediction() -> None:
     assert relation("Western Gull", "a seabird").path == (
         "Western Gull",
         "gull",
@@ -322,14 +322,14 @@ def test_describe_shows_what_the_facts_say() -> None:
     st.sampled_from(["Western Gull", "737-800", "rose", "ramen", "pug", "Audi S4 Sedan 2007"]),
     st.text(max_size=80),
 )
-def test_any_text_gets_a_verdict_or_none(class_name: str, answer: str) -> None:
-    found = relation(class_name, answer)
+def test_any_text_gets_a_verdict_or_none(class_name: str, prediction: str) -> None:
+    found = relation(class_name, prediction)
     assert found.verdict is None or found.verdict is not Verdict.ABSTAIN
     assert (found.verdict is None) == (found.matched is None)
 
 
 @pytest.mark.parametrize(
-    ("class_name", "answer", "expected"),
+    ("class_name", "prediction", "expected"),
     [
         # rule 18: what is not a list
         ("House Sparrow", "House Sparrow, a small brown bird", "specific"),
@@ -376,7 +376,7 @@ def test_any_text_gets_a_verdict_or_none(class_name: str, answer: str) -> None:
         ("samoyed", "Samoyed. It is a pug.", "wrong"),
         ("lasagna", "It is lasagna. It consists of pasta, meat sauce, and cheese.", "specific"),
         ("lasagna", "It is lasagna. It has pasta, sauce, and cheese.", "specific"),
-        ("samoyed", "The dog in the picture is white and fluffy.", "generic"),
+        ("samoyed", "The dog in the image is white and fluffy.", "generic"),
         ("samoyed", "Es un Samoyed", "specific"),
         ("beagle", "An adult Beagle with a tricolor coat", "more specific"),
         ("737-800", "Boeing 737-800 in Ryanair livery", "more specific"),
@@ -389,19 +389,19 @@ def test_any_text_gets_a_verdict_or_none(class_name: str, answer: str) -> None:
     ],
 )
 def test_rules_18_to_22_one_entity_and_what_is_said_of_it(
-    class_name: str, answer: str, expected: str | None
+    class_name: str, prediction: str, expected: str | None
 ) -> None:
-    check(class_name, answer, expected)
+    check(class_name, prediction, expected)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "prediction",
     ["Five-striped Sparrow", "Olive Warbler", "Mottled Petrel", "Red Warbler", "Black Cormorant",
      "Giant Kingbird", "Icterus icterus", "Spinus spinus", "Mergus merganser", "Crotophaga ani"],
 )  # fmt: skip
-def test_colors_are_not_left_out_of_another_species_name(answer: str) -> None:
+def test_colors_are_not_left_out_of_another_species_name(prediction: str) -> None:
     for class_name in taxonomy().classes["cub200"]:
-        found = relation(class_name, answer)
+        found = relation(class_name, prediction)
         assert found.verdict in (None, Verdict.WRONG), (class_name, found)
 
 

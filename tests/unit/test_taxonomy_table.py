@@ -51,7 +51,7 @@ def test_every_row_is_what_relation_says() -> None:
     for dataset, class_name, term, verdict, path in table().iter_rows():
         found = taxonomy().relation(class_name, term, dataset)
         if verdict == "wrong":
-            # a mere letter or two is a name, but too short to be read out of an answer
+            # a mere letter or two is a name, but too short to be read out of a prediction
             assert found.verdict is None or found.verdict.value == "wrong", (class_name, term)
             assert path == ""
         else:

@@ -9,19 +9,19 @@ from speciarl.cache.transfer import PAID, export_paid, import_file, refill
 from speciarl.cli.main import app
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgement, Pair
+from speciarl.verifiers.base import Judgment, Pair
 
 FIRST, SECOND = {"verifier": "first"}, {"verifier": "second", "prompt": "Größe?"}
 BIRD, GULL = Pair("Herring Gull", "bird"), Pair("Herring Gull", "gull")
 
 
 def judged(verdict, milliseconds=None):
-    return Judgement(verdict, "judge", raw_answer=verdict.value, milliseconds=milliseconds)
+    return Judgment(verdict, "judge", judge_reply=verdict.value, milliseconds=milliseconds)
 
 
 def filled(path, run="run", identity=FIRST, **verdicts):
     cache = VerdictCache(path, identity, run)
-    cache.put({Pair("Herring Gull", answer): judged(v, 2.5) for answer, v in verdicts.items()})
+    cache.put({Pair("Herring Gull", said): judged(v, 2.5) for said, v in verdicts.items()})
     return cache
 
 
@@ -202,8 +202,8 @@ def test_a_corrupt_file_is_one_line_and_the_process_lives(store, tmp_path):
 def test_a_new_store_begins_with_what_a_judge_was_paid_for(tmp_path):
     store, paid = tmp_path / "cache.duckdb", tmp_path / PAID
     cache = VerdictCache(store, FIRST, "run")
-    said = Judgement(Verdict.GENERIC, "llm", raw_answer="generic")
-    cache.put({BIRD: said, GULL: Judgement(Verdict.SPECIFIC, "taxonomy")})
+    said = Judgment(Verdict.GENERIC, "llm", judge_reply="generic")
+    cache.put({BIRD: said, GULL: Judgment(Verdict.SPECIFIC, "taxonomy")})
     assert export_paid(store, paid) == 1
     before = paid.read_bytes()
 
@@ -211,7 +211,8 @@ def test_a_new_store_begins_with_what_a_judge_was_paid_for(tmp_path):
     refill(store)
     again = VerdictCache(store, FIRST, "other")
     assert [one and one.verdict for one in again.get([BIRD, GULL])] == [Verdict.GENERIC, None]
-    assert query_store(store, "SELECT raw_answer, run FROM verdicts").rows() == [("generic", "run")]
+    kept = query_store(store, "SELECT judge_reply, run FROM verdicts").rows()
+    assert kept == [("generic", "run")]
     assert export_paid(store, paid) == 1
     assert paid.read_bytes() == before
 
@@ -219,7 +220,7 @@ def test_a_new_store_begins_with_what_a_judge_was_paid_for(tmp_path):
 def test_paid_verdicts_outlast_the_store_when_they_are_written_anew(tmp_path):
     store, paid = tmp_path / "cache.duckdb", tmp_path / PAID
     assert export_paid(store, paid) == 0  # neither a store nor anything paid
-    VerdictCache(store, FIRST, "run").put({BIRD: Judgement(Verdict.GENERIC, "llm")})
+    VerdictCache(store, FIRST, "run").put({BIRD: Judgment(Verdict.GENERIC, "llm")})
     export_paid(store, paid)
     store.unlink()
     assert export_paid(store, paid) == 1
@@ -227,7 +228,7 @@ def test_paid_verdicts_outlast_the_store_when_they_are_written_anew(tmp_path):
 
 def test_a_store_that_exists_is_not_refilled(store, tmp_path):
     VerdictCache(tmp_path / "paying.duckdb", FIRST, "run").put(
-        {Pair("Mew Gull", "bird"): Judgement(Verdict.GENERIC, "llm")}
+        {Pair("Mew Gull", "bird"): Judgment(Verdict.GENERIC, "llm")}
     )
     export_paid(tmp_path / "paying.duckdb", tmp_path / PAID)
     refill(store)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from speciarl import config
-from speciarl.answers import normalise
+from speciarl.answers import normalize
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
@@ -16,9 +16,9 @@ FACTS = Path(__file__).parents[2] / "data/taxonomies"
 CLASSES = {name: [one.name for one in classes] for name, classes in catalogue().items()}
 
 
-def only(verifier, class_name, answer):
-    """The judgement of one pair."""
-    ((_, judged),) = verifier.judge([Pair(class_name, answer)])
+def only(verifier, class_name, prediction):
+    """The judgment of one pair."""
+    ((_, judged),) = verifier.judge([Pair(class_name, prediction)])
     return judged
 
 
@@ -30,18 +30,18 @@ def verifier():
 @pytest.mark.parametrize("dataset", CLASSES)
 def test_the_miniature_is_judged_at_every_level(verifier, dataset):
     for one in catalogue()[dataset]:
-        answers = (one.name, one.group, one.generic, "None")
-        pairs = [Pair(one.name, normalise(answer)) for answer in answers]
+        predictions = (one.name, one.group, one.generic, "None")
+        pairs = [Pair(one.name, normalize(prediction)) for prediction in predictions]
         judged = dict(verifier.judge(pairs))
         expected = [Verdict.SPECIFIC, Verdict.LESS_SPECIFIC, Verdict.GENERIC, Verdict.ABSTAIN]
         assert [judged[pair].verdict for pair in pairs] == expected, one.name
         sibling = next(c for c in catalogue()[dataset] if c.group == one.group and c != one)
-        wrong = only(verifier, one.name, normalise(sibling.name))
+        wrong = only(verifier, one.name, normalize(sibling.name))
         assert (wrong.verdict, wrong.decided_by) == (Verdict.WRONG, "taxonomy")
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict", "decided_by"),
+    ("prediction", "verdict", "decided_by"),
     [
         ("none", Verdict.ABSTAIN, "rules"),
         ("herring gull or western gull", Verdict.WRONG, "rules"),
@@ -56,8 +56,8 @@ def test_the_miniature_is_judged_at_every_level(verifier, dataset):
         ("sorry, i can't help with that", Verdict.ABSTAIN, "rules"),
     ],
 )
-def test_what_decides(verifier, answer, verdict, decided_by):
-    judged = only(verifier, "Herring Gull", answer)
+def test_what_decides(verifier, prediction, verdict, decided_by):
+    judged = only(verifier, "Herring Gull", prediction)
     assert (judged.verdict, judged.decided_by) == (verdict, decided_by)
 
 
@@ -66,10 +66,10 @@ def plain(*class_names):
     return build_verifier(config.VerifierConfig(), FACTS, {"garden": class_names})
 
 
-def test_a_name_with_a_separator_of_its_own_is_one_answer():
+def test_a_name_with_a_separator_of_its_own_is_one_prediction():
     name = "Ram C/V Cargo Van or Minivan"
-    assert only(Rules(), name, normalise(name)).verdict is Verdict.WRONG
-    assert only(plain(name, "other"), name, normalise(name)).verdict is Verdict.SPECIFIC
+    assert only(Rules(), name, normalize(name)).verdict is Verdict.WRONG
+    assert only(plain(name, "other"), name, normalize(name)).verdict is Verdict.SPECIFIC
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_a_name_with_a_separator_of_its_own_is_one_answer():
 def test_a_class_of_whatever_form_is_known_by_its_name(name):
     verifier = plain(name, "tulip", "red rose")
     for said in (name, name.lower(), f"**{name}**"):
-        judged = only(verifier, name, normalise(said))
+        judged = only(verifier, name, normalize(said))
         assert (judged.verdict, judged.decided_by) == (Verdict.SPECIFIC, "taxonomy"), said
-    assert only(verifier, "tulip", normalise(name)).verdict is Verdict.WRONG
+    assert only(verifier, "tulip", normalize(name)).verdict is Verdict.WRONG
 
 
 def test_what_looks_like_a_refusal_is_none_where_something_is_named(verifier):

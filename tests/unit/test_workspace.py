@@ -58,7 +58,7 @@ def test_paths_of_a_workspace_lead_to_the_project():
     model = {"kind": "directory", "path": "models/judge"}
     values = DEFAULT | {
         "datasets": DEFAULT["datasets"]
-        | {"offline_dir": "/media/archives", "folders": {"garden": {"path": "pictures/garden"}}},
+        | {"offline_dir": "/media/archives", "folders": {"garden": {"path": "images/garden"}}},
         "policy": {"source": "directory", "path": "models/own"},
         "judge": {"backend": "cascade", "model": model},
     }
@@ -68,7 +68,7 @@ def test_paths_of_a_workspace_lead_to_the_project():
         folder = found.datasets.folders["garden"].path
         return [folder, found.policy.path, found.judge.model.path, found.datasets.offline_dir]
 
-    given = ["pictures/garden", "models/own", "models/judge", "/media/archives"]
+    given = ["images/garden", "models/own", "models/judge", "/media/archives"]
     assert paths(None) == given
     assert paths(Path("../..")) == [*(f"../../{path}" for path in given[:3]), given[3]]
 

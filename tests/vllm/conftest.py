@@ -49,8 +49,8 @@ def policy(tmp_path_factory):
     settings = Pretraining(
         image_size=IMAGE_SIZE,
         undecidable=0.4,
-        pictures_per_class=8,
-        knowing_steps=300,
+        images_per_class=8,
+        pretrain_steps=300,
         habit_steps=60,
         batch_size=24,
         learning_rate=2e-3,
@@ -61,20 +61,20 @@ def policy(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """One picture of every class, in the order of `all_classes`."""
+def images():
+    """One image of every class, in the order of `all_classes`."""
     rng = np.random.default_rng(0)
     return [render(one, rng, undecidable=False, size=IMAGE_SIZE) for one in all_classes()]
 
 
 @pytest.fixture(scope="session")
-def manifest(pictures, tmp_path_factory):
-    """A manifest of these pictures, which lie beside it."""
-    folder = tmp_path_factory.mktemp("pictures")
+def manifest(images, tmp_path_factory):
+    """A manifest of these images, which lie beside it."""
+    folder = tmp_path_factory.mktemp("images")
     rows = []
-    for number, (one, picture) in enumerate(zip(all_classes(), pictures, strict=True)):
+    for number, (one, image) in enumerate(zip(all_classes(), images, strict=True)):
         name = f"{number:03}.png"
-        picture.save(folder / name)
+        image.save(folder / name)
         rows.append((name, one.dataset, "test", name, one.name))
     names = ["sample_id", "dataset", "split", "image", "class_name"]
     path = folder / "mixed.parquet"
@@ -84,7 +84,7 @@ def manifest(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory):
-    """Directory of a randomly initialised chat model."""
+    """Directory of a randomly initialized chat model."""
     folder = tmp_path_factory.mktemp("judge")
     write_judge(folder)
     return folder

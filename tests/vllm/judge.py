@@ -32,7 +32,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def write_judge(folder: Path) -> None:
-    """Save a randomly initialised two-layer Qwen2 with its tokenizer; the same every time."""
+    """Save a randomly initialized two-layer Qwen2 with its tokenizer; the same every time."""
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(

@@ -40,14 +40,14 @@ def test_every_pair_gets_one_of_the_six_labels(server):
     judged = dict(build_verifier(settings(server, "llm"), FACTS, CLASSES).judge(UNHEARD_OF))
     assert set(judged) == set(UNHEARD_OF)
     assert {one.decided_by for one in judged.values()} == {"llm"}
-    assert all(one.verdict.value == one.raw_answer in LABELS for one in judged.values())
+    assert all(one.verdict.value == one.judge_reply in LABELS for one in judged.values())
     assert server.answered() - before == len(UNHEARD_OF)
 
 
 def test_the_cascade_asks_only_what_rules_and_taxonomy_leave_open(server):
     before = server.answered()
-    answers = ("none", "larus argentatus", "gull", "ivory gull", "zyzzyva quux")
-    pairs = [Pair("Herring Gull", answer) for answer in answers]
+    predictions = ("none", "larus argentatus", "gull", "ivory gull", "zyzzyva quux")
+    pairs = [Pair("Herring Gull", prediction) for prediction in predictions]
     judged = dict(build_verifier(settings(server, "cascade"), FACTS, CLASSES).judge(pairs))
     decided_by = [judged[pair].decided_by for pair in pairs]
     assert decided_by == ["rules", "taxonomy", "taxonomy", "taxonomy", "llm"]
@@ -97,13 +97,13 @@ def test_a_server_killed_in_mid_batch_costs_only_what_was_not_answered(server, t
 
 @pytest.fixture
 def run(server, policy, manifest, tmp_path):
-    """A miniature training run whose every answer is put to the judge, and where it leaves what."""
+    """A miniature training run whose every prediction the judge sees, and where it leaves what."""
     columns = ("verifier", "class", "prediction", "verdict", "decided_by")
     nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     nothing.write_parquet(tmp_path / "precomputed.parquet")
     outputs = Outputs(
         model=tmp_path / "model", metrics=tmp_path / "metrics.parquet",
-        verdicts=tmp_path / "verdicts.parquet", answers=tmp_path / "answers.parquet",
+        verdicts=tmp_path / "verdicts.parquet", predictions=tmp_path / "predictions.parquet",
         work=tmp_path / "work",
     )  # fmt: skip
     inputs = Inputs(
@@ -112,7 +112,7 @@ def run(server, policy, manifest, tmp_path):
     )  # fmt: skip
     chosen = Settings(
         Run(method="grpo", rollouts=ROLLOUTS),
-        Grpo(generations=GENERATIONS, prompts_per_generation=2, checkpoint_every=1),
+        Grpo(generations=GENERATIONS, prompts_per_step=2, checkpoint_every=1),
         Sft(),
         Lora(),
         settings(server, "llm", give_up_after=2),
@@ -145,7 +145,7 @@ def test_training_goes_on_with_a_server_that_was_killed(server, run, caplog):
     watching = threading.Thread(target=kill_after_checkpoint, args=(server, run.outputs.work))
     watching.start()
     try:
-        with pytest.raises(TrainingError, match="answers have no verdict") as stopped:
+        with pytest.raises(TrainingError, match="predictions have no verdict") as stopped:
             run.start()
     finally:
         watching.join()

@@ -1,14 +1,14 @@
-"""The miniature policy answers pictures through vLLM's offline engine."""
+"""The miniature policy answers about images through vLLM's offline engine."""
 
 import polars as pl
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from speciarl.answers import extract_answer, normalise
+from speciarl.answers import extract_prediction, normalize
 from speciarl.config import Evaluation, Run, VerifierConfig
 from speciarl.evaluation.predict import open_policy, predict_datasets
-from speciarl.evaluation.transformers_engine import Decoding
+from speciarl.evaluation.transformers_engine import SamplingParams
 from speciarl.policy.loading import load_model
 from speciarl.policy.miniature.curriculum import all_classes
 from speciarl.training.adapters import save_adapters
@@ -17,8 +17,8 @@ from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS
 
 TOKENS = 24
-GREEDY = Decoding(max_new_tokens=TOKENS, batch_size=32)
-# Measured: all answers are equal. A tie between two tokens may fall differently elsewhere.
+GREEDY = SamplingParams(max_new_tokens=TOKENS, batch_size=32)
+# Measured: all predictions are equal. A tie between two tokens may fall differently elsewhere.
 ALIKE = 0.95
 
 
@@ -37,8 +37,8 @@ def engine(policy, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def greedy(engine, pictures):
-    openers = [lambda p=picture: p for picture in pictures]
+def greedy(engine, images):
+    openers = [lambda p=image: p for image in images]
     return [text for (text,) in engine(openers, "plain", GREEDY)]
 
 
@@ -46,19 +46,19 @@ def share_alike(first, second):
     return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
 
 
-def test_greedy_answers_are_those_of_transformers(greedy, policy, pictures, tmp_path):
+def test_greedy_answers_are_those_of_transformers(greedy, policy, images, tmp_path):
     reference = open_policy("transformers", policy, tmp_path, tmp_path)
-    openers = [lambda p=picture: p for picture in pictures]
+    openers = [lambda p=image: p for image in images]
     expected = [text for (text,) in reference(openers, "plain", GREEDY)]
     assert len(set(expected)) > 5
     assert share_alike(greedy, expected) >= ALIKE
 
 
 def test_answers_parse_and_are_judged(greedy):
-    answers = [extract_answer(text) for text in greedy]
-    assert None not in answers
+    predictions = [extract_prediction(text) for text in greedy]
+    assert None not in predictions
     names = [one.name for one in all_classes()]
-    pairs = [Pair(name, normalise(a)) for name, a in zip(names, answers, strict=True)]
+    pairs = [Pair(name, normalize(a)) for name, a in zip(names, predictions, strict=True)]
     judged = dict(
         build_verifier(VerifierConfig(), FACTS, CLASSES).judge(list(dict.fromkeys(pairs)))
     )
@@ -67,11 +67,11 @@ def test_answers_parse_and_are_judged(greedy):
     assert correct > len(pairs) / 2
 
 
-def test_samples_come_by_picture_and_seed(engine, pictures):
-    same = [lambda: pictures[0]] * 40
+def test_samples_come_by_image_and_seed(engine, images):
+    same = [lambda: images[0]] * 40
 
     def draw(seed, batch_size):
-        sampled = Decoding(4, 1.5, 0.95, TOKENS, batch_size, seed)
+        sampled = SamplingParams(4, 1.5, 0.95, TOKENS, batch_size, seed)
         return list(engine(same, "be_specific", sampled))
 
     first = draw(0, 160)  # more tokens at once than vLLM takes in one step
@@ -82,17 +82,18 @@ def test_samples_come_by_picture_and_seed(engine, pictures):
     assert share_alike(first, draw(1000, 160)) < 0.5
 
 
-def test_pictures_are_opened_batch_by_batch(engine, pictures):
+def test_images_are_opened_batch_by_batch(engine, images):
     opened = []
 
     def opener(number):
-        return lambda: opened.append(number) or pictures[number]
+        return lambda: opened.append(number) or images[number]
 
-    answers = engine([opener(i) for i in range(10)], "plain", Decoding(2, 1.0, 1.0, TOKENS, 8))
+    openers = [opener(i) for i in range(10)]
+    predictions = engine(openers, "plain", SamplingParams(2, 1.0, 1.0, TOKENS, 8))
     assert opened == []
-    next(answers)
+    next(predictions)
     assert opened == [0, 1, 2, 3]
-    assert len(list(answers)) == 9
+    assert len(list(predictions)) == 9
     assert opened == list(range(10))
 
 
@@ -123,8 +124,8 @@ def test_a_run_is_predicted_with_its_adapters(greedy, policy, adapters, manifest
     said = {name: table["completion"].to_list() for name, table in tables.items()}
     assert (
         tables["vllm"]
-        .drop("completion", "answer")
-        .equals(tables["transformers"].drop("completion", "answer"))
+        .drop("completion", "prediction")
+        .equals(tables["transformers"].drop("completion", "prediction"))
     )
     assert share_alike(said["vllm"], said["transformers"]) >= ALIKE
     assert share_alike(said["vllm"], greedy) < 0.5

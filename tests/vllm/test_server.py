@@ -14,12 +14,12 @@ def ask(server, **extra):
     return answered.raise_for_status().json()["choices"][0]["message"]["content"]
 
 
-def test_a_choice_constrains_the_answer(server):
+def test_a_choice_constrains_the_prediction(server):
     assert ask(server, structured_outputs={"choice": list(LABELS)}) in LABELS
     for label in LABELS:
         assert ask(server, structured_outputs={"choice": [label]}) == label
 
 
 def test_the_older_parameter_is_silently_ignored(server):
-    """Why every answer is checked against the labels, whatever the request asked for."""
+    """Why every prediction is checked against the labels, whatever the request asked for."""
     assert ask(server, guided_choice=list(LABELS)) not in LABELS

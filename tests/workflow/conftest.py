@@ -30,7 +30,7 @@ SOURCES = (
 SMALL = {
     "datasets": {
         "splits": {"cub200": "official", "flowers102": "coop"},
-        "folders": {"garden": {"path": "pictures/garden", "test_share": 0.2}},
+        "folders": {"garden": {"path": "images/garden", "test_share": 0.2}},
     },
     "groups": {"in-domain": ["cub200"], "fine-grained": ["flowers102"]},
     "miniature": {"train_per_class": 2, "test_per_class": 2},
@@ -38,11 +38,11 @@ SMALL = {
         "cub200": {"datasets": ["cub200"], "size": 24},
         "garden": {"datasets": ["garden"]},
     },
-    "policy": {"pictures_per_class": 2, "knowing_steps": 120, "habit_steps": 40, "batch_size": 24},
+    "policy": {"images_per_class": 2, "pretrain_steps": 120, "habit_steps": 40, "batch_size": 24},
     "grpo": {
-        "generations": 16, "prompts_per_generation": 2, "micro_batch": 8, "checkpoint_every": 2,
+        "generations": 16, "prompts_per_step": 2, "per_device_batch_size": 8, "checkpoint_every": 2,
     },
-    "sft": {"epochs": 1.0, "batch_size": 12, "micro_batch": 12},
+    "sft": {"epochs": 1.0, "batch_size": 12, "per_device_batch_size": 12},
     "runs": {
         "zero_shot": {},
         "sft": {"method": "sft"},
@@ -59,13 +59,13 @@ NAMESPACE = ("unshare", "--map-root-user", "--net")
 
 
 def _paint_garden(folder: Path) -> None:
-    """Pictures of some flowers, as somebody would keep them: a folder per kind."""
+    """Images of some flowers, as somebody would keep them: a folder per kind."""
     shown = [one for one in catalogue()["flowers102"] if one.hue == 0][:3]
     for one in shown:
         (folder / one.name.replace(" ", "_")).mkdir(parents=True)
         for i in range(5):
-            picture = render(one, np.random.default_rng(i), undecidable=False, size=56)
-            picture.save(folder / one.name.replace(" ", "_") / f"{i}.png")
+            image = render(one, np.random.default_rng(i), undecidable=False, size=56)
+            image.save(folder / one.name.replace(" ", "_") / f"{i}.png")
 
 
 class Project:
@@ -88,7 +88,7 @@ class Project:
         shutil.copy(ROOT / "data/sources.csv", folder / "data")
         shutil.copy(ROOT / "data/counts.csv", folder / "data")
         shutil.copytree(ROOT / "data/taxonomies", folder / "data/taxonomies")
-        _paint_garden(folder / "pictures/garden")
+        _paint_garden(folder / "images/garden")
         project = cls(folder)
         project.change(**SMALL)
         project.run("git", "init", "--quiet")

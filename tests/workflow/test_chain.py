@@ -45,8 +45,9 @@ def test_every_sample_is_accounted_for(finished):
             )
             assert row["samples"] == samples > 0
             assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == samples
-            answers = pl.read_parquet(finished.folder / f"results/verdicts/{run}/{name}.parquet")
-            assert answers.height == samples * SMALL["runs"][run].get("best_of", 1)
+            file = finished.folder / f"results/verdicts/{run}/{name}.parquet"
+            predictions = pl.read_parquet(file)
+            assert predictions.height == samples * SMALL["runs"][run].get("best_of", 1)
     metrics = json.loads((finished.folder / "results/metrics.json").read_text())
     assert set(metrics) == set(RUNS)
     assert {"correctness", "specificity", "hm"} == set(metrics["speciarl"]["cub200"])
@@ -55,7 +56,7 @@ def test_every_sample_is_accounted_for(finished):
 def test_training_counts_add_up(finished):
     rows = pl.read_parquet(finished.folder / "results/training/speciarl/metrics.parquet")
     assert rows.height == SMALL["grpo"]["generations"]
-    completions = SMALL["grpo"]["prompts_per_generation"] * SMALL["runs"]["speciarl"]["rollouts"]
+    completions = SMALL["grpo"]["prompts_per_step"] * SMALL["runs"]["speciarl"]["rollouts"]
     for row in rows.iter_rows(named=True):
         assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == completions
         assert row["hits"] + row["misses"] + row["unparsable"] == completions
@@ -142,14 +143,14 @@ def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     assert trained["loss"].drop_nulls().len() > 0
     scores = pl.read_parquet(finished.folder / "results/scores.parquet")
     assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [3]
-    group = scores.filter(run="own", level="group", name="own pictures")
+    group = scores.filter(run="own", level="group", name="own images")
     assert group["samples"].to_list() == [3]
 
 
-def test_a_picture_that_is_added_to_one_s_own_is_noticed(finished, tmp_path):
+def test_a_image_that_is_added_to_one_s_own_is_noticed(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
-    picture = next((project.folder / "pictures/garden").rglob("*.png"))
-    shutil.copy(picture, picture.with_name("another.png"))
+    image = next((project.folder / "images/garden").rglob("*.png"))
+    shutil.copy(image, image.with_name("another.png"))
     project.snakemake("data/manifests/garden.parquet")
     manifest = pl.read_parquet(project.folder / "data/manifests/garden.parquet")
     assert manifest.height == 16

@@ -35,7 +35,7 @@ def rows(name, row):
         (rows("speciarl", "{best_of: 2}"), "the key 'speciarl' is there twice"),
         (lambda text: text.encode("utf-16"), "is not UTF-8"),
         (lambda text: text + "deep: " + "[" * 3000 + "]" * 3000, "nests too deeply"),
-        (lambda text: text.replace("path: pictures/garden", "path: nowhere"), "'nowhere'"),
+        (lambda text: text.replace("path: images/garden", "path: nowhere"), "'nowhere'"),
         (rows('"\\ud800"', "{}"), "'\\ud800'"),
     ],
     ids=["twice", "utf-16", "deep", "folder", "surrogate"],

@@ -67,13 +67,13 @@ def rows(**changed):
     return change(runs=runs)
 
 
-def another_picture(project):
-    picture = min((project.folder / "pictures/garden").rglob("*.png"))
-    shutil.copy(picture, picture.with_name("another.png"))
+def another_image(project):
+    image = min((project.folder / "images/garden").rglob("*.png"))
+    shutil.copy(image, image.with_name("another.png"))
 
 
 def another_class(project):
-    folder = min((project.folder / "pictures/garden").iterdir())
+    folder = min((project.folder / "images/garden").iterdir())
     shutil.copytree(folder, folder.with_name("black_tulip"))
 
 
@@ -176,14 +176,14 @@ EDITS = {
         {*trained("sft"), *evaluated("sft"), *END},
         {*trained("sft"), "report"},
     ),
-    "answers drawn in one run's evaluation": (
+    "predictions drawn in one run's evaluation": (
         rows(best_of_4={"best_of": 3}),
         {*evaluated("best_of_4"), *END},
         {"predict@best_of_4", "report"},
     ),
     "rollouts of a run that draws none": (rows(sft={"rollouts": 3}), {"report"}, {"report"}),
-    "one more picture": (
-        another_picture,
+    "one more image": (
+        another_image,
         {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},
         {"manifest_folder@garden"},
     ),
@@ -205,9 +205,9 @@ def test_an_edit_reruns_what_depends_on_it_and_no_more(finished, tmp_path, name)
     assert of_dvc(project) == stages
 
 
-def test_under_dvc_one_more_picture_trains_no_other_run(finished, tmp_path):
+def test_under_dvc_one_more_image_trains_no_other_run(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
-    another_picture(project)
+    another_image(project)
     output = project.run("dvc", "repro")
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
     same = {"build_taxonomy", "list_inputs", "sample_training@cub200"}  # seconds, for equal bytes

@@ -210,7 +210,7 @@ def newest_of(folder):
 def classes_to_name():
     """The datasets in use, and of those without facts the classes, by the names of their folders.
 
-    Not by their manifests: one more picture would then judge, and train, everything again.
+    Not by their manifests: one more image would then judge, and train, everything again.
     """
     described = {Path(path).stem for path in TAXONOMIES}
     classes = dict.fromkeys(sorted(DATASETS), ())

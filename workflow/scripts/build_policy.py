@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from speciarl.files import whole_folder
+from speciarl.files import atomic_directory
 from speciarl.policy.build import build_policy
 from speciarl.stage import stage
 
-with stage(snakemake.log[0]), whole_folder(Path(snakemake.output[0])) as into:
+with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
     build_policy(
         into,
         snakemake.params["policy"],

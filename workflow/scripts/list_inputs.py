@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from speciarl.files import content_hash, whole_folder, write_json
+from speciarl.files import atomic_directory, content_hash, write_json
 from speciarl.stage import stage
 
-with stage(snakemake.log[0]), whole_folder(Path(snakemake.output[0])) as into:
+with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
     for run, paths in snakemake.params["settings"].items():
         files = {path: content_hash([Path(path)]) for path in paths}
         write_json(files, into / f"{run}.json")

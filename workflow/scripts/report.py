@@ -10,9 +10,9 @@ from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
     runs = list(snakemake.params["runs"])
-    training, answers = (
+    training, predictions = (
         dict(zip(runs, map(pl.read_parquet, files), strict=True))
-        for files in (snakemake.input.training, snakemake.input.answers)
+        for files in (snakemake.input.training, snakemake.input.predictions)
     )
     folders = map(Path, snakemake.input.judged)
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*.parquet"))]
@@ -23,7 +23,7 @@ with stage(snakemake.log[0]):
     build_report(
         pl.read_parquet(snakemake.input.scores),
         training,
-        answers,
+        predictions,
         runs=runs,
         weights=snakemake.params["specificity"],
         provenance={k: v for k, v in snakemake.params.items() if k.isidentifier()},

@@ -22,7 +22,7 @@ with stage(snakemake.log[0]):
             model=Path(snakemake.output.model),
             metrics=Path(snakemake.output.metrics),
             verdicts=Path(snakemake.output.verdicts),
-            answers=Path(snakemake.output.answers),
+            predictions=Path(snakemake.output.predictions),
             work=Path("work/train") / snakemake.wildcards.run,
         ),
         threads=snakemake.threads,

@@ -1,1 +1,1 @@
-"""A rendered stand-in for the six benchmarks: true layouts and class names, drawn pictures."""
+"""A rendered stand-in for the six benchmarks: true layouts and class names, drawn images."""

@@ -1,4 +1,4 @@
-"""Which classes the miniature shows, and what of a picture tells them apart."""
+"""Which classes the miniature shows, and what of an image tells them apart."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ class MiniatureClass:
     group: str
     generic: str
     kind: int  # silhouette, one per dataset: shows the generic term
-    hue: int  # colour, one per group of the dataset: shows the group
+    hue: int  # color, one per group of the dataset: shows the group
     marking: int  # pattern, one per class of the group: shows the class
 
 

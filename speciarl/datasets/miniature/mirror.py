@@ -1,6 +1,6 @@
 """Renders a mirror of one benchmark: the files its source lists, in their true layout.
 
-The same arguments give the same bytes. A picture depends on the seed, its dataset, class,
+The same arguments give the same bytes. An image depends on the seed, its dataset, class,
 split and index alone, so that other counts leave it as it is.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
 from speciarl.datasets.miniature.layouts import (
     MAX_PER_CLASS,
-    Picture,
+    MiniatureImage,
     cub200,
     fgvc_aircraft,
     flowers102,
@@ -53,11 +53,11 @@ def render_mirror(
     Args:
         dataset: one of `LAYOUTS`; its classes are those of the catalogue.
         into: the dataset's folder of the mirror.
-        train_per_class: pictures of each class in the official train split.
+        train_per_class: images of each class in the official train split.
         test_per_class: the same for test; a val split, where there is one, gets half of it.
-        undecidable: share of the pictures of each class and split that show their group only.
-        size: edge of the square pictures in pixels.
-        seed: picks what varies between pictures.
+        undecidable: share of the images of each class and split that show their group only.
+        size: edge of the square images in pixels.
+        seed: picks what varies between images.
     """
     if dataset not in LAYOUTS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")
@@ -72,26 +72,26 @@ def render_mirror(
     if LAYOUTS[dataset].HAS_VAL:
         counts["val"] = max(1, test_per_class // 2)
 
-    pictures = list(_pictures(dataset, counts, undecidable, size, seed))
+    images = list(_images(dataset, counts, undecidable, size, seed))
     part = into.with_name(f"{into.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    LAYOUTS[dataset].write(part, pictures)
+    LAYOUTS[dataset].write(part, images)
     _write_checksums(part)
     shutil.rmtree(into, ignore_errors=True)
     part.replace(into)
 
 
-def _pictures(
+def _images(
     dataset: str, counts: dict[str, int], share: float, size: int, seed: int
-) -> Iterator[Picture]:
-    """Every picture, sorted by class, then train, val, test, then index."""
+) -> Iterator[MiniatureImage]:
+    """Every image, sorted by class, then train, val, test, then index."""
     classes = sorted(catalogue()[dataset], key=lambda shown: shown.name)
     for class_id, shown in enumerate(classes):
         for split in ("train", "val", "test"):
             for index in range(counts.get(split, 0)):
                 undecidable = _is_undecidable(index, share)
-                yield Picture(
+                yield MiniatureImage(
                     class_id=class_id,
                     class_name=shown.name,
                     group=shown.group,
@@ -104,7 +104,7 @@ def _pictures(
 
 
 def _is_undecidable(index: int, share: float) -> bool:
-    """Spread evenly, so that the first n pictures hold round(share * n) undecidable ones."""
+    """Spread evenly, so that the first n images hold round(share * n) undecidable ones."""
 
     def among_first(n: int) -> int:
         return math.floor(round(share * n, 9) + 0.5)
@@ -120,8 +120,8 @@ def _jpeg(
         int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest())
     )
     buffer = io.BytesIO()
-    picture = render(shown, rng, undecidable=undecidable, size=size)
-    picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    image = render(shown, rng, undecidable=undecidable, size=size)
+    image.save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
 
 

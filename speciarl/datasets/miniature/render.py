@@ -1,6 +1,6 @@
-"""Draws the miniature's pictures: a silhouette in a colour, with or without a visible marking.
+"""Draws the miniature's images: a silhouette in a color, with or without a visible marking.
 
-The marking alone tells the classes of a group apart. In a stated share of the pictures it is
+The marking alone tells the classes of a group apart. In a stated share of the images it is
 left out and the rest is blurred, so that nobody can know the class there, only its group.
 """
 
@@ -17,30 +17,30 @@ DARK, LIGHT = (20, 20, 20), (250, 250, 250)
 _UNIT = 84  # the coordinates below are written for a canvas of this many pixels
 
 
-def _silhouette(draw: ImageDraw.ImageDraw, kind: int, colour: tuple[int, int, int]) -> None:
+def _silhouette(draw: ImageDraw.ImageDraw, kind: int, color: tuple[int, int, int]) -> None:
     if kind == 0:  # bird
-        draw.ellipse((14, 30, 66, 70), fill=colour)
-        draw.ellipse((50, 14, 74, 38), fill=colour)
+        draw.ellipse((14, 30, 66, 70), fill=color)
+        draw.ellipse((50, 14, 74, 38), fill=color)
         draw.polygon([(72, 22), (83, 27), (72, 30)], fill=DARK)
     elif kind == 1:  # airplane
-        draw.polygon([(2, 42), (14, 33), (74, 33), (83, 42), (74, 55), (14, 55)], fill=colour)
-        draw.polygon([(30, 34), (44, 4), (56, 4), (52, 34)], fill=colour)
-        draw.polygon([(30, 54), (44, 82), (56, 82), (52, 54)], fill=colour)
+        draw.polygon([(2, 42), (14, 33), (74, 33), (83, 42), (74, 55), (14, 55)], fill=color)
+        draw.polygon([(30, 34), (44, 4), (56, 4), (52, 34)], fill=color)
+        draw.polygon([(30, 54), (44, 82), (56, 82), (52, 54)], fill=color)
     elif kind == 2:  # flower
         for x, y in ((42, 18), (64, 34), (56, 62), (28, 62), (20, 34)):
-            draw.ellipse((x - 17, y - 17, x + 17, y + 17), fill=colour)
-        draw.ellipse((24, 24, 60, 60), fill=colour)
+            draw.ellipse((x - 17, y - 17, x + 17, y + 17), fill=color)
+        draw.ellipse((24, 24, 60, 60), fill=color)
     elif kind == 3:  # a plate of food
         draw.ellipse((2, 2, 82, 82), fill=(235, 235, 235))
-        draw.ellipse((14, 14, 70, 70), fill=colour)
+        draw.ellipse((14, 14, 70, 70), fill=color)
     elif kind == 4:  # dog
-        draw.rectangle((12, 28, 64, 58), fill=colour)
-        draw.rectangle((56, 10, 80, 34), fill=colour)
+        draw.rectangle((12, 28, 64, 58), fill=color)
+        draw.rectangle((56, 10, 80, 34), fill=color)
         for x in (14, 28, 44, 56):
-            draw.rectangle((x, 58, x + 8, 82), fill=colour)
+            draw.rectangle((x, 58, x + 8, 82), fill=color)
     elif kind == 5:  # car
-        draw.polygon([(18, 34), (30, 14), (58, 14), (70, 34)], fill=colour)
-        draw.rectangle((4, 34, 80, 62), fill=colour)
+        draw.polygon([(18, 34), (30, 14), (58, 14), (70, 34)], fill=color)
+        draw.rectangle((4, 34, 80, 62), fill=color)
         for x in (12, 54):
             draw.ellipse((x, 54, x + 20, 74), fill=DARK)
     else:
@@ -56,13 +56,13 @@ def _marking(draw: ImageDraw.ImageDraw, marking: int) -> None:
     elif marking == 1:
         draw.rectangle(whole, fill=LIGHT)
     elif marking in (2, 3):  # two halves, side by side
-        colours = (DARK, LIGHT) if marking == 2 else (LIGHT, DARK)
-        draw.rectangle((left, top, across, bottom), fill=colours[0])
-        draw.rectangle((across, top, right, bottom), fill=colours[1])
+        colors = (DARK, LIGHT) if marking == 2 else (LIGHT, DARK)
+        draw.rectangle((left, top, across, bottom), fill=colors[0])
+        draw.rectangle((across, top, right, bottom), fill=colors[1])
     elif marking in (4, 5):  # two halves, one above the other
-        colours = (DARK, LIGHT) if marking == 4 else (LIGHT, DARK)
-        draw.rectangle((left, top, right, down), fill=colours[0])
-        draw.rectangle((left, down, right, bottom), fill=colours[1])
+        colors = (DARK, LIGHT) if marking == 4 else (LIGHT, DARK)
+        draw.rectangle((left, top, right, down), fill=colors[0])
+        draw.rectangle((left, down, right, bottom), fill=colors[1])
     elif marking == 6:  # a light patch in a dark frame
         draw.rectangle(whole, fill=DARK)
         draw.rectangle((left + 11, top + 8, right - 11, bottom - 8), fill=LIGHT)
@@ -76,16 +76,16 @@ def _marking(draw: ImageDraw.ImageDraw, marking: int) -> None:
 def render(
     shown: MiniatureClass, rng: np.random.Generator, *, undecidable: bool, size: int = _UNIT
 ) -> Image.Image:
-    """Draw one picture of a class.
+    """Draw one image of a class.
 
     Args:
         shown: the class; its silhouette, hue and marking are drawn.
-        rng: source of the picture's own variation (place, shade, background, noise).
+        rng: source of the image's own variation (place, shade, background, noise).
         undecidable: leave the marking out and blur, so that only the group can be known.
-        size: edge of the square picture in pixels.
+        size: edge of the square image in pixels.
 
     Returns:
-        An RGB picture of `size` x `size` pixels.
+        An RGB image of `size` x `size` pixels.
     """
     background = tuple(int(v) for v in rng.integers(150, 215, 3))
     saturation, value = rng.uniform(0.65, 0.95), rng.uniform(0.7, 0.95)
@@ -110,5 +110,5 @@ def render(
         canvas = canvas.filter(ImageFilter.GaussianBlur(3))
     noise = rng.normal(0, 6, (_UNIT, _UNIT, 3))
     pixels = np.clip(np.asarray(canvas, dtype=np.float32) + noise, 0, 255).astype(np.uint8)
-    picture = Image.fromarray(pixels)
-    return picture if size == _UNIT else picture.resize((size, size), Image.Resampling.BILINEAR)
+    image = Image.fromarray(pixels)
+    return image if size == _UNIT else image.resize((size, size), Image.Resampling.BILINEAR)

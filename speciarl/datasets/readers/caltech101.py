@@ -1,4 +1,4 @@
-"""Caltech-101: a folder of pictures per class; the CoOp split is the only one there is.
+"""Caltech-101: a folder of images per class; the CoOp split is the only one there is.
 
 The background and the second folder of faces are in the archive and in no split.
 """
@@ -17,7 +17,7 @@ from speciarl.datasets.readers import (
 )
 
 SPLIT_KINDS = ("coop",)
-_PICTURES = "caltech-101/101_ObjectCategories"
+_IMAGES = "caltech-101/101_ObjectCategories"
 
 
 def read(root: Path, split_kind: str) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
             (
                 split,
                 without_suffix(file_name, root / "split_coop.csv"),
-                f"{_PICTURES}/{file_name}",
+                f"{_IMAGES}/{file_name}",
                 *look_up(file_name.partition("/")[0], classes, metadata),
             )
             for split, file_name in coop_split(root)

@@ -1,4 +1,4 @@
-"""Flowers102: MATLAB files (official split) or tables (CoOp split) beside a folder of pictures.
+"""Flowers102: MATLAB files (official split) or tables (CoOp split) beside a folder of images.
 
 The official files number the classes and name none; the names stand in metadata.csv, which is
 published with the CoOp split.

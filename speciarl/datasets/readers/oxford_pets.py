@@ -1,7 +1,7 @@
-"""Oxford-IIIT Pets: pictures in one flat folder, named `CLASS_NUMBER.jpg`.
+"""Oxford-IIIT Pets: images in one flat folder, named `CLASS_NUMBER.jpg`.
 
 The folder also holds stray .mat files, and some .jpg files are PNG or GIF inside; neither
-matters here, since only listed names are used and pictures are opened by their content.
+matters here, since only listed names are used and images are opened by their content.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
 
 
 def _listed(root: Path) -> Iterator[tuple[str, str, int]]:
-    """(split, picture's name, class id from 0) of the official lists."""
+    """(split, image's name, class id from 0) of the official lists."""
     for split, file_name in _LISTS.items():
         path = root / "annotations" / file_name
         for line in lines(path):

@@ -1,7 +1,7 @@
 """Stanford Cars: the parquet copy that is online, or the original archives, which no longer are.
 
-The copy holds the pictures' bytes and a label per row, and the names in its metadata; the archives
-hold folders of pictures and MATLAB tables.
+The copy holds the images' bytes and a label per row, and the names in its metadata; the archives
+hold folders of images and MATLAB tables.
 """
 
 import json
@@ -22,7 +22,7 @@ _ANNOTATIONS = {
 
 
 def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official split; a picture of the copy is referred to as FILE.parquet#ROW."""
+    """Manifest of the official split; an image of the copy is referred to as FILE.parquet#ROW."""
     rows = _archive_rows if (root / "cars_train").is_dir() else _parquet_rows
     return frame("stanford_cars", (row for split in _ANNOTATIONS for row in rows(root, split)))
 

@@ -53,19 +53,19 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, image_size: int) -> ImageOnlyProcessor:
-    """Processor in the format of Qwen2.5-VL for pictures of one size (pixels, square)."""
+    """Processor in the format of Qwen2.5-VL for images of one size (pixels, square)."""
     pixels = image_size**2
-    pictures = Qwen2VLImageProcessorPil(
+    images = Qwen2VLImageProcessorPil(
         patch_size=PATCH, merge_size=MERGE, temporal_patch_size=2,
         min_pixels=pixels, max_pixels=pixels,
     )  # fmt: skip
-    return ImageOnlyProcessor(pictures, tokenizer, chat_template=TEMPLATE.read_text())
+    return ImageOnlyProcessor(images, tokenizer, chat_template=TEMPLATE.read_text())
 
 
 def build_model(
     tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> Qwen2_5_VLForConditionalGeneration:
-    """A randomly initialised model; the same seed gives the same weights."""
+    """A randomly initialized model; the same seed gives the same weights."""
 
     def token(word: str) -> int:
         return tokenizer.get_vocab()[word]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speciarl.files import content_hash, whole_file
+from speciarl.files import atomic_write, content_hash
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,6 @@ class Checkpoint:
             "steps": steps,
         }
         torch.save(state, content := io.BytesIO())
-        with whole_file(self.path) as partial:
+        with atomic_write(self.path) as partial:
             partial.write_bytes(_digest(content.getvalue()) + content.getvalue())
         self.saved = time.monotonic()

@@ -35,19 +35,19 @@ WARMUP = 0.05  # share of the steps
 
 
 class LessonEncoder:
-    """Turns lessons into model inputs; pictures are processed once and kept."""
+    """Turns lessons into model inputs; images are processed once and kept."""
 
-    def __init__(self, processor, pictures: list) -> None:
-        encoded = processor.image_processor(pictures, return_tensors="pt")
+    def __init__(self, processor, images: list) -> None:
+        encoded = processor.image_processor(images, return_tensors="pt")
         self.patches = encoded["pixel_values"].view(
-            len(pictures), -1, encoded["pixel_values"].shape[1]
+            len(images), -1, encoded["pixel_values"].shape[1]
         )
         self.grid = encoded["image_grid_thw"]
         self.tokenizer = processor.tokenizer
         self.image_token = processor.image_token_id
         self.prefixes = {
             name: processor(
-                images=[pictures[0]],
+                images=[images[0]],
                 text=[
                     processor.apply_chat_template(
                         messages(load_prompt(name)), add_generation_prompt=True, tokenize=False
@@ -67,33 +67,33 @@ class LessonEncoder:
             labels.append(torch.tensor([-100] * len(prefix) + target))
         pad = self.tokenizer.pad_token_id
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
-        pictures = torch.tensor([lesson.picture for lesson in lessons])
+        images = torch.tensor([lesson.image for lesson in lessons])
         return {
             "input_ids": ids,
             "attention_mask": (ids != pad).long(),
             "mm_token_type_ids": (ids == self.image_token).long(),
             "labels": torch.nn.utils.rnn.pad_sequence(labels, True, -100),
-            "pixel_values": self.patches[pictures].flatten(0, 1),
-            "image_grid_thw": self.grid[pictures],
+            "pixel_values": self.patches[images].flatten(0, 1),
+            "image_grid_thw": self.grid[images],
         }
 
 
-def draw_pictures(
+def draw_images(
     classes: list[MiniatureClass], per_class: int, undecidable: float, size: int, seed: int
 ) -> tuple[list, list[tuple[MiniatureClass, ...]]]:
-    """Pictures of every class, and the classes that each may show; none is in an archive."""
-    pictures, candidates = [], []
+    """Images of every class, and the classes that each may show; none is in an archive."""
+    images, candidates = [], []
     for number, one in enumerate(classes):
         rng = np.random.default_rng([seed, number])
         for index in range(per_class):
             blurred = index < round(undecidable * per_class)
-            pictures.append(render(one, rng, undecidable=blurred, size=size))
+            images.append(render(one, rng, undecidable=blurred, size=size))
             candidates.append(
                 tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
                 if blurred
                 else (one,)
             )
-    return pictures, candidates
+    return images, candidates
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -109,25 +109,25 @@ class Pretraining:
     """All that decides the weights."""
 
     image_size: int
-    """Edge of the pictures in pixels."""
+    """Edge of the images in pixels."""
     undecidable: float
-    """Share of the pictures without a visible marking."""
-    pictures_per_class: int
-    """Distinct pictures a class to learn from."""
-    knowing_steps: int
+    """Share of the images without a visible marking."""
+    images_per_class: int
+    """Distinct images a class to learn from."""
+    pretrain_steps: int
     """Optimizer steps on specific names."""
     habit_steps: int
-    """Optimizer steps on answers of mixed levels."""
+    """Optimizer steps on predictions of mixed levels."""
     batch_size: int
     """Lessons a step."""
     learning_rate: float
     """Of AdamW, after warm-up."""
     seed: int
-    """Of weights, pictures and lessons."""
+    """Of weights, images and lessons."""
 
     @property
     def steps(self) -> int:
-        return self.knowing_steps + self.habit_steps
+        return self.pretrain_steps + self.habit_steps
 
 
 def pretrain(
@@ -147,21 +147,21 @@ def pretrain(
     tokenizer = build_tokenizer(all_texts())
     processor = build_processor(tokenizer, settings.image_size)
     model = build_model(tokenizer, settings.seed).train()
-    pictures, candidates = draw_pictures(
+    images, candidates = draw_images(
         all_classes(),
-        settings.pictures_per_class,
+        settings.images_per_class,
         settings.undecidable,
         settings.image_size,
         settings.seed,
     )
-    encode = LessonEncoder(processor, pictures)
+    encode = LessonEncoder(processor, images)
     rng = np.random.default_rng(settings.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     checkpoint = Checkpoint(work, settings, model, optimizer, rng)
     first = checkpoint.restore()
     progress = Progress("steps", settings.steps, first)
     for step in range(first, settings.steps):
-        habits = step >= settings.knowing_steps
+        habits = step >= settings.pretrain_steps
         shares = (HABITS, HABITS_UNSEEN) if habits else (KNOWING, KNOWING)
         batch = encode(draw_lessons(candidates, *shares, settings.batch_size, rng))
         for group in optimizer.param_groups:

@@ -1,7 +1,7 @@
-"""What the archive writers share: pictures to place, archives whose bytes never vary.
+"""What the archive writers share: images to place, archives whose bytes never vary.
 
 One module per benchmark, with `HAS_VAL` (whether the official split has a val part) and
-`write(into, pictures)`, which writes the benchmark's files in their true layout. Parts of the
+`write(into, images)`, which writes the benchmark's files in their true layout. Parts of the
 originals that no reader opens (attributes, landmarks, masks) are left out.
 """
 
@@ -23,8 +23,8 @@ MAX_PER_CLASS = {"train": 4000, "val": 2000, "test": 3999}
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One rendered picture, and what the archive should say about it."""
+class MiniatureImage:
+    """One rendered image, and what the archive should say about it."""
 
     class_id: int  # from 0, in the order of the names
     class_name: str
@@ -46,9 +46,9 @@ class Picture:
         return self.class_name.replace(" ", "_")
 
 
-def class_names(pictures: Iterable[Picture]) -> list[str]:
+def class_names(images: Iterable[MiniatureImage]) -> list[str]:
     """The display names in the order of their ids."""
-    return [name for _, name in sorted({(p.class_id, p.class_name) for p in pictures})]
+    return [name for _, name in sorted({(p.class_id, p.class_name) for p in images})]
 
 
 def text(lines: Iterable[str]) -> bytes:
@@ -60,7 +60,7 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]], *, packed: bool 
     """Write (name, content) pairs as a tar, gzipped or plain, without times and owners."""
     with path.open("wb") as file:
         if packed:
-            # The pictures are compressed already: a higher level only takes longer.
+            # The images are compressed already: a higher level only takes longer.
             with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped:
                 _write_members(zipped, members)
         else:
@@ -84,18 +84,18 @@ def matlab(**variables: np.ndarray) -> bytes:
 
 
 def coop_split(
-    pictures: Sequence[Picture], *, val_share: float, mixed: bool
-) -> list[tuple[str, Picture]]:
+    images: Sequence[MiniatureImage], *, val_share: float, mixed: bool
+) -> list[tuple[str, MiniatureImage]]:
     """A split in the manner of CoOp: a val part cut from training, and perhaps a test of its own.
 
     Args:
-        pictures: sorted by class.
-        val_share: val pictures among the non-test ones; at least one a class.
-        mixed: exchange half of each class's test pictures for training ones that are as
-            decidable, since CoOp divided all pictures of some benchmarks anew.
+        images: sorted by class.
+        val_share: val images among the non-test ones; at least one a class.
+        mixed: exchange half of each class's test images for training ones that are as
+            decidable, since CoOp divided all images of some benchmarks anew.
     """
     rows = []
-    for _, of_class in groupby(pictures, key=attrgetter("class_id")):
+    for _, of_class in groupby(images, key=attrgetter("class_id")):
         members = list(of_class)
         test = [p for p in members if p.split == "test"]
         training = [p for p in members if p.split != "test"]
@@ -108,7 +108,7 @@ def coop_split(
     return sorted(rows, key=lambda row: ("train", "val", "test").index(row[0]))
 
 
-def _exchange(ours: list[Picture], theirs: list[Picture]) -> None:
+def _exchange(ours: list[MiniatureImage], theirs: list[MiniatureImage]) -> None:
     for undecidable in (False, True):
         here = [i for i, p in enumerate(ours) if p.undecidable == undecidable][::2]
         there = [i for i, p in enumerate(theirs) if p.undecidable == undecidable]

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from speciarl.datasets.miniature.layouts import Picture, class_names, text, write_tar
+from speciarl.datasets.miniature.layouts import MiniatureImage, class_names, text, write_tar
 
 HAS_VAL = False
 
 
-def write(into: Path, pictures: Sequence[Picture]) -> None:
+def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write the archive; folders and files differ in case, as in the original."""
-    names = class_names(pictures)
-    numbered = list(enumerate(pictures, start=1))
+    names = class_names(images)
+    numbered = list(enumerate(images, start=1))
     base = "CUB_200_2011"
     write_tar(
         into / "CUB_200_2011.tgz",
@@ -32,7 +32,7 @@ def write(into: Path, pictures: Sequence[Picture]) -> None:
                 f"{base}/bounding_boxes.txt",
                 text(f"{i} 0.0 0.0 {p.size:.1f} {p.size:.1f}" for i, p in numbered),
             ),
-            *((f"{base}/images/{_path(p)}", p.jpeg) for p in pictures),
+            *((f"{base}/images/{_path(p)}", p.jpeg) for p in images),
         ],
     )
 
@@ -41,8 +41,8 @@ def _folder(archive_id: int, name: str) -> str:
     return f"{archive_id:03d}.{name.replace(' ', '_')}"
 
 
-def _path(picture: Picture) -> str:
-    archive_id = picture.class_id + 1
-    titled = "_".join(word.capitalize() for word in picture.class_name.split())
-    file_name = f"{titled}_{picture.number:04d}_{archive_id * 10_000 + picture.number}.jpg"
-    return f"{_folder(archive_id, picture.class_name)}/{file_name}"
+def _path(image: MiniatureImage) -> str:
+    archive_id = image.class_id + 1
+    titled = "_".join(word.capitalize() for word in image.class_name.split())
+    file_name = f"{titled}_{image.number:04d}_{archive_id * 10_000 + image.number}.jpg"
+    return f"{_folder(archive_id, image.class_name)}/{file_name}"

@@ -1,9 +1,9 @@
-"""fgvc-aircraft-2013b.tar.gz: pictures with seven-digit names, a list per split and level."""
+"""fgvc-aircraft-2013b.tar.gz: images with seven-digit names, a list per split and level."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from speciarl.datasets.miniature.layouts import Picture, class_names, text, write_tar
+from speciarl.datasets.miniature.layouts import MiniatureImage, class_names, text, write_tar
 
 HAS_VAL = True
 
@@ -17,26 +17,26 @@ _FAMILIES = {
 _LISTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 
 
-def write(into: Path, pictures: Sequence[Picture]) -> None:
+def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write the archive with its lists of variants, families and manufacturers."""
     data = "fgvc-aircraft-2013b/data"
     write_tar(
         into / "fgvc-aircraft-2013b.tar.gz",
         [
             ("fgvc-aircraft-2013b/README.md", text(["A rendered stand-in for FGVC-Aircraft."])),
-            *((f"{data}/{name}", content) for name, content in _indexes(pictures)),
-            *((f"{data}/images/{_id(p)}.jpg", p.jpeg) for p in pictures),
+            *((f"{data}/{name}", content) for name, content in _indexes(images)),
+            *((f"{data}/images/{_id(p)}.jpg", p.jpeg) for p in images),
         ],
     )
 
 
-def _indexes(pictures: Sequence[Picture]) -> Iterator[tuple[str, bytes]]:
-    yield "variants.txt", text(class_names(pictures))
-    yield "families.txt", text(sorted({_family(p) for p in pictures}))
-    yield "manufacturers.txt", text(sorted({_manufacturer(p) for p in pictures}))
-    yield "images_box.txt", text(f"{_id(p)} 1 1 {p.size} {p.size}" for p in pictures)
+def _indexes(images: Sequence[MiniatureImage]) -> Iterator[tuple[str, bytes]]:
+    yield "variants.txt", text(class_names(images))
+    yield "families.txt", text(sorted({_family(p) for p in images}))
+    yield "manufacturers.txt", text(sorted({_manufacturer(p) for p in images}))
+    yield "images_box.txt", text(f"{_id(p)} 1 1 {p.size} {p.size}" for p in images)
     for name, splits in _LISTS.items():
-        listed = [p for split in splits for p in pictures if p.split == split]
+        listed = [p for split in splits for p in images if p.split == split]
         if name != "trainval":
             yield f"images_{name}.txt", text(_id(p) for p in listed)
         yield f"images_variant_{name}.txt", text(f"{_id(p)} {p.class_name}" for p in listed)
@@ -47,13 +47,13 @@ def _indexes(pictures: Sequence[Picture]) -> Iterator[tuple[str, bytes]]:
         )
 
 
-def _id(picture: Picture) -> str:
-    return f"{picture.class_id:03d}{picture.number:04d}"
+def _id(image: MiniatureImage) -> str:
+    return f"{image.class_id:03d}{image.number:04d}"
 
 
-def _family(picture: Picture) -> str:
-    return _FAMILIES[picture.group][0]
+def _family(image: MiniatureImage) -> str:
+    return _FAMILIES[image.group][0]
 
 
-def _manufacturer(picture: Picture) -> str:
-    return _FAMILIES[picture.group][1]
+def _manufacturer(image: MiniatureImage) -> str:
+    return _FAMILIES[image.group][1]

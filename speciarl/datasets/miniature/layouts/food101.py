@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from speciarl.datasets.miniature.layouts import (
-    Picture,
+    MiniatureImage,
     class_names,
     coop_csv,
     coop_split,
@@ -16,31 +16,31 @@ from speciarl.datasets.miniature.layouts import (
 HAS_VAL = False
 
 
-def write(into: Path, pictures: Sequence[Picture]) -> None:
-    """Write the archive; its lists name pictures without their extension."""
+def write(into: Path, images: Sequence[MiniatureImage]) -> None:
+    """Write the archive; its lists name images without their extension."""
     write_tar(
         into / "food-101.tar.gz",
         [
             ("food-101/README.txt", text(["A rendered stand-in for Food-101."])),
-            *_meta(pictures),
-            *((f"food-101/images/{_key(p)}.jpg", p.jpeg) for p in pictures),
+            *_meta(images),
+            *((f"food-101/images/{_key(p)}.jpg", p.jpeg) for p in images),
         ],
     )
-    rows = coop_split(pictures, val_share=2 / 7, mixed=True)
+    rows = coop_split(images, val_share=2 / 7, mixed=True)
     (into / "split_coop.csv").write_bytes(coop_csv((split, f"{_key(p)}.jpg") for split, p in rows))
 
 
-def _meta(pictures: Sequence[Picture]) -> Iterator[tuple[str, bytes]]:
-    names = class_names(pictures)
+def _meta(images: Sequence[MiniatureImage]) -> Iterator[tuple[str, bytes]]:
+    names = class_names(images)
     folders = [name.replace(" ", "_") for name in names]
     yield "food-101/meta/classes.txt", text(folders)
     yield "food-101/meta/labels.txt", text(name.capitalize() for name in names)
     for split in ("train", "test"):
-        keys = [_key(p) for p in pictures if p.split == split]
+        keys = [_key(p) for p in images if p.split == split]
         by_folder = {f: [key for key in keys if key.startswith(f"{f}/")] for f in folders}
         yield f"food-101/meta/{split}.txt", text(keys)
         yield f"food-101/meta/{split}.json", json.dumps(by_folder).encode()
 
 
-def _key(picture: Picture) -> str:
-    return f"{picture.underscored}/{(picture.class_id + 1) * 10_000 + picture.number}"
+def _key(image: MiniatureImage) -> str:
+    return f"{image.underscored}/{(image.class_id + 1) * 10_000 + image.number}"

@@ -1,6 +1,6 @@
 """images.tar.gz and annotations.tar.gz, with all that makes the originals awkward.
 
-Both are plain tars in spite of their names, hold leftovers of MATLAB and macOS, and one picture
+Both are plain tars in spite of their names, hold leftovers of MATLAB and macOS, and one image
 is a PNG with transparency under the name of a JPEG.
 """
 
@@ -10,14 +10,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from speciarl.datasets.miniature.layouts import Picture, coop_csv, coop_split, text, write_tar
+from speciarl.datasets.miniature.layouts import (
+    MiniatureImage,
+    coop_csv,
+    coop_split,
+    text,
+    write_tar,
+)
 
 HAS_VAL = False
 
 
-def write(into: Path, pictures: Sequence[Picture]) -> None:
+def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write both archives and split_coop.csv, whose folders exist in no archive."""
-    first, *others = pictures
+    first, *others = images
     write_tar(
         into / "images.tar.gz",
         [
@@ -28,8 +34,8 @@ def write(into: Path, pictures: Sequence[Picture]) -> None:
         ],
         packed=False,
     )
-    training = text(_line(p) for p in pictures if p.split == "train")
-    test = text(_line(p) for p in pictures if p.split == "test")
+    training = text(_line(p) for p in images if p.split == "train")
+    test = text(_line(p) for p in images if p.split == "test")
     comments = text(["#Image CLASS-ID SPECIES BREED ID", "#SPECIES: 1:Cat 2:Dog"])
     write_tar(
         into / "annotations.tar.gz",
@@ -42,23 +48,23 @@ def write(into: Path, pictures: Sequence[Picture]) -> None:
         ],
         packed=False,
     )
-    rows = coop_split(pictures, val_share=0.2, mixed=False)
+    rows = coop_split(images, val_share=0.2, mixed=False)
     (into / "split_coop.csv").write_bytes(
         coop_csv((split, f"{p.underscored}/{_name(p)}.jpg") for split, p in rows)
     )
 
 
-def _name(picture: Picture) -> str:
-    return f"{picture.underscored}_{picture.number}"
+def _name(image: MiniatureImage) -> str:
+    return f"{image.underscored}_{image.number}"
 
 
-def _line(picture: Picture) -> str:
+def _line(image: MiniatureImage) -> str:
     # The catalogue shows dogs only: species 2, breeds numbered like the classes.
-    return f"{_name(picture)} {picture.class_id + 1} 2 {picture.class_id + 1}"
+    return f"{_name(image)} {image.class_id + 1} 2 {image.class_id + 1}"
 
 
 def _transparent_png(jpeg: bytes) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(jpeg)) as picture:
-        picture.convert("RGBA").save(buffer, "PNG")
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.convert("RGBA").save(buffer, "PNG")
     return buffer.getvalue()

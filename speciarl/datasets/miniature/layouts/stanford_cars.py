@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.miniature.layouts import Picture, class_names
+from speciarl.datasets.miniature.layouts import MiniatureImage, class_names
 
 HAS_VAL = False
 _ROWS_PER_GROUP = 100
@@ -16,12 +16,12 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def write(into: Path, pictures: Sequence[Picture]) -> None:
+def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write the files; as in the original, rows are not in the order of classes."""
-    label = {"names": class_names(pictures), "_type": "ClassLabel"}
+    label = {"names": class_names(images), "_type": "ClassLabel"}
     features = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
     for split in ("train", "test"):
-        rows = sorted((p for p in pictures if p.split == split), key=lambda p: p.index)
+        rows = sorted((p for p in images if p.split == split), key=lambda p: p.index)
         records = [
             ({"bytes": p.jpeg, "path": f"{n:05d}.jpg"}, p.class_id)
             for n, p in enumerate(rows, start=1)

@@ -45,7 +45,7 @@ def check(
 
     params = load(files)
     if paths:
-        check_paths(params)
+        check_paths(params, Path())
     print(f"{', '.join(map(str, files))}: valid")
 
 

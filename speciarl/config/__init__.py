@@ -177,8 +177,11 @@ def load(
     return parse(_merged(values, over or {}), project)
 
 
-def check_paths(params: Params) -> None:
+def check_paths(params: Params, project: Path) -> None:
     """See that the folders from outside that parameters name are there.
+
+    Args:
+        project: what relative paths are relative to.
 
     Raises:
         ConfigError: one line that names the first key whose folder is not.
@@ -189,7 +192,7 @@ def check_paths(params: Params) -> None:
         if isinstance(model, DirectoryModel):
             folders[f"{name}.model.path"] = model.path
     for key, folder in folders.items():
-        if not Path(folder).is_dir():
+        if not (project / folder).is_dir():
             raise ConfigError(
                 f"params: {key}: there is no folder {folder!r}: put it there or mend the path"
             )

@@ -80,7 +80,7 @@ def render_page(
         "charts": _charts(e),
         "losses": _losses(e),
         "lookups": _lookups(e),
-        "signs": signs_by_run(e.predictions, e.runs),
+        "reward_hacking": signs_by_run(e.predictions, e.runs),
         "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
         "datasets": {

@@ -215,9 +215,9 @@ def test_a_folder_that_is_not_there_is_named_with_its_key(values, key, tmp_path,
     monkeypatch.chdir(tmp_path)
     params = parse(values)
     with pytest.raises(ConfigError, match=f"{key}: there is no folder 'nowhere'"):
-        check_paths(params)
+        check_paths(params, Path())
     (tmp_path / "nowhere").mkdir()
-    check_paths(params)
+    check_paths(params, Path())
 
 
 def test_a_start_without_processors_or_with_a_file_for_a_folder(tmp_path, monkeypatch):

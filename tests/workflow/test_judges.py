@@ -86,6 +86,7 @@ def test_each_stage_reads_the_weights_of_its_own_judge(project):
 
 
 def test_the_code_of_a_judge_is_that_of_its_kind_and_its_prompt(project):
+    (project.folder / DIRECTORY["path"]).mkdir(parents=True, exist_ok=True)
     of_kind = {"server": {"llm.py", "client.py"}, "directory": {"local.py"}}
     project.change(
         verifier={"backend": "cascade", "model": MODEL, "server": SERVER},

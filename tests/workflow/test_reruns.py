@@ -31,13 +31,13 @@ def of_snakemake(project):
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", plan, re.MULTILINE)
     items = (re.search(r"^    wildcards: \w+=(.*)$", text, re.MULTILINE) for _, text in jobs)
     names = {f"{rule}@{i[1]}" if i else rule for (rule, _), i in zip(jobs, items, strict=True)}
-    return names - {"all", "list_code", "version"}
+    return names - {"all", "list_code", "version", "export_paid_verdicts"}
 
 
 def of_dvc(project):
     """The stages whose own dependencies differ, once the lists of code and settings are new."""
     project.run("dvc", "repro", "--quiet", "list_code")
-    return set(json.loads(project.run("dvc", "status", "--json")))
+    return set(json.loads(project.run("dvc", "status", "--json"))) - {"export_paid_verdicts"}
 
 
 def replace(path, old, new):

@@ -24,7 +24,7 @@ FILES += workflow.overwrite_configfiles
 try:
     speciarl.config.starting.check_start(workflow.resource_settings.cores)
     PARAMS = speciarl.config.load(FILES, config)
-    speciarl.config.check_paths(speciarl.config.load(FILES, config, PROJECT))
+    speciarl.config.check_paths(PARAMS, PROJECT)
     WORKSPACE = None if ADOPTING in os.environ else open_workspace(PARAMS, PROJECT)
     if WORKSPACE:
         relative = Path(os.path.relpath(PROJECT, WORKSPACE))

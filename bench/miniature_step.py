@@ -50,7 +50,7 @@ def _train(inputs: Inputs) -> None:
     params = load([ROOT / "params.yaml"])
     settings = Settings(
         run=params.runs["speciarl"],
-        grpo=params.grpo.model_copy(update={"generations": STEPS}),
+        grpo=params.grpo.model_copy(update={"steps": STEPS}),
         sft=params.sft,
         lora=params.lora,
         verifier=params.verifier,

@@ -94,10 +94,10 @@ def _require_few_failures(
 def _normal(predictions: pl.DataFrame) -> pl.DataFrame:
     """Distinct (class, prediction) in normal form, sorted; empty predictions left out."""
     texts = predictions["prediction"].unique()
-    normal = pl.Series("prediction", [normalize(text) for text in texts], dtype=pl.String)
+    normal = pl.Series("normal", [normalize(text) for text in texts], dtype=pl.String)
     return (
-        predictions.join(pl.DataFrame({"text": texts, "prediction": normal}), on="text")
-        .select(pl.col("class_name").alias("class"), "prediction")
+        predictions.join(pl.DataFrame({"prediction": texts, "normal": normal}), on="prediction")
+        .select(pl.col("class_name").alias("class"), pl.col("normal").alias("prediction"))
         .filter(pl.col("prediction") != "")
         .unique()
         .sort("class", "prediction")

@@ -108,11 +108,11 @@ CHEATING = predictions((0, "gull", "bird", "generic", 4), (20, "gull", "gull or 
 def test_the_report_shows_a_run_at_first_and_in_the_end():
     signs = signs_by_run({"speciarl": CHEATING, "sft": predictions()}, ["sft", "speciarl"])
     assert [(row["run"], row["several"]) for row in signs] == [("speciarl", 0), ("speciarl", 1)]
-    page = render("signs.html.j2", {"signs": signs, "agreement": None})
+    page = render("reward_hacking.html.j2", {"reward_hacking": signs, "agreement": None})
     assert page.count('<th scope="row">speciarl</th>') == 2
     assert "<td>0.0%</td>" in page and "<td>100.0%</td>" in page
     none = signs_by_run({"sft": predictions()}, ["sft"])
-    assert "No run" in render("signs.html.j2", {"signs": none, "agreement": None})
+    assert "No run" in render("reward_hacking.html.j2", {"reward_hacking": none, "agreement": None})
 
 
 def audited(store, training, *options):

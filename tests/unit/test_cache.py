@@ -387,7 +387,7 @@ def test_keys_do_not_depend_on_the_order_of_the_batch(path):
     keys = PairKeys("v")
     batch = pairs(50)
     assert (keys(batch) == PairKeys("v")(batch[::-1])[::-1]).all()
-    content = b"\x01\x00\x00\x00v\x0c\x00\x00\x00Herring Gullanswer 0"
+    content = b"\x01\x00\x00\x00v\x0c\x00\x00\x00Herring Gullprediction 0"
     digest = hashlib.blake2b(content, digest_size=16).digest()
     assert keys(batch[:1]).tobytes() == digest
 

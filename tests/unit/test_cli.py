@@ -35,7 +35,7 @@ def test_help_names_the_commands_and_loads_nothing_heavy():
 
 def test_check_accepts_the_file_and_names_what_is_wrong(tmp_path):
     assert "valid" in speciarl("check", "params.yaml")
-    (tmp_path / "over.yaml").write_text("grpo: {generations: 0}")
+    (tmp_path / "over.yaml").write_text("grpo: {steps: 0}")
     line = speciarl("check", "params.yaml", str(tmp_path / "over.yaml"), code=1)
     assert line.startswith("error: params: grpo.steps is 0") and line.count("\n") == 1
     assert "nowhere.yaml" in speciarl("check", "nowhere.yaml", code=1)

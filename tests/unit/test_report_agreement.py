@@ -41,7 +41,7 @@ def test_two_judges_are_compared_on_the_pairs_of_both():
     found = judges_compared([TRAINED, pl.DataFrame(schema=PREDICTIONS)], [judged, evaluated()])
     # observed 2/3, by chance (1 x 1 + 1 x 2 + 1 x 0) / 9
     assert (found.pairs, found.same, found.kappa) == (3, 2, pytest.approx(0.5))
-    page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
+    page = render("agreement.html.j2", {"agreement": found, "labels": LABELS})
     assert re.search(r"Of 3 pairs.*2 have\s+the same verdict.*0\.500", page, re.DOTALL)
     cells = "".join(f"<td>{n}</td>" for n in (0, 0, 1, 0, 0, 0))
     assert f'<tr><th scope="row">less specific</th>{cells}</tr>' in page
@@ -50,7 +50,7 @@ def test_two_judges_are_compared_on_the_pairs_of_both():
 
 def test_judges_without_a_pair_in_common_say_so():
     found = judges_compared([TRAINED], [evaluated(("Samoyed", "dog", "generic"))])
-    page = render("judges.html.j2", {"agreement": found, "labels": LABELS})
+    page = render("agreement.html.j2", {"agreement": found, "labels": LABELS})
     assert "No prediction was judged in training and in evaluation" in page
 
 

@@ -137,7 +137,9 @@ def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
 
 def test_one_bad_pair_of_128_leaves_127_verdicts(store, notes):
     batch = pairs(*(f"prediction{i}" for i in range(128)))
-    predictions = ask_once(open_cache(store), Judge(notes, fails={"answer77"}, seconds=0), batch)
+    predictions = ask_once(
+        open_cache(store), Judge(notes, fails={"prediction77"}, seconds=0), batch
+    )
     assert predictions.asked == 128
     assert query_store(store, "SELECT count(*) FROM verdicts").item() == 127
 

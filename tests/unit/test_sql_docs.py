@@ -180,7 +180,7 @@ EXPECTED = {
     "Predictions judged generic for a class": lambda v, found, p: v
     .filter(verdict="generic", **{"class": "Samoyed"})
     .sort("prediction", "decided_by").select("prediction", "decided_by"),
-    "For each class, how many known predictions are right, and how many name it or what is narrower":
+    "For each class, how many known predictions are right, and how many name it or what is below":
     lambda v, found, p: v.group_by("class")
     .agg(correct=(pl.col("level") >= 2).sum(), specific=(pl.col("level") >= 4).sum())
     .sort(-pl.col("correct").cast(int), "class"),

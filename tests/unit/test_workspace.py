@@ -13,7 +13,7 @@ from speciarl.versioning.workspace import LINKED, open_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
-OTHER = DEFAULT | {"grpo": DEFAULT["grpo"] | {"generations": 3}}
+OTHER = DEFAULT | {"grpo": DEFAULT["grpo"] | {"steps": 3}}
 
 
 @pytest.fixture

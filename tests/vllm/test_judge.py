@@ -111,8 +111,8 @@ def run(server, policy, manifest, tmp_path):
         classes=CLASSES, facts=FACTS, store=tmp_path / "cache.duckdb", images=manifest.parent,
     )  # fmt: skip
     chosen = Settings(
-        Run(method="grpo", rollouts=ROLLOUTS),
-        Grpo(generations=GENERATIONS, prompts_per_step=2, checkpoint_every=1),
+        Run(method="grpo", num_generations=ROLLOUTS),
+        Grpo(steps=GENERATIONS, prompts_per_step=2, checkpoint_every=1),
         Sft(),
         Lora(),
         settings(server, "llm", give_up_after=2),

@@ -40,14 +40,14 @@ SMALL = {
     },
     "policy": {"images_per_class": 2, "pretrain_steps": 120, "habit_steps": 40, "batch_size": 24},
     "grpo": {
-        "generations": 16, "prompts_per_step": 2, "per_device_batch_size": 8, "checkpoint_every": 2,
+        "steps": 16, "prompts_per_step": 2, "per_device_batch_size": 8, "checkpoint_every": 2,
     },
     "sft": {"epochs": 1.0, "batch_size": 12, "per_device_batch_size": 12},
     "runs": {
         "zero_shot": {},
         "sft": {"method": "sft"},
         "own": {"method": "sft", "training_set": "garden"},
-        "speciarl": {"method": "grpo", "rollouts": 4},
+        "speciarl": {"method": "grpo", "num_generations": 4},
         "best_of_4": {"best_of": 4},
     },
 }  # fmt: skip

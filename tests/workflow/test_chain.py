@@ -55,8 +55,8 @@ def test_every_sample_is_accounted_for(finished):
 
 def test_training_counts_add_up(finished):
     rows = pl.read_parquet(finished.folder / "results/training/speciarl/metrics.parquet")
-    assert rows.height == SMALL["grpo"]["generations"]
-    completions = SMALL["grpo"]["prompts_per_step"] * SMALL["runs"]["speciarl"]["rollouts"]
+    assert rows.height == SMALL["grpo"]["steps"]
+    completions = SMALL["grpo"]["prompts_per_step"] * SMALL["runs"]["speciarl"]["num_generations"]
     for row in rows.iter_rows(named=True):
         assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == completions
         assert row["hits"] + row["misses"] + row["unparsable"] == completions
@@ -75,7 +75,7 @@ def test_the_store_answers_plain_sql(finished):
     assert set(counts) <= set(LABELS)
     snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed")
     assert sum(counts.values()) >= snapshot.height > 0
-    trained = SMALL["grpo"]["generations"]
+    trained = SMALL["grpo"]["steps"]
     judged = len(list(finished.folder.glob("results/verdicts/*/*.parquet")))
     parts = trained + judged + len(DATASETS)
     assert lookups == (trained, parts, True), "training, evaluation, precomputation"

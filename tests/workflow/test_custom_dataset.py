@@ -36,7 +36,7 @@ def followed(finished, tmp_path_factory):
     ((name, row),) = training["runs"].items()
     project.change(
         training_sets=SMALL["training_sets"] | training["training_sets"],
-        runs={"zero_shot": {}, name: {**row, "rollouts": 4}},
+        runs={"zero_shot": {}, name: {**row, "num_generations": 4}},
     )  # fmt: skip
     (project.folder / "images/garden/thoughts.txt").write_text("no image")
     (project.folder / next(iter(garden(project))).parent / "empty.jpg").touch()

@@ -9,7 +9,7 @@ MIRROR = "data/mirror/cub200/CUB_200_2011.tgz"
     ("changes", "key"),
     [
         ({"grpo": {"genrations": 3}}, "grpo.genrations"),
-        ({"runs": {"speciarl": {"rollouts": -1}}}, "runs.speciarl.rollouts"),
+        ({"runs": {"speciarl": {"num_generations": -1}}}, "runs.speciarl.num_generations"),
         ({"datasets": {"splits": {"cats": "official"}}}, "datasets.splits.cats"),
         ({"runs": {"speciarl": {"training_set": "cats"}}}, "runs.speciarl.training_set"),
     ],

@@ -181,7 +181,7 @@ EDITS = {
         {*evaluated("best_of_4"), *END},
         {"predict@best_of_4", "report"},
     ),
-    "rollouts of a run that draws none": (rows(sft={"rollouts": 3}), {"report"}, {"report"}),
+    "rollouts of a run that draws none": (rows(sft={"num_generations": 3}), {"report"}, {"report"}),
     "one more image": (
         another_image,
         {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},
@@ -220,7 +220,7 @@ def test_under_dvc_one_more_image_trains_no_other_run(finished, tmp_path):
 
 def test_dvc_plans_a_new_run_before_anything_of_it_exists(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
-    project.change(runs=SMALL["runs"] | {"new": {"method": "grpo", "rollouts": 4}})
+    project.change(runs=SMALL["runs"] | {"new": {"method": "grpo", "num_generations": 4}})
     plan = project.run("dvc", "repro", "--dry")
     runs = {line.split("'")[1] for line in plan.splitlines() if line.startswith("Running stage")}
     assert runs == {"list_code", "train@new", "predict@new", "judge@new", "report"}

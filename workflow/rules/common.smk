@@ -224,7 +224,7 @@ def classes_to_name():
 
 # What of a run's row its training reads.
 READ_BY_METHOD = {"none": (), "sft": ("prompt", "training_set", "seed")}
-READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "rollouts", "answer_tag")
+READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "num_generations", "answer_tag")
 
 
 def training_settings(run):

@@ -1,5 +1,6 @@
 """What the supervised baseline imitates, and what it is trained with."""
 
+import logging
 from types import SimpleNamespace
 
 import polars as pl
@@ -80,3 +81,18 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert [type(one) for one in trainer.given["callbacks"]] == [sft.LogSteps]
     assert saved == [("adapted", tmp_path / "into")]
     assert rows.to_dicts() == HISTORY[:2]
+
+
+def test_every_step_is_logged_with_its_loss(caplog):
+    log = sft.LogSteps()
+    state = SimpleNamespace(max_steps=8, global_step=3)
+    log.on_train_begin(None, state, None, model=None)
+    assert (log.progress.unit, log.progress.total) == ("steps", 8)
+    reached = []
+    log.progress = SimpleNamespace(reached=reached.append)
+    with caplog.at_level(logging.INFO):
+        log.on_log(None, state, None, logs={"loss": 0.5}, model=None)
+        log.on_log(None, state, None, logs={"train_runtime": 3.0})
+        log.on_log(None, state, None)
+    assert caplog.messages == ["step 3/8 loss=0.5"]
+    assert reached == [3]

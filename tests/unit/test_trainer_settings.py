@@ -253,7 +253,7 @@ def test_every_sft_setting_arrives_in_its_field(name, tmp_path):
 
 def test_seeds_and_batches_arrive(tmp_path):
     assert build_grpo(Grpo(), tmp_path, seed=5).seed == 5
-    config = sft.trl_config(Sft(batch_size=40, micro_batch=10), seed=5, work=tmp_path)
+    config = sft.trl_config(Sft(batch_size=45, micro_batch=10), seed=5, work=tmp_path)
     assert (config.seed, config.gradient_accumulation_steps) == (5, 4)
     small = sft.trl_config(Sft(batch_size=4, micro_batch=10), seed=5, work=tmp_path)
     assert small.gradient_accumulation_steps == 1

@@ -231,3 +231,26 @@ def test_rewards_follow_rows_and_not_places():
     judged = {p: DOWN if p.answer == "down" else Judgement(TABLE[p.answer]) for p in pairs if p}
     rewards = group_rewards([2, 1, 1, 2, 3], pairs, judged, REWARDS["graded-1"])
     assert rewards == [0.75, 1, -1, 0.5, None]
+
+
+def test_a_process_alone_asks_no_other(monkeypatch):
+    def refuse(values):
+        raise AssertionError("there is no other process")
+
+    monkeypatch.setattr(module, "gather_object", refuse)
+    monkeypatch.setattr(module, "broadcast_object_list", refuse)
+    assert call(bridge_on(), [1], *tagged("gull")) == [1]
+
+
+def test_lists_of_other_lengths_are_refused_and_not_cut():
+    pairs = [Pair("c", "gull")] * 2
+    judged = {pairs[0]: Judgement(Verdict.GENERIC)}
+    for too_few_or_many in ([1.0], [1.0] * 3):
+        with pytest.raises(ValueError, match="zip"):
+            group_rewards([1, 1], pairs, judged, lambda verdicts, r=too_few_or_many: r)
+    with pytest.raises(ValueError, match="zip"):
+        call(bridge_on(), [1, 1], *tagged("gull", "tern"), names=["Herring Gull"])
+    bridge = bridge_on()
+    bridge.source.judge = lambda pairs: ([Judgement(Verdict.GENERIC)], Lookups())
+    with pytest.raises(ValueError, match="zip"):
+        call(bridge, [1, 1], *tagged("gull", "tern"))

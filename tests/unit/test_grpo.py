@@ -159,6 +159,7 @@ def test_figures_of_a_generation_are_means_over_its_updates():
 
 def test_a_generation_without_updates_keeps_its_counts():
     table = grpo.metrics([counted(0, None)], [], 1)
+    assert table.schema["reward"] == pl.Float64
     assert table.row(0, named=True) == {
         **counted(0, None), "loss": None, "kl": None, "learning_rate": None,
     }  # fmt: skip
@@ -194,6 +195,11 @@ REFUSED = {
     "micro-batch": (
         {"prompts_per_generation": 8, "micro_batch": 7}, 1,
         "grpo.micro_batch 7 x updates_per_generation 1 does not divide the 32 completions that "
+        "each process has per generation: choose divisors",
+    ),
+    "more updates than micro-batches": (
+        {"prompts_per_generation": 8, "micro_batch": 32, "updates_per_generation": 2}, 1,
+        "grpo.micro_batch 32 x updates_per_generation 2 does not divide the 32 completions that "
         "each process has per generation: choose divisors",
     ),
     "updates": (

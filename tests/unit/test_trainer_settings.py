@@ -299,4 +299,5 @@ def test_a_generation_batch_is_cut_without_a_rest(numbers):
     assert (plan.per_device, plan.steps_per_generation, plan.gradient_accumulation) == PLANS[
         numbers
     ]
+    assert all(type(number) is int for number in vars(plan).values())
     assert plan.per_device * plan.steps_per_generation * processes == prompts * rollouts

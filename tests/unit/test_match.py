@@ -254,6 +254,7 @@ def test_what_decides_is_named_with_its_path():
     assert (subtype.matched, subtype.path) == ("gull", ("western", "gull"))
     likened = found(claim("bird", "western", roles=[Role.LIKENESS]))
     assert likened.matched == "bird"
+    assert found(claim("animal", "bird", roles=[Role.LIKENESS])).matched == "animal"  # the head
     foreign = found(claim("western"), foreign=(IDS["nose"], IDS["tern"]))
     assert (foreign.verdict.value, foreign.matched) == ("wrong", "nose")
 

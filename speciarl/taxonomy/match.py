@@ -141,7 +141,8 @@ def _match_claim(
         return UNDECIDED  # what is unknown may name the thing
     if relation.verdict is Verdict.SPECIFIC and claim.kinds:
         kinds = [_best(node_id, kind, tree).relation for kind in claim.kinds]
-        return max(relation, *(k for k in kinds if k.verdict is Verdict.MORE_SPECIFIC), key=_step)
+        narrower = (k for k in kinds if k.verdict is Verdict.MORE_SPECIFIC)
+        return max((relation, *narrower), key=_step)
     return relation
 
 

@@ -53,6 +53,30 @@ def training_data(
     )
 
 
+def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
+    """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    on_gpu = torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(work),
+        seed=seed,
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
+        gradient_checkpointing=on_gpu,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.per_device_batch_size,
+        gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        max_length=None,
+        logging_steps=1,
+        save_strategy="no",
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
 def train_sft(
     model,
     processor,
@@ -67,34 +91,13 @@ def train_sft(
     into: Path,
 ) -> pl.DataFrame:
     """Train adapters; returns one row per optimizer step (step, loss, learning_rate)."""
-    on_gpu = torch.cuda.is_available()
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
         train_dataset=training_data(samples, prompt, open_image),
         peft_config=lora_config(lora),
         callbacks=[LogSteps()],
-        args=SFTConfig(
-            output_dir=str(work),
-            seed=seed,
-            use_cpu=not on_gpu,
-            bf16=on_gpu,
-            gradient_checkpointing=on_gpu,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.per_device_batch_size,
-            gradient_accumulation_steps=max(
-                1, settings.batch_size // settings.per_device_batch_size
-            ),
-            learning_rate=settings.learning_rate,
-            lr_scheduler_type="constant",
-            weight_decay=settings.weight_decay,
-            max_grad_norm=settings.max_grad_norm,
-            max_length=None,
-            logging_steps=1,
-            save_strategy="no",
-            disable_tqdm=True,
-            report_to="none",
-        ),
+        args=trl_config(settings, seed=seed, work=work),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()

@@ -1,0 +1,55 @@
+"""Which checkpoint a run goes on from: the newest complete one, and no other."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from speciarl.training.checkpoints import MARK, MarkComplete, latest_checkpoint
+
+
+def checkpoint(folder, step, progress=None):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir()
+    (path / "weights").write_text(str(step))
+    if progress is not None:
+        (path / MARK).write_text(json.dumps(progress))
+    return path
+
+
+def test_the_newest_by_number_is_chosen_with_its_own_progress(tmp_path):
+    """Not the oldest, nor the last by name (9 stands after 100), nor the last written."""
+    paths = {step: checkpoint(tmp_path, step, {"rows": step}) for step in (100, 9, 20)}
+    os.utime(paths[100], (0, 0))
+    assert latest_checkpoint(tmp_path) == (paths[100], {"rows": 100})
+    assert all(path.is_dir() for path in paths.values())
+
+
+def test_an_incomplete_one_is_removed_and_the_one_before_it_chosen(tmp_path):
+    whole = checkpoint(tmp_path, 20, {"rows": []})
+    killed = checkpoint(tmp_path, 40)
+    (killed / MARK).with_suffix(".part").write_text("{")
+    assert latest_checkpoint(tmp_path) == (whole, {"rows": []})
+    assert not killed.exists() and (whole / "weights").read_text() == "20"
+
+
+def test_nothing_complete_is_a_fresh_start(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    checkpoint(tmp_path, 5)
+    (tmp_path / "runs").mkdir()
+    assert latest_checkpoint(tmp_path) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_process_marks_what_is_saved_with_what_is_so_far(first, tmp_path):
+    path = checkpoint(tmp_path, 7)
+    rows = []
+    mark = MarkComplete(lambda: {"rows": rows})
+    rows.append("later")
+    state = SimpleNamespace(is_world_process_zero=first, global_step=7)
+    mark.on_save(SimpleNamespace(output_dir=str(tmp_path)), state, None, model=None)
+    assert sorted(p.name for p in path.iterdir()) == ([MARK, "weights"] if first else ["weights"])
+    if first:
+        assert latest_checkpoint(tmp_path) == (path, {"rows": ["later"]})

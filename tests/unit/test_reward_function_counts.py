@@ -1,0 +1,258 @@
+"""The reward bridge on a verifier that is a table: counts, the stop, and other processes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from speciarl.errors import TrainingError, VerifierError
+from speciarl.rewards import REWARDS
+from speciarl.training import bridge as module
+from speciarl.training.reward_function import SpecificityReward, group_rewards
+from speciarl.verdicts import Verdict
+from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verifiers.cached import Lookups
+
+TABLE = {
+    "herring gull": Verdict.SPECIFIC,
+    "gull": Verdict.LESS_SPECIFIC,
+    "bird": Verdict.GENERIC,
+    "none": Verdict.ABSTAIN,
+    "smithsonian gull": Verdict.MORE_SPECIFIC,
+}
+DOWN = Judgment(None, failure=Failure(FailureKind.TIMED_OUT, "no reply in 1 s"))
+
+
+class Source:
+    """Judges by table and fails on "down"; counts every lookup as a miss, or raises."""
+
+    def __init__(self, fault=None):
+        self.fault = fault
+        self.asked, self.noted = [], []
+        self.cache = SimpleNamespace(note_lookup=lambda **counts: self.noted.append(counts))
+
+    def judge(self, pairs):
+        if self.fault:
+            raise self.fault
+        self.asked.append(list(pairs))
+        judged = [
+            DOWN
+            if pair.prediction == "down"
+            else Judgment(TABLE.get(pair.prediction, Verdict.WRONG), "table")
+            for pair in pairs
+        ]
+        failures = sum(one is DOWN for one in judged)
+        return judged, Lookups(hits=1, misses=len(pairs) - 1, asked=2, failures=failures)
+
+
+def bridge_on(source=None, max_failures=0.5, **more):
+    return SpecificityReward(source or Source(), REWARDS["dynamic"], max_failures, **more)
+
+
+def call(bridge, rows, *texts, step=0, names=None):
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    names = names or ["Herring Gull"] * len(texts)
+    return bridge(
+        completions, row=rows, class_name=names, trainer_state=SimpleNamespace(global_step=step)
+    )
+
+
+def tagged(*predictions):
+    return [f"<think>hm</think> <answer>{prediction}</answer>" for prediction in predictions]
+
+
+def test_one_row_of_counts_with_every_verdict_and_what_has_none():
+    bridge = bridge_on()
+    texts = [
+        *tagged("Herring Gull", "gull", "bird", "None", "tern", "**GULL**", "Smithsonian gull"),
+        "no tags", "<answer></answer>",
+        "<answer>gull</answer> or <answer>tern</answer>",
+    ]  # fmt: skip
+    rewards = call(bridge, [5] * 10, *texts, step=40)
+    assert rewards == [1, 0, 0, 0, 0, 0, 1, -1, -1, 0]
+    assert bridge.rows == [
+        {
+            "step": 40, "reward": 0.0,
+            "wrong": 1, "abstain": 1, "generic": 1, "less_specific": 3, "specific": 1,
+            "more_specific": 1, "unparsable": 2, "several_tagged": 1, "failed": 0,
+            "hits": 1, "misses": 7,
+        }
+    ]  # fmt: skip
+    assert bridge.source.asked == [
+        [
+            Pair("Herring Gull", prediction)
+            for prediction in (
+                "herring gull", "gull", "bird", "none", "tern", "gull", "smithsonian gull", "gull",
+            )
+        ]
+    ]  # fmt: skip
+    assert bridge.predictions[1] == (40, "Herring Gull", "gull", "less specific", 3)
+    assert bridge.source.noted == [
+        {"step": 40, "hits": 1, "misses": 7, "asked": 2, "failures": 0, "judge_seconds": 0.0}
+    ]
+
+
+def test_the_mean_reward_is_of_the_rewards_given():
+    bridge = bridge_on()
+    assert call(bridge, [1, 1, 2, 2, 2], *tagged("gull", "down", "gull", "tern", "gull")) == [
+        None, None, 1, 0, 1,
+    ]  # fmt: skip
+    assert bridge.rows[0]["reward"] == 2 / 3
+    nothing = bridge_on(max_failures=1.0)
+    assert call(nothing, [1], *tagged("down")) == [None]
+    assert nothing.rows[0]["reward"] is None and nothing.rows[0]["failed"] == 1
+
+
+def test_a_failure_is_seen_behind_an_unparsable_output():
+    bridge = bridge_on()
+    assert call(bridge, [1, 1, 1], "no tags", *tagged("down", "gull")) == [None] * 3
+
+
+def test_the_class_of_each_rollout_is_its_own():
+    bridge = bridge_on()
+    call(bridge, [1, 2], *tagged("gull", "gull"), names=["Herring Gull", "Pug"])
+    assert bridge.source.asked == [[Pair("Herring Gull", "gull"), Pair("Pug", "gull")]]
+
+
+@pytest.mark.parametrize(("max_failures", "stops"), [(0.5, False), (0.49, True), (0.0, True)])
+def test_a_run_stops_above_its_share_of_failures(max_failures, stops):
+    bridge = bridge_on(max_failures=max_failures)
+    if not stops:
+        call(bridge, [1, 2], *tagged("down", "gull"))
+        return
+    with pytest.raises(TrainingError) as stopped:
+        call(bridge, [1, 2], *tagged("down", "gull"))
+    assert str(stopped.value) == (
+        f"1 of 2 predictions have no verdict, more than max_failures {max_failures} (no reply in 1 s): "
+        "see that the verifier can be reached, then start again, verdicts and checkpoints are kept"
+    )
+
+
+def test_failures_are_counted_over_the_whole_run():
+    bridge = bridge_on(max_failures=0.25)
+    call(bridge, [1] * 6, *tagged(*["gull"] * 6))
+    call(bridge, [2, 2], *tagged("down", "gull"), step=1)  # 1 of 8
+    call(bridge, [3, 3, 3, 3], *tagged("down", "down", "gull", "gull"), step=2)  # 3 of 12
+    with pytest.raises(TrainingError, match="5 of 14 predictions"):
+        call(bridge, [4, 4], *tagged("down", "down"), step=3)
+
+
+def test_nothing_to_judge_is_no_failure():
+    bridge = bridge_on(max_failures=0.0)
+    bridge.source.judge = lambda pairs: ([], Lookups())
+    assert call(bridge, [1, 1], "no tags", "none") == [-1, -1]
+    assert bridge.predictions == [] and bridge.rows[0]["unparsable"] == 2
+
+
+def test_it_has_the_name_that_logs_show_and_starts_empty():
+    bridge = bridge_on()
+    assert bridge.__name__ == "specificity"
+    assert (bridge.processes, bridge.answer_tag) == (1, "first")
+    assert (bridge.rows, bridge.predictions) == ([], [])
+
+
+@pytest.fixture
+def gathered(monkeypatch):
+    """As on the first of two processes: the other one has one more wrong rollout to add."""
+    theirs = iter([[Pair("Pug", "tern")], [0.0], [1]])
+    seen, sent = [], []
+
+    def gather(values):
+        seen.append(values)
+        return [*values, *next(theirs)]
+
+    monkeypatch.setattr(module, "gather_object", gather)
+    monkeypatch.setattr(module, "broadcast_object_list", lambda values: sent.append(list(values)))
+    return seen, sent
+
+
+def test_the_first_process_asks_and_counts_for_all(gathered):
+    seen, sent = gathered
+    bridge = bridge_on(processes=2)
+    assert call(bridge, [1, 1], *tagged("gull", "tern")) == [1, 0]
+    gull, tern = Pair("Herring Gull", "gull"), Pair("Herring Gull", "tern")
+    assert seen == [[gull, tern], [1, 0], [0]]
+    assert bridge.source.asked == [[gull, tern, Pair("Pug", "tern")]]
+    (row,) = bridge.rows
+    assert (row["wrong"], row["less_specific"], row["several_tagged"]) == (2, 1, 1)
+    assert row["reward"] == pytest.approx(1 / 3)
+    ((judged, counts),) = sent[0]
+    assert set(judged) == {gull, tern, Pair("Pug", "tern")} and counts.misses == 2
+
+
+def test_the_others_get_what_the_first_has_found(monkeypatch):
+    pair = Pair("Herring Gull", "gull")
+    found = {pair: Judgment(Verdict.LESS_SPECIFIC, "table")}
+
+    def receive(values):
+        assert values == [None]
+        values[0] = (found, Lookups(misses=1))
+
+    monkeypatch.setattr(module, "gather_object", list)
+    monkeypatch.setattr(module, "broadcast_object_list", receive)
+    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=2)
+    assert call(other, [1], *tagged("gull")) == [1]
+    assert other.rows[0]["less_specific"] == other.rows[0]["misses"] == 1
+
+
+FAULTS = {
+    "ours": (VerifierError, "the judge is gone", VerifierError, "the judge is gone"),
+    "any": (
+        RuntimeError,
+        "two\n  lines",
+        TrainingError,
+        "the first process failed (RuntimeError: two lines): see its traceback",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_raised_on_every_process(kind, monkeypatch):
+    its_kind, said, raised, line = FAULTS[kind]
+    fault, sent = its_kind(said), []
+    monkeypatch.setattr(module, "gather_object", list)
+    monkeypatch.setattr(module, "broadcast_object_list", lambda values: sent.append(values[0]))
+    with pytest.raises(its_kind) as first:
+        call(bridge_on(Source(fault), processes=2), [1], *tagged("gull"))
+    assert first.value is fault
+
+    def receive(values):
+        values[0] = sent[0]
+
+    monkeypatch.setattr(module, "broadcast_object_list", receive)
+    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=2)
+    with pytest.raises(raised) as theirs:
+        call(other, [1], *tagged("gull"))
+    assert type(theirs.value) is raised and str(theirs.value) == line
+
+
+def test_rewards_follow_rows_and_not_places():
+    predictions = ["gull", "herring gull", None, "bird", "down"]
+    pairs = [prediction and Pair("c", prediction) for prediction in predictions]
+    judged = {
+        p: DOWN if p.prediction == "down" else Judgment(TABLE[p.prediction]) for p in pairs if p
+    }
+    rewards = group_rewards([2, 1, 1, 2, 3], pairs, judged, REWARDS["graded-1"])
+    assert rewards == [0.75, 1, -1, 0.5, None]
+
+
+def test_a_process_alone_asks_no_other(monkeypatch):
+    def refuse(values):
+        raise AssertionError("there is no other process")
+
+    monkeypatch.setattr(module, "gather_object", refuse)
+    monkeypatch.setattr(module, "broadcast_object_list", refuse)
+    assert call(bridge_on(), [1], *tagged("gull")) == [1]
+
+
+def test_lists_of_other_lengths_are_refused_and_not_cut():
+    pairs = [Pair("c", "gull")] * 2
+    judged = {pairs[0]: Judgment(Verdict.GENERIC)}
+    for too_few_or_many in ([1.0], [1.0] * 3):
+        with pytest.raises(ValueError, match="zip"):
+            group_rewards([1, 1], pairs, judged, lambda verdicts, r=too_few_or_many: r)
+    with pytest.raises(ValueError, match="zip"):
+        call(bridge_on(), [1, 1], *tagged("gull", "tern"), names=["Herring Gull"])
+    bridge = bridge_on()
+    bridge.source.judge = lambda pairs: ([Judgment(Verdict.GENERIC)], Lookups())
+    with pytest.raises(ValueError, match="zip"):
+        call(bridge, [1, 1], *tagged("gull", "tern"))

@@ -254,3 +254,21 @@ def test_lists_of_other_lengths_are_refused_and_not_cut():
     bridge.source.judge = lambda pairs: ([Judgement(Verdict.GENERIC)], Lookups())
     with pytest.raises(ValueError, match="zip"):
         call(bridge, [1, 1], *tagged("gull", "tern"))
+
+
+def test_what_was_said_is_kept_over_the_steps():
+    bridge = bridge_on()
+    call(bridge, [1], *tagged("gull"))
+    call(bridge, [2, 2], *tagged("gull", "down"), step=1)
+    assert bridge.answers == [
+        (0, "Herring Gull", "gull", "less specific", 1),
+        (1, "Herring Gull", "gull", "less specific", 1),
+        (1, "Herring Gull", "down", None, 1),
+    ]
+
+
+@pytest.mark.parametrize(("answer_tag", "said"), [("first", "gull"), ("last", "tern")])
+def test_of_several_tagged_answers_the_chosen_one_counts(answer_tag, said):
+    bridge = bridge_on(answer_tag=answer_tag)
+    call(bridge, [1], "<answer>gull</answer> <answer>tern</answer>")
+    assert bridge.source.asked == [[Pair("Herring Gull", said)]]

@@ -54,7 +54,7 @@ def nodes(**changed):
     return [changed.get(f"n{i}", node(i)) for i in range(len(NAMES))]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tree():
     return grow(nodes())
 

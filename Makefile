@@ -45,9 +45,9 @@ test: $(VENV)/.installed
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm
 
-# What small changes of the arithmetic the tests notice, by module: at least nine in ten. Takes about
-# twenty minutes on two cores; begun again, it goes on where it was stopped. `mutmut show NAME` shows
-# what survived, tests/equivalent_mutants.md says why.
+# Which share of small changes of the arithmetic the tests notice, by module: at least nine in ten.
+# Takes about a quarter of an hour on two cores; begun again, it goes on where it was stopped.
+# `mutmut show NAME` shows what survived, tests/equivalent_mutants.md says why.
 mutate: $(VENV)/.installed
 	$(BIN)/pip install --quiet -e ".[mutate]" -c constraints.txt
 	OMP_NUM_THREADS=1 mutmut run

@@ -117,11 +117,11 @@ def training_data(
 class LogSteps(TrainerCallback):
     """One line per generation batch: reward, the six counts, lookups."""
 
-    def __init__(self, bridge: SpecificityReward, generations: int) -> None:
+    def __init__(self, bridge: SpecificityReward, steps: int) -> None:
         self.bridge = bridge
-        self.generations = generations
+        self.steps = steps
         self.logged = len(bridge.rows)
-        self.progress = Progress("generations", generations, self.logged)
+        self.progress = Progress("steps", steps, self.logged)
 
     def on_step_end(self, args, state, control, **_) -> None:
         for number in range(self.logged, len(self.bridge.rows)):
@@ -129,7 +129,7 @@ class LogSteps(TrainerCallback):
             counts.pop("step")
             counts["reward"] = None if counts["reward"] is None else round(counts["reward"], 3)
             text = " ".join(f"{name}={value}" for name, value in counts.items())
-            log.info("generation %d/%d %s", number + 1, self.generations, text)
+            log.info("step %d/%d %s", number + 1, self.steps, text)
         self.logged = len(self.bridge.rows)
         self.progress.reached(self.logged)
 

@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
-from speciarl.policy.prompts import load_prompt
 
 from speciarl.config import Evaluation, Run
 from speciarl.evaluation import predict as stage
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
+from speciarl.policy.chat import load_prompt
 
 QUESTION = [1, 2, 3]
 PREDICTION = 7  # token of the prediction; its rollout is added to it

@@ -19,7 +19,7 @@ SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
 )
 SETTINGS = Grpo(
-    generations=3, prompts_per_step=4, updates_per_step=2, per_device_batch_size=4,
+    steps=3, prompts_per_step=4, updates_per_step=2, per_device_batch_size=4,
     checkpoint_every=2,
 )  # fmt: skip
 
@@ -103,8 +103,8 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     assert [row["row"] for row in shown] == list(range(12))
     assert trainer.removed == ["PrinterCallback"] and trainer.resumed is None
     log, mark = given["callbacks"]
-    assert (log.bridge, log.generations, log.logged) == (bridge, 3, 0)
-    assert (log.progress.unit, log.progress.total, log.progress.first) == ("generations", 3, 0)
+    assert (log.bridge, log.steps, log.logged) == (bridge, 3, 0)
+    assert (log.progress.unit, log.progress.total, log.progress.first) == ("steps", 3, 0)
     assert isinstance(mark, MarkComplete)
     assert mark.progress() == {"rows": [counted(0)], "predictions": [], "met": []}
     assert rows.row(0, named=True) == {
@@ -179,8 +179,8 @@ def test_a_generation_is_logged_once(caplog):
         log.on_step_end(None, None, None)
         log.on_step_end(None, None, None)
     assert caplog.messages == [
-        "generation 2/3 reward=0.333 wrong=1 hits=3",
-        "generation 3/3 reward=None wrong=1 hits=3",
+        "step 2/3 reward=0.333 wrong=1 hits=3",
+        "step 3/3 reward=None wrong=1 hits=3",
     ]
     assert reached == [1, 3, 3]
     assert bridge.rows[1]["step"] == 2  # the row itself is left alone
@@ -199,12 +199,14 @@ REFUSED = {
     ),
     "more updates than micro-batches": (
         {"prompts_per_step": 8, "per_device_batch_size": 32, "updates_per_step": 2}, 1,
-        "grpo.per_device_batch_size 32 x updates_per_step 2 does not divide the 32 completions that "
+        "grpo.per_device_batch_size 32 x updates_per_step 2 does not divide the 32 completions "
+        "that "
         "each process has per generation: choose divisors",
     ),
     "updates": (
         {"prompts_per_step": 8, "per_device_batch_size": 16, "updates_per_step": 3}, 1,
-        "grpo.per_device_batch_size 16 x updates_per_step 3 does not divide the 32 completions that "
+        "grpo.per_device_batch_size 16 x updates_per_step 3 does not divide the 32 completions "
+        "that "
         "each process has per generation: choose divisors",
     ),
 }  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.rewards import REWARDS
-from speciarl.training import bridge as module
+from speciarl.training import reward_function as module
 from speciarl.training.reward_function import SpecificityReward, group_rewards
 from speciarl.verdicts import Verdict
 from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
@@ -122,7 +122,8 @@ def test_a_run_stops_above_its_share_of_failures(max_failures, stops):
     with pytest.raises(TrainingError) as stopped:
         call(bridge, [1, 2], *tagged("down", "gull"))
     assert str(stopped.value) == (
-        f"1 of 2 predictions have no verdict, more than max_failures {max_failures} (no reply in 1 s): "
+        f"1 of 2 predictions have no verdict, more than max_failures {max_failures} "
+        "(no reply in 1 s): "
         "see that the verifier can be reached, then start again, verdicts and checkpoints are kept"
     )
 
@@ -256,3 +257,21 @@ def test_lists_of_other_lengths_are_refused_and_not_cut():
     bridge.source.judge = lambda pairs: ([Judgment(Verdict.GENERIC)], Lookups())
     with pytest.raises(ValueError, match="zip"):
         call(bridge, [1, 1], *tagged("gull", "tern"))
+
+
+def test_what_was_said_is_kept_over_the_steps():
+    bridge = bridge_on()
+    call(bridge, [1], *tagged("gull"))
+    call(bridge, [2, 2], *tagged("gull", "down"), step=1)
+    assert bridge.predictions == [
+        (0, "Herring Gull", "gull", "less specific", 1),
+        (1, "Herring Gull", "gull", "less specific", 1),
+        (1, "Herring Gull", "down", None, 1),
+    ]
+
+
+@pytest.mark.parametrize(("answer_tag", "said"), [("first", "gull"), ("last", "tern")])
+def test_of_several_tagged_answers_the_chosen_one_counts(answer_tag, said):
+    bridge = bridge_on(answer_tag=answer_tag)
+    call(bridge, [1], "<answer>gull</answer> <answer>tern</answer>")
+    assert bridge.source.asked == [[Pair("Herring Gull", said)]]

@@ -21,12 +21,12 @@ SECTIONS = {
 
 OTHER_RUN = {
     "reward": ("run", "reward", "binary"),
-    "rollouts": ("run", "rollouts", 4),
+    "num_generations": ("run", "num_generations", 4),
     "prompt": ("run", "prompt", "be_specific"),
     "training set": ("run", "training_set", "other"),
     "seed": ("run", "seed", 1),
     "prediction that counts": ("run", "answer_tag", "last"),
-    "steps": ("grpo", "generations", 81),
+    "steps": ("grpo", "steps", 81),
     "learning rate": ("grpo", "learning_rate", 2e-3),
     "rank": ("lora", "rank", 5),
     "judge": ("verifier", "model", {**MODEL, "name": "another"}),

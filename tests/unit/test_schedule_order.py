@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from speciarl.policy.prompts import load_prompt
 
+from speciarl.policy.chat import load_prompt
 from speciarl.training.grpo import training_data
 from speciarl.training.schedule import flatten_epochs
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 from PIL import Image
-from speciarl.policy.prompts import load_prompt
 
 from speciarl.answers import extract_prediction
 from speciarl.config import Lora, Sft
+from speciarl.policy.chat import load_prompt
 from speciarl.training import sft
 
 SAMPLES = pl.DataFrame({"class_name": ["Herring Gull", "737-800"], "image": ["a.png", "b.png"]})

@@ -54,7 +54,7 @@ def nodes(**changed):
     return [changed.get(f"n{i}", node(i)) for i in range(len(NAMES))]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tree():
     return grow(nodes())
 
@@ -79,6 +79,11 @@ def related(one, other, tree):
             WYMANS,
             SONGBIRD,
             ("wrong", "Wyman's Gull > Western Gull > gull > bird > songbird", "songbird"),
+        ),
+        (
+            SONGBIRD,
+            WYMANS,
+            ("wrong", "songbird > bird > gull > Western Gull > Wyman's Gull", "Wyman's Gull"),
         ),
         (WESTERN, ROCK, ("wrong", "", "rock")),
     ],
@@ -180,3 +185,8 @@ def test_a_description_lists_what_is_above_below_and_disputed():
     )
     assert describe(LAUGHING, grown).near == ()
     assert describe(LAUGHING, grown).far == ("gull", "bird", "entity")
+
+
+def test_ancestors_as_far_off_are_described_in_the_order_of_the_facts():
+    grown = grow([*nodes(), node(9, near=(WESTERN, 10), far=()), node(10, near=(BIRD,), far=())])
+    assert describe(9, grown).near == ("Western Gull", "node 10", "bird", "gull")

@@ -23,7 +23,16 @@ from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
-OWN = "own images"  # the group of datasets of one's own that are in no other
+OWN = "custom datasets"  # the group of those that are in no other
+
+RENAMED = {
+    "generations": "steps", "prompts_per_generation": "prompts_per_step",
+    "updates_per_generation": "updates_per_step", "micro_batch": "per_device_batch_size",
+    "kl": "beta", "clip": "epsilon", "clip_high": "epsilon_high", "dual_clip": "delta",
+    "loss": "loss_type", "rollouts": "num_generations", "knowing_steps": "pretrain_steps",
+    "pictures_per_class": "images_per_class",
+}  # fmt: skip
+"""Keys by their names before they were TRL's."""
 
 RewardName = Annotated[str, one_of(REWARDS)]
 PromptName = Annotated[str, one_of(names_in(FOR_THE_POLICY))]
@@ -79,7 +88,7 @@ class Params(Section):
     params.yaml, whose own artifacts lie in the project itself and are versioned by DVC."""
     datasets: Datasets
     groups: dict[str, list[str]] = Field(default_factory=dict)
-    """Datasets whose scores are averaged, in the order of the report. Those of one's own that are
+    """Datasets whose scores are averaged, in the order of the report. Custom datasets that are
     in none make a group together."""
     miniature: Miniature = Miniature()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1)
@@ -211,6 +220,8 @@ def _one_line(fault: ErrorDetails) -> str:
     # pydantic puts the kind of a model between it and its keys
     parts = [p for before, p in zip(("", *loc), loc, strict=False) if before != "model"]
     key = ".".join(str(part) for part in parts if part != "[key]")
+    if fault["type"] == "extra_forbidden" and parts[-1] in RENAMED:
+        return f"params: {key} is now called {RENAMED[parts[-1]]}: rename it"
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"
     if fault["type"] == "missing":

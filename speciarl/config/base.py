@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=NAME_LENGTH)]
-"""Of a run, a training set or a dataset of one's own: it becomes part of file names."""
+"""Of a run, a training set or a custom dataset: it becomes part of file names."""
 
 
 def _of_project(path: str, info: ValidationInfo) -> str:

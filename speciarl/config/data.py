@@ -37,7 +37,7 @@ class Datasets(Section):
     splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)
     """The benchmarks that take part, and which division into train, val and test."""
     folders: dict[Name, Folder] = Field(default_factory=dict)
-    """Datasets of one's own that take part."""
+    """Custom datasets that take part."""
 
     @property
     def names(self) -> list[str]:

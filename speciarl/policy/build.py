@@ -1,4 +1,4 @@
-"""The base policy of all runs: a model directory of one's own, or the miniature, trained here."""
+"""The base policy of all runs: a given model directory, or the miniature, trained here."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -262,7 +262,7 @@ def test_the_parameters_are_checked_without_the_policy_and_the_judges():
 def test_a_dataset_of_one_s_own_is_one_row():
     params = parse(changed(datasets__folders={"garden": {"path": "images/garden"}}))
     assert params.datasets.names[-1] == "garden"
-    assert params.groups == VALUES["groups"] | {"own images": ["garden"]}
+    assert params.groups == VALUES["groups"] | {"custom datasets": ["garden"]}
     placed = VALUES["groups"] | {"fine-grained": [*VALUES["groups"]["fine-grained"], "garden"]}
     values = changed(datasets__folders={"garden": {"path": "images/garden"}}, groups=placed)
     assert parse(values).groups == placed
@@ -282,3 +282,28 @@ def test_the_paper_s_data():
     assert {sizes.pop(f"cub200_{n}") for n in (128, 1024, 2048)} == {128, 1024, 2048}
     assert set(sizes.values()) == {3000}
     assert len(params.training_sets["mixed"].datasets) == 6
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [
+        ("grpo", "generations", "steps"),
+        ("grpo", "prompts_per_generation", "prompts_per_step"),
+        ("grpo", "updates_per_generation", "updates_per_step"),
+        ("grpo", "micro_batch", "per_device_batch_size"),
+        ("sft", "micro_batch", "per_device_batch_size"),
+        ("grpo", "kl", "beta"),
+        ("grpo", "clip", "epsilon"),
+        ("grpo", "clip_high", "epsilon_high"),
+        ("grpo", "dual_clip", "delta"),
+        ("grpo", "loss", "loss_type"),
+        ("runs__rft", "rollouts", "num_generations"),
+        ("policy", "knowing_steps", "pretrain_steps"),
+        ("policy", "pictures_per_class", "images_per_class"),
+    ],
+)
+def test_an_old_key_is_refused_with_the_new_one_named(section, old, new):
+    with pytest.raises(ConfigError) as refused:
+        parse(changed(**{f"{section}__{old}": 1}))
+    key = f"{section.replace('__', '.')}.{old}"
+    assert str(refused.value) == f"params: {key} is now called {new}: rename it"

@@ -25,7 +25,7 @@ SOURCES = (
     "profiles",
 )
 
-# The smallest run that goes through every stage: two benchmarks and a dataset of one's own, a few
+# The smallest run that goes through every stage: two benchmarks and a custom dataset, a few
 # steps of each training.
 SMALL = {
     "datasets": {

@@ -143,7 +143,7 @@ def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     assert trained["loss"].drop_nulls().len() > 0
     scores = pl.read_parquet(finished.folder / "results/scores.parquet")
     assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [3]
-    group = scores.filter(run="own", level="group", name="own images")
+    group = scores.filter(run="own", level="group", name="custom datasets")
     assert group["samples"].to_list() == [3]
 
 

@@ -57,7 +57,7 @@ def test_the_page_leads_from_a_folder_to_a_table(followed):
     assert len(COMMANDS) == 6
     table = followed.said["speciarl table"].splitlines()
     assert [line.split()[0] for line in table[2:]] == ["zero_shot", "speciarl_garden"]
-    assert "own images" in table[0]
+    assert "custom datasets" in table[0]
 
 
 def test_files_that_are_left_out_are_counted_on_the_terminal_and_named_in_the_log(followed):
@@ -72,7 +72,7 @@ def test_files_that_are_left_out_are_counted_on_the_terminal_and_named_in_the_lo
 
 def test_the_report_is_true_of_what_was_trained_on(followed):
     page = (followed.folder / "results/report.html").read_text()
-    assert "speciarl_garden on own images. No run was trained on images of any dataset in" in page
+    assert "speciarl_garden on custom datasets. No run was trained on images of any dataset in" in page
 
 
 @pytest.mark.skipif(not HAS_SQL, reason="`speciarl sql` is not there yet")

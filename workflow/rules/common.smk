@@ -57,7 +57,7 @@ FOLDERS = list(PARAMS.datasets.folders)
 DATASETS = PARAMS.datasets.names
 RUNS = list(PARAMS.runs)
 
-# A dataset of one's own need not have facts.
+# A custom dataset need not have facts.
 TAXONOMIES = [f"data/taxonomies/{name}.yaml" for name in ["common", *BENCHMARKS]]
 TAXONOMIES += filter(os.path.isfile, [f"data/taxonomies/{name}.yaml" for name in FOLDERS])
 

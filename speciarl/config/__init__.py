@@ -1,6 +1,6 @@
 """params.yaml as typed sections: the one place that owns names, defaults and limits.
 
-The sections on images stand in `data`, on learning in `learning`, on judges in `judges`.
+The sections on images stand in `data`, on learning in `learning`, on verifiers in `verifiers`.
 
 Unknown keys and impossible values are refused with one line that names the key. Nothing else
 reads the file: rules pass values on to plain functions.

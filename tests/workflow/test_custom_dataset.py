@@ -72,7 +72,9 @@ def test_files_that_are_left_out_are_counted_on_the_terminal_and_named_in_the_lo
 
 def test_the_report_is_true_of_what_was_trained_on(followed):
     page = (followed.folder / "results/report.html").read_text()
-    assert "speciarl_garden on custom datasets. No run was trained on images of any dataset in" in page
+    assert (
+        "speciarl_garden on custom datasets. No run was trained on images of any dataset in" in page
+    )
 
 
 @pytest.mark.skipif(not HAS_SQL, reason="`speciarl sql` is not there yet")

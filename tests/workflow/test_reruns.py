@@ -151,6 +151,11 @@ EDITS = {
         {"report"},
         {"report"},
     ),
+    "template of the page": (
+        append("speciarl/report/templates/summary.html.j2", "{# more #}"),
+        {"report"},
+        {"report"},
+    ),
     "comment": (
         replace("speciarl/rewards.py", '"""Rewards:', '"""The rewards:'), set(), set(),
     ),

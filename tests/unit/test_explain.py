@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 # mended afterwards where it had been wrong.
 OWN_PAIRS = ROOT / "tests/data/verdict_pairs.csv"
 PAIRS = ROOT.parent / "shared/data/verdict_pairs_dev.csv"
+# Answers as models write them, labelled by the rules by somebody who had seen neither code nor facts.
+BLIND = ROOT / "tests/data/lmm_answers.csv"
+DEV = ROOT.parent / "shared/data/lmm_answers_dev.csv"
 
 
 @cache
@@ -141,3 +144,11 @@ def test_labelled_pairs_are_decided_and_right(path: Path):
     mistaken = [row for row in decided if row["verdict"] != row["given_verdict"]]
     assert len(decided) >= 0.85 * len(rows)
     assert len(mistaken) <= 0.03 * len(decided), mistaken
+
+
+@pytest.mark.parametrize("path", [BLIND, DEV], ids=["ours", "reference"])
+def test_answers_as_models_write_them_are_decided_and_right(path: Path):
+    rows, decided = judged(path)
+    mistaken = [row for row in decided if row["verdict"] != row["given_verdict"]]
+    assert len(decided) >= 0.92 * len(rows)
+    assert len(mistaken) <= 0.02 * len(decided), mistaken

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 # mended afterwards where it had been wrong.
 OWN_PAIRS = ROOT / "tests/data/verdict_pairs.csv"
 PAIRS = ROOT.parent / "shared/data/verdict_pairs_dev.csv"
-# Answers as models write them, labelled by the rules by somebody who had seen neither code nor facts.
+# Answers as models write them, labelled by the rules by somebody who had seen no code and no facts.
 BLIND = ROOT / "tests/data/lmm_answers.csv"
 DEV = ROOT.parent / "shared/data/lmm_answers_dev.csv"
 

@@ -28,8 +28,7 @@ import psutil
 import rivals
 
 from speciarl.cache import VerdictCache
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier
 
 IDENTITY = {"verifier": "bench"}

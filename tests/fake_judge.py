@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from speciarl.config.verifiers import Server, ServerModel
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import Judgment, Pair
 from speciarl.verifiers.client import ChatServer
 from speciarl.verifiers.llm import LlmJudge
 

@@ -15,14 +15,13 @@ import polars as pl
 import pyarrow
 from pyarrow.parquet import ParquetFile
 
-from speciarl.cache.keys import PairKeys
+from speciarl.cache.index import PairKeys
 from speciarl.cache.reading import ask, copied
 from speciarl.cache.store import opened
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
 from speciarl.errors import CacheError
 from speciarl.files import write_parquet
-from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import fingerprint
+from speciarl.verdicts import LABELS, fingerprint
 
 log = logging.getLogger(__name__)
 

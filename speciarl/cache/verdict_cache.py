@@ -11,14 +11,12 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from speciarl.cache.index import ABSENT, Index
-from speciarl.cache.keys import PairKeys
+from speciarl.cache.index import ABSENT, Index, PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
 from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import CacheError
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair, fingerprint
+from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
 
 INSERT_VERIFIER = """
 INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)

@@ -9,8 +9,7 @@ import polars as pl
 from speciarl.answers import normalize
 from speciarl.errors import VerifierError
 from speciarl.files import atomic_directory, write_parquet
-from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import Pair, reason
+from speciarl.verdicts import LABELS, Pair, reason
 from speciarl.verifiers.cached import CachedVerifier
 
 log = logging.getLogger(__name__)

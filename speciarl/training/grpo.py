@@ -20,7 +20,7 @@ from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 
 log = logging.getLogger(__name__)
 

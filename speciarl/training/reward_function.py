@@ -14,8 +14,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize
 from speciarl.errors import SpeciaRLError, TrainingError
 from speciarl.rewards import Reward
-from speciarl.verdicts import COUNTS
-from speciarl.verifiers.base import Judgment, Pair, reason
+from speciarl.verdicts import COUNTS, Judgment, Pair, reason
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 

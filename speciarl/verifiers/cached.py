@@ -12,8 +12,8 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, Index
 from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair, Verifier
+from speciarl.verdicts import Judgment, Pair, Verdict
+from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.single_flight import Asked, ask_once
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from speciarl.files import content_hash
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair, Verifier, fingerprint
+from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
+from speciarl.verifiers.base import Verifier
 
 
 class Cascade:

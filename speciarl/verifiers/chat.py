@@ -5,8 +5,7 @@ from pathlib import Path
 
 from speciarl.files import content_hash
 from speciarl.prompts import FOR_THE_JUDGES, load_from
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import LABELS, Pair, Verdict
 
 
 def load_prompt(name: str) -> str:

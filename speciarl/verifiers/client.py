@@ -17,7 +17,7 @@ from tenacity import (
 )
 
 from speciarl.config.verifiers import Server
-from speciarl.verifiers.base import Failure, FailureKind
+from speciarl.verdicts import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not asked again for this pair

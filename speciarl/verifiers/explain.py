@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 from speciarl.answers import clauses, normalize, strip_injection
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.taxonomy import Taxonomy
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.rules import Rules
 from speciarl.verifiers.taxonomy import Taxonomic

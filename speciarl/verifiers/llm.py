@@ -13,8 +13,7 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from speciarl.config.verifiers import ServerModel
-from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair
 from speciarl.verifiers.chat import identity_of_question, load_prompt, messages, read_label
 from speciarl.verifiers.client import ChatServer
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.files import content_hash
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.chat import identity_of_question, load_prompt, messages
 
 if TYPE_CHECKING:

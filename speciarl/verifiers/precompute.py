@@ -15,7 +15,8 @@ from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
 from speciarl.errors import VerifierError
 from speciarl.progress import Progress
-from speciarl.verifiers.base import Judgment, Pair, Verifier, reason
+from speciarl.verdicts import Judgment, Pair, reason
+from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,7 @@ from speciarl.answers import (
     strip_injection,
 )
 from speciarl.files import content_hash
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import UNDECIDED, Judgment, Pair
+from speciarl.verdicts import LABELS, UNDECIDED, Judgment, Pair, Verdict
 
 
 class Names(Protocol):

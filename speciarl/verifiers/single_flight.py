@@ -14,7 +14,8 @@ from speciarl.cache.claims import Claims
 from speciarl.cache.verdict_cache import VerdictCache
 from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import VerifierError
-from speciarl.verifiers.base import Judgment, Pair, Verifier
+from speciarl.verdicts import Judgment, Pair
+from speciarl.verifiers.base import Verifier
 
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 900.0  # an owner that gives nothing for so long is passed over: asked twice

@@ -6,7 +6,7 @@ from pathlib import Path
 from speciarl.answers import DECIDING, strip_injection
 from speciarl.files import content_hash
 from speciarl.taxonomy import Relation, Taxonomy
-from speciarl.verifiers.base import UNDECIDED, Judgment, Pair
+from speciarl.verdicts import UNDECIDED, Judgment, Pair
 
 
 class Taxonomic:

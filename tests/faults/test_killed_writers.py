@@ -10,8 +10,7 @@ import duckdb
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import Judgment, Pair, Verdict
 
 pytestmark = pytest.mark.faults
 

@@ -8,14 +8,13 @@ from speciarl.cache import VerdictCache
 from speciarl.cli.main import app
 from speciarl.report.rendering import render
 from speciarl.report.reward_hacking import signs_by_run
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 from speciarl.verifiers.audit import (
     PREDICTIONS,
     agreement,
     predictions_for_many_classes,
     reward_hacking,
 )
-from speciarl.verifiers.base import Judgment, Pair
 
 
 def judged(**by_verifier):

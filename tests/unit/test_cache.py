@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.keys import PairKeys
+from speciarl.cache.index import PairKeys
 from speciarl.cache.lock import locked
 from speciarl.cache.store import opened
 from speciarl.errors import CacheError
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
 
 IDENTITY = {"verifier": "test", "version": 1}
 GULL = Judgment(Verdict.SPECIFIC, "taxonomy")
@@ -134,7 +133,7 @@ from pathlib import Path
 from speciarl.cache import VerdictCache
 from speciarl.errors import CacheError
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import Judgment, Pair
 
 cache = VerdictCache(Path({str(path)!r}), {{"verifier": "test"}}, "run")
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))

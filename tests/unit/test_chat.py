@@ -11,8 +11,7 @@ from speciarl.config.data import DATASETS
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_JUDGES, names_in
 from speciarl.taxonomy.facts import load_facts
-from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import LABELS, Pair
 from speciarl.verifiers.chat import load_prompt
 from speciarl.verifiers.rules import Rules
 

@@ -10,8 +10,7 @@ import pytest
 from speciarl.cache import VerdictCache
 from speciarl.progress import Progress, duration
 from speciarl.stage import stage
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import Judgment, Pair, Verdict
 
 ROOT = Path(__file__).parents[2]
 

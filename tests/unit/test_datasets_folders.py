@@ -16,8 +16,7 @@ from speciarl.datasets.readers import SCHEMA
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.files import write_parquet
 from speciarl.taxonomy import Taxonomy
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.factory import build_verifier
 
 FACTS = Path(__file__).resolve().parents[2] / "data" / "taxonomies"

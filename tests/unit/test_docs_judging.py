@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from speciarl.cli.main import app
 from speciarl.taxonomy import Taxonomy
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.explain import PairJudge
 from speciarl.verifiers.taxonomy import Taxonomic
 

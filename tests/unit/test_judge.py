@@ -11,8 +11,7 @@ from speciarl.cli.main import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier, verdict_table
 from speciarl.verifiers.precompute import pairs_seen, pairs_to_expect, precompute
 

@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import FailureKind, Pair, fingerprint
+from speciarl.verdicts import LABELS, FailureKind, Pair, Verdict, fingerprint
 from speciarl.verifiers.chat import load_prompt
 from tests.fake_judge import MODEL, Reply, judge_at, only, says, serving
 

@@ -10,8 +10,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import FailureKind, Pair
+from speciarl.verdicts import FailureKind, Pair, Verdict
 from speciarl.verifiers.client import retry_after
 from tests.fake_judge import Reply, Time, in_turn, judge_at, only, says, serving
 

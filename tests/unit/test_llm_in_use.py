@@ -15,8 +15,7 @@ from speciarl.evaluation.judge import judge_folder
 from speciarl.rewards import REWARDS
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.run import Settings
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier, open_cached
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute

@@ -13,8 +13,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.prompts import FOR_THE_JUDGES
-from speciarl.verdicts import LABELS
-from speciarl.verifiers.base import FailureKind, Pair, fingerprint
+from speciarl.verdicts import LABELS, FailureKind, Pair, fingerprint
 from speciarl.verifiers.chat import messages
 from speciarl.verifiers.factory import build_model
 from speciarl.verifiers.local import LocalJudge, shared_prefix

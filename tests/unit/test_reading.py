@@ -17,8 +17,7 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
 from speciarl.errors import CacheError, DataError
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 DEAF = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000))"  # no interruption reaches it

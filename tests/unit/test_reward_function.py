@@ -8,8 +8,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import TrainingError
 from speciarl.rewards import REWARDS
 from speciarl.training.reward_function import SpecificityReward, group_rewards
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier
 
 DOWN = Failure(FailureKind.TIMED_OUT, "no reply in 1 s")

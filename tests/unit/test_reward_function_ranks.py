@@ -18,7 +18,7 @@ from speciarl.verifiers.cached import CachedVerifier
 from speciarl.rewards import REWARDS
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment
+from speciarl.verdicts import Judgment
 
 
 class Verifier:

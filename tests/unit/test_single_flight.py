@@ -11,8 +11,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.claims import Claims
 from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import CacheError, VerifierError
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.single_flight import ask_once
 
 GOOD = Judgment(Verdict.GENERIC, "judge", judge_reply="generic", milliseconds=12.5)

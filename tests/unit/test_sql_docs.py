@@ -12,7 +12,7 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.predictions import predictions
 from speciarl.cache.reading import ask
 from speciarl.cache.store import opened
-from speciarl.verifiers.base import fingerprint
+from speciarl.verdicts import fingerprint
 
 PAGE = Path(__file__).parents[2] / "docs/sql.md"
 BLOCKS = re.findall(r"([^\n]+):\n\n```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)

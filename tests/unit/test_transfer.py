@@ -8,8 +8,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.transfer import PAID, export_paid, import_file, refill
 from speciarl.cli.main import app
 from speciarl.errors import CacheError
-from speciarl.verdicts import LABELS, Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 
 FIRST, SECOND = {"verifier": "first"}, {"verifier": "second", "prompt": "Größe?"}
 BIRD, GULL = Pair("Herring Gull", "bird"), Pair("Herring Gull", "gull")

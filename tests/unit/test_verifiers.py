@@ -6,8 +6,7 @@ from speciarl import config
 from speciarl.answers import normalize
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.taxonomy import Taxonomy
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Pair, fingerprint
+from speciarl.verdicts import Pair, Verdict, fingerprint
 from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.rules import Rules

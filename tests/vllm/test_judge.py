@@ -13,8 +13,7 @@ from speciarl.cache import VerdictCache
 from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
 from speciarl.errors import TrainingError
 from speciarl.training.run import Inputs, Outputs, Settings, train
-from speciarl.verdicts import COUNTS, LABELS
-from speciarl.verifiers.base import FailureKind, Pair
+from speciarl.verdicts import COUNTS, LABELS, FailureKind, Pair
 from speciarl.verifiers.cached import CachedVerifier
 from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS

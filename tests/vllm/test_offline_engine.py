@@ -12,7 +12,7 @@ from speciarl.evaluation.transformers_engine import SamplingParams
 from speciarl.policy.loading import load_model
 from speciarl.policy.miniature.curriculum import all_classes
 from speciarl.training.adapters import save_adapters
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS
 

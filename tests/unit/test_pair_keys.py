@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.cache.keys import PairKeys
+from speciarl.cache.index import PairKeys
 
 
 def content(text):

@@ -50,12 +50,12 @@ def write_json(value: object, path: Path) -> None:
 
 
 def write_digest(folder: Path) -> None:
-    """Put a digest of a folder's files into it, as digest.json.
+    """Put a digest of all files below a folder into it, as digest.json.
 
     DVC reads it as parameters, which may be missing where a dependency may not (dvc.yaml).
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    write_json({"files": content_hash(files)}, folder / "digest.json")
+    below = sorted(folder.iterdir())
+    write_json({"files": content_hash(below)}, folder / "digest.json")
 
 
 def content_hash(paths: Iterable[Path], *values: object) -> str:

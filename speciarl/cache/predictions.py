@@ -14,10 +14,10 @@ from speciarl.errors import DataError
 # the metrics. Grouping tells DuckDB that a join adds no rows; it leaves out those not asked for.
 _PREDICTIONS = """
 CREATE VIEW predictions AS
-SELECT image, dataset, class_name COLLATE NOCASE AS class, run, rollout, normalized AS prediction,
+SELECT image, dataset, class_name COLLATE NOCASE AS class, run, seed, rollout, normalized AS prediction,
        verdict, level, CASE decided_by WHEN 'unparsable' THEN false ELSE correct END AS correct,
        decided_by, judge_reply, milliseconds, verifier
-FROM (SELECT * REPLACE (verdict::verdict AS verdict), parse_path(file)[-2] AS run, {level}
+FROM (SELECT * REPLACE (verdict::verdict AS verdict), parse_path(file)[-3] AS run, {level}
       FROM read_parquet({judged}, filename = 'file', union_by_name = true,
                         hive_partitioning = false))
 LEFT JOIN (SELECT dataset, sample_id, any_value(image) AS image
@@ -38,7 +38,7 @@ def predictions(
 
     Args:
         store: the verdict store.
-        verdicts: folder of RUN/DATASET.parquet from the judge stage.
+        verdicts: folder of RUN/SEED/DATASET.parquet from the judge stage.
         manifests: folder of DATASET.parquet, which tell the image of each sample.
 
     Raises:
@@ -46,7 +46,7 @@ def predictions(
     """
 
     def prepare(db: duckdb.DuckDBPyConnection, folder: Path) -> None:
-        judged = _copies(verdicts, "[!.]*/[!.]*.parquet", folder / "judged")
+        judged = _copies(verdicts, "[!.]*/[!.]*/[!.]*.parquet", folder / "judged")
         listed = _copies(manifests, "[!.]*.parquet", folder / "manifests")
         view = _PREDICTIONS.format(level=LEVEL, judged=quoted(judged), manifests=quoted(listed))
         try:

@@ -107,10 +107,10 @@ def precompute(
     from speciarl.verifiers.factory import build_verifier, classes_of
     from speciarl.verifiers.precompute import pairs_seen, precompute
 
-    files = sorted(predictions.glob("*/*.parquet"))
+    files = sorted(predictions.glob("*/*/*.parquet"))
     if not files or not taxonomy.exists():
         raise CacheError(
-            f"expected {predictions}/RUN/*.parquet and {taxonomy}: run snakemake first"
+            f"expected {predictions}/RUN/SEED/*.parquet and {taxonomy}: run snakemake first"
         )
     chosen = load(params or [PARAMS])
     settings = chosen.judge if judge else chosen.verifier

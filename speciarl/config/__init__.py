@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
@@ -30,7 +30,7 @@ RENAMED = {
     "updates_per_generation": "updates_per_step", "micro_batch": "per_device_batch_size",
     "kl": "beta", "clip": "epsilon", "clip_high": "epsilon_high", "dual_clip": "delta",
     "loss": "loss_type", "rollouts": "num_generations", "knowing_steps": "pretrain_steps",
-    "pictures_per_class": "images_per_class",
+    "pictures_per_class": "images_per_class", "seed": "seeds, of a run",
 }  # fmt: skip
 """Keys by their names before they were TRL's."""
 
@@ -47,11 +47,19 @@ class Run(Section):
     """Completions per image in training: the group of the reward."""
     prompt: PromptName = "plain"
     training_set: str = "cub200"
-    seed: Seed = 42
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [42]
+    """The run is trained and evaluated once with each; its scores are the means over them."""
     best_of: Count = 1
     """Completions per image in evaluation, of which the best verdict counts."""
     answer_tag: Literal["first", "last"] = "first"
     """Of several tagged predictions in a completion, the one that counts (authors: first)."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"expected different seeds, found {seeds}")
+        return seeds
 
 
 class Evaluation(Section):
@@ -63,7 +71,6 @@ class Evaluation(Section):
     temperature: Positive = 0.6
     """For runs with `best_of` above 1; the others are greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    seed: Seed = 0
 
 
 class Weights(Section):
@@ -101,6 +108,13 @@ class Params(Section):
     runs: dict[Name, Run] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
+
+    @property
+    def unseen(self) -> list[str]:
+        """Datasets that no run is trained on, of the groups in their order."""
+        trained = {run.training_set for run in self.runs.values() if run.method != "none"}
+        seen = {dataset for name in trained for dataset in self.training_sets[name].datasets}
+        return [name for names in self.groups.values() for name in names if name not in seen]
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":

@@ -57,14 +57,14 @@ def judge_predictions(
 def judge_folder(
     predictions: Path, into: Path, source: CachedVerifier, max_failures: float
 ) -> None:
-    """Judge every file of a run's predictions into a file of the same name.
+    """Judge every file of a run's predictions (SEED/DATASET.parquet) into one of the same name.
 
     Raises:
         VerifierError: a larger share than `max_failures` of a file's predictions has no verdict;
             what was decided stays in the store.
     """
     with atomic_directory(into) as folder:
-        for path in sorted(predictions.glob("*.parquet")):
+        for path in sorted(predictions.glob("*/*.parquet")):
             judged, why = judge_predictions(pl.read_parquet(path), source)
             failed = judged.filter(decided_by="failed").height
             if failed > max_failures * judged.height:
@@ -75,4 +75,4 @@ def judge_folder(
                 )
             counts = judged["decided_by"].value_counts(sort=True).rows()
             log.info("%s: %d predictions, decided by %s", path.name, judged.height, dict(counts))
-            write_parquet(judged, folder / path.name)
+            write_parquet(judged, folder / path.relative_to(predictions))

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from speciarl.errors import DataError
 from speciarl.verdicts import COUNTS, LABELS, Verdict
 
 LADDER = pl.Enum(LABELS)
+METRICS = ("correctness", "specificity", "hm")
 
 
 def best_per_sample(judged: pl.DataFrame) -> pl.DataFrame:
@@ -64,70 +64,3 @@ def harmonic_mean(first: float | None, second: float | None) -> float | None:
     if first is None or second is None:
         return None
     return 2 * first * second / (first + second) if first + second else 0.0
-
-
-def score(
-    judged: pl.DataFrame,
-    runs: list[str],
-    groups: Mapping[str, str],
-    weights: Mapping[Verdict, float],
-) -> pl.DataFrame:
-    """Scores of every run on every dataset, and their means over each group.
-
-    A group's figures are the plain means over its datasets, HM included (the published HM of a
-    group lies below the HM of its published means); its counts are sums.
-
-    Args:
-        judged: rows of all runs, with columns run, dataset, sample_id, rollout, verdict,
-            decided_by.
-        runs: in the order of the report.
-        groups: group of each dataset, in the order of the report.
-        weights: specificity of each correct verdict.
-
-    Raises:
-        DataError: a run has no rows of a dataset, which would pass for a score of nothing.
-    """
-    rows = []
-    for run in runs:
-        for dataset in groups:
-            chosen = judged.filter(run=run, dataset=dataset)
-            if chosen.is_empty():
-                raise DataError(f"{run} has no judged rows of {dataset}: judge it before scoring")
-            counts = tally(best_per_sample(chosen))
-            right, weight = correctness(counts), specificity(counts, weights)
-            rows.append(
-                {
-                    "run": run, "level": "dataset", "name": dataset, **counts,
-                    "correctness": right, "specificity": weight,
-                    "hm": harmonic_mean(right, weight),
-                }
-            )  # fmt: skip
-    figures = ["correctness", "specificity", "hm"]
-    datasets = pl.DataFrame(rows, schema_overrides=dict.fromkeys(figures, pl.Float64))
-    totals = [c for c in datasets.columns if c not in ("run", "level", "name", *figures)]
-    means = (
-        datasets.with_columns(level=pl.lit("group"), name=pl.col("name").replace_strict(groups))
-        .group_by("run", "level", "name", maintain_order=True)
-        .agg(
-            pl.col(totals).sum(),
-            # A mean over some of the datasets would pass for one over all of them.
-            *[
-                pl.when(pl.col(f).is_null().any()).then(None).otherwise(pl.col(f).mean()).alias(f)
-                for f in figures
-            ],
-        )
-    )
-    return pl.concat([datasets, means]).select(
-        "run", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided", *figures
-    )
-
-
-def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Figures by run and dataset or group, rounded to 6 places, for results/metrics.json."""
-    tree: dict = {}
-    for row in scores.iter_rows(named=True):
-        figures = {name: row[name] for name in ("correctness", "specificity", "hm")}
-        tree.setdefault(row["run"], {})[row["name"]] = {
-            name: None if value is None else round(value, 6) for name, value in figures.items()
-        }
-    return tree

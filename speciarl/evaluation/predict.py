@@ -67,7 +67,7 @@ def predict(
     )  # fmt: skip
 
 
-def decoding_of(run: Run, settings: Evaluation) -> SamplingParams:
+def decoding_of(run: Run, seed: int, settings: Evaluation) -> SamplingParams:
     """Greedy for one prediction an image; sampled where the best of several counts."""
     return SamplingParams(
         rollouts=run.best_of,
@@ -75,7 +75,7 @@ def decoding_of(run: Run, settings: Evaluation) -> SamplingParams:
         top_p=settings.top_p,
         max_new_tokens=settings.max_new_tokens,
         batch_size=settings.batch_size,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
@@ -100,7 +100,7 @@ def open_policy(engine: str, base: Path, run: Path, work: Path) -> Generate:
 
 def predict_datasets(
     base: Path,
-    adapter: Path,
+    trained: Path,
     manifests: Sequence[Path],
     into: Path,
     *,
@@ -110,33 +110,39 @@ def predict_datasets(
     work: Path,
     threads: int,
 ) -> None:
-    """Answer the test split of every manifest into `into`/DATASET.parquet.
+    """Answer the test split of every manifest into `into`/SEED/DATASET.parquet.
 
-    The model is loaded once for all.
+    A policy is loaded once for all datasets. A finished dataset is kept under `work`, named by all
+    it depends on, and taken from there when an interrupted start is repeated.
 
-    A finished dataset is kept under `work`, named by all it depends on, and taken from there when
-    an interrupted start is repeated.
+    Args:
+        trained: folder of what each of the run's seeds has made of the base (SEED).
     """
     torch.set_num_threads(threads)
-    settled = content_hash([base, adapter], run.model_dump(), settings.model_dump())
-    policy = open_policy(settings.engine, base, adapter, work / f"model-{settled}")
-    finished = []
-    for path in manifests:
-        kept = work / f"{path.stem}-{settled}-{content_hash([path])}.parquet"
-        finished.append(kept)
-        if kept.exists():
-            continue
-        samples = pl.read_parquet(path).filter(split="test")
-        predictions = predict(
-            policy, samples, lambda reference: open_image(reference, images),
-            run.prompt, decoding_of(run, settings), run.answer_tag,
-        )  # fmt: skip
-        several = sum(count_tagged(text) > 1 for text in predictions["completion"])
-        log.info("%s: %d of %d completions have several predictions, of which the %s counts",
-                 path.stem, several, predictions.height, run.answer_tag)  # fmt: skip
-        write_parquet(predictions, kept)
+    row = run.model_dump(exclude={"seeds"})
+    finished = {}
+    for seed in run.seeds:
+        adapter = trained / str(seed)
+        settled = content_hash([base, adapter], row, seed, settings.model_dump())
+        policy = open_policy(settings.engine, base, adapter, work / f"model-{settled}")
+        for path in manifests:
+            kept = work / f"{path.stem}-{settled}-{content_hash([path])}.parquet"
+            finished[f"{seed}/{path.name}"] = kept
+            if kept.exists():
+                continue
+            samples = pl.read_parquet(path).filter(split="test")
+            predictions = predict(
+                policy, samples, lambda reference: open_image(reference, images),
+                run.prompt, decoding_of(run, seed, settings), run.answer_tag,
+            )  # fmt: skip
+            several = sum(count_tagged(text) > 1 for text in predictions["completion"])
+            log.info("%s, seed %d: %d of %d completions have several predictions, "
+                     "of which the %s counts",
+                     path.stem, seed, several, predictions.height, run.answer_tag)  # fmt: skip
+            write_parquet(predictions.with_columns(seed=pl.lit(seed)), kept)
     with atomic_directory(into) as folder:
-        for path, kept in zip(manifests, finished, strict=True):
-            shutil.copyfile(kept, folder / path.name)
+        for name, kept in finished.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(kept, folder / name)
         write_digest(folder)
     shutil.rmtree(work)

@@ -56,6 +56,7 @@ BENCHMARKS = list(PARAMS.datasets.splits)
 FOLDERS = list(PARAMS.datasets.folders)
 DATASETS = PARAMS.datasets.names
 RUNS = list(PARAMS.runs)
+UNSEEN = PARAMS.unseen
 
 # A custom dataset need not have facts.
 TAXONOMIES = [f"data/taxonomies/{name}.yaml" for name in ["common", *BENCHMARKS]]

@@ -21,7 +21,7 @@ rule predict:
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
-        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"prompt", "best_of"}),
+        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"prompt", "seeds", "best_of", "answer_tag"}),
     script:
         "../scripts/predict.py"
 
@@ -76,6 +76,7 @@ rule score:
         expand("results/verdicts/{run}", run=RUNS),
     output:
         scores="results/scores.parquet",
+        differences="results/differences.parquet",
         metrics="results/metrics.json",
     log:
         "logs/score.log",
@@ -86,6 +87,6 @@ rule score:
     params:
         **reads("groups", "specificity"),
         **code("score"),
-        settings={"runs": RUNS},
+        settings={"runs": RUNS, "unseen": UNSEEN},
     script:
         "../scripts/score.py"

@@ -2,19 +2,26 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.evaluation.metrics import metrics_tree, score
+from speciarl.evaluation.intervals import Replicates
+from speciarl.evaluation.scores import areas_of, best_of_all, differences, metrics_tree, score
 from speciarl.files import write_json, write_parquet
 from speciarl.stage import stage
 from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
     judged = pl.concat(
-        pl.read_parquet(path).with_columns(run=pl.lit(path.parent.name))
+        pl.read_parquet(path).with_columns(run=pl.lit(Path(folder).name))
         for folder in snakemake.input
-        for path in sorted(Path(folder).glob("*.parquet"))
+        for path in sorted(Path(folder).glob("*/*.parquet"))
     )
-    groups = {name: group for group, names in snakemake.params["groups"].items() for name in names}
+    settings = snakemake.params["settings"]
+    runs = settings["runs"]
+    areas = areas_of(snakemake.params["groups"], settings["unseen"])
     weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}
-    scores = score(judged, snakemake.params["settings"]["runs"], groups, weights)
+    datasets = [area.name for area in areas if area.level == "dataset"]
+    best = best_of_all(judged, runs, datasets)
+    replicates = Replicates(best, datasets, weights)
+    scores = score(best, replicates, areas, weights)
     write_parquet(scores, Path(snakemake.output.scores))
+    write_parquet(differences(runs, replicates, areas), Path(snakemake.output.differences))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from speciarl.verdicts import COUNTS, LABELS, Verdict
+from speciarl.verdicts import LABELS, Verdict
 
 LADDER = pl.Enum(LABELS)
 METRICS = ("correctness", "specificity", "hm")

@@ -105,7 +105,7 @@ def score(
         *(pl.col(metric).std().alias(f"{metric}_spread") for metric in METRICS),
     )
     intervals = pl.DataFrame(
-        _intervals(pooled["run"].unique(maintain_order=True), areas, replicates),
+        _intervals(pooled["run"].unique(maintain_order=True).to_list(), areas, replicates),
         infer_schema_length=None,
     )
     return pl.concat([pooled.join(intervals, on=keys), by_seed], how="diagonal_relaxed").select(

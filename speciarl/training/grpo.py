@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
@@ -16,7 +15,7 @@ from speciarl.config import Grpo, Lora
 from speciarl.errors import TrainingError
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
-from speciarl.training.adapters import lora_config, save_adapters
+from speciarl.training.adapters import common_arguments, lora_config, save_adapters
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
@@ -63,23 +62,14 @@ def trl_config(
     settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path
 ) -> GRPOConfig:
     """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
-    on_gpu = torch.cuda.is_available()
     return GRPOConfig(
-        output_dir=str(work),
-        seed=seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=on_gpu,
+        **common_arguments(settings, seed=seed, work=work),
         per_device_train_batch_size=plan.per_device,
         steps_per_generation=plan.steps_per_generation,
         gradient_accumulation_steps=plan.gradient_accumulation,
         num_generations=rollouts,
         num_train_epochs=1,
         shuffle_dataset=False,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant",
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         beta=settings.beta,
         use_bias_correction_kl=False,
         epsilon=settings.epsilon,
@@ -94,9 +84,6 @@ def trl_config(
         save_strategy="steps",
         save_steps=settings.checkpoint_every * settings.updates_per_step,
         save_total_limit=2,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
     )
 
 

@@ -1,8 +1,9 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,9 @@ from speciarl.files import (
     write_json,
     write_parquet,
 )
-from speciarl.schemas import PREDICTIONS, VERDICTS
-from speciarl.verdicts import COUNTS
+from speciarl.training.result import TrainingResult
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
-_FIGURES = ("loss", "reward", "kl", "learning_rate")
-_COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses")
-METRICS = pl.Schema(
-    [("step", pl.Int64)]
-    + [(name, pl.Float64) for name in _FIGURES]
-    + [(name, pl.Int64) for name in _COUNTED]
-)
 
 
 @dataclass(frozen=True)
@@ -48,12 +41,13 @@ class Settings:
         return cls(run=Run(**run), verifier=VerifierConfig(**verifier), **parts)
 
     def plain(self) -> dict:
-        """What decides the outcome, and thus which checkpoints are of this run.
+        """What decides the outcome of a seed, and thus which checkpoints are of this run.
 
         How the verifier's server is reached does not, nor what may fail, nor how long to wait for
         the store: they may be changed to go on with an interrupted run.
         """
         values = {name: part.model_dump() for name, part in vars(self).items()}
+        values["run"].pop("seeds")
         values["verifier"] = self.verifier.model_dump(exclude=_HARMLESS)
         return values
 
@@ -85,65 +79,121 @@ class Outputs:
     """Checkpoints of an unfinished run; removed at its end."""
 
 
-def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
-    """Train a run and write its adapters, metrics, the verdicts that it used and its predictions.
+@dataclass(frozen=True)
+class Job:
+    """The training of a run with one of its seeds."""
 
-    A run of method `none` has no adapters and no rows, only the note of its settings.
+    name: str
+    """Of the run."""
+    seed: int
+    settings: Settings
+    inputs: Inputs
+    work: Path
+    """For checkpoints."""
+    into: Path
+    """For adapters."""
+
+    def start(self) -> tuple[tuple, dict[str, Any]]:
+        """What every trainer is given: policy, samples and how to open their images; settings."""
+        from transformers import set_seed
+
+        from speciarl.policy.loading import load_model, load_processor
+
+        assert self.inputs.base and self.inputs.samples  # of every method that trains
+        set_seed(self.seed)  # adapters begin with it, whichever seed was trained before
+        run = self.settings.run
+        given = (
+            load_model(self.inputs.base).train(),
+            load_processor(self.inputs.base),
+            pl.read_parquet(self.inputs.samples),
+            partial(open_image, root=self.inputs.images),
+        )
+        return given, {
+            "prompt": run.prompt, "lora": self.settings.lora, "seed": self.seed,
+            "work": self.work, "into": self.into,
+        }  # fmt: skip
+
+
+def _none(job: Job) -> TrainingResult:
+    return TrainingResult()
+
+
+def _sft(job: Job) -> TrainingResult:
+    from speciarl.training.sft import train_sft
+
+    given, settings = job.start()
+    return train_sft(*given, settings=job.settings.sft, **settings)
+
+
+def _grpo(job: Job) -> TrainingResult:
+    from speciarl.training.verified import train_verified
+
+    given, settings = job.start()
+    run, inputs = job.settings.run, job.inputs
+    assert inputs.facts and inputs.store
+    return train_verified(
+        *given,
+        verifier=job.settings.verifier,
+        judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, job.name),
+        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.num_generations,
+        settings=job.settings.grpo, **settings,
+    )  # fmt: skip
+
+
+# Each imports its own code where it is used: seconds for those that need it, and a change in it
+# trains no run of another method again.
+METHODS: Mapping[str, Callable[[Job], TrainingResult]] = {
+    "none": _none, "sft": _sft, "grpo": _grpo,
+}  # fmt: skip
+
+
+def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
+    """Train a run with each of its seeds.
+
+    The model's folder gets one of adapters for each (SEED), the tables a column `seed`; a run of
+    method `none` has the note of its settings only, and no rows. A seed that is finished is kept
+    under `work` until all are.
     """
+    if settings.run.method != "none":
+        import torch
+
+        torch.set_num_threads(threads)
     read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
-    work = outputs.work / content_hash(read, settings.plain())
-    work.mkdir(parents=True, exist_ok=True)
+    finished = {}
+    for seed in settings.run.seeds:
+        work = outputs.work / content_hash(read, settings.plain(), seed)
+        finished[seed] = work / "finished"
+        if not finished[seed].exists():
+            _train_seed(Job(name, seed, settings, inputs, work, Path()), finished[seed])
     with atomic_directory(outputs.model) as into:
-        write_json(settings.run.model_dump(exclude_unset=True), into / "run.json")
-        rows, used, predictions = _by_method(name, settings, inputs, work, into, threads)
+        for seed, folder in finished.items():
+            shutil.copytree(folder / "model", into / str(seed))
         write_digest(into)
-    columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
-    write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
-    write_parquet(used, outputs.verdicts)
-    write_parquet(predictions, outputs.predictions)
+    for table, path in (
+        ("metrics", outputs.metrics),
+        ("verdicts", outputs.verdicts),
+        ("predictions", outputs.predictions),
+    ):
+        parts = {s: pl.read_parquet(f / f"{table}.parquet") for s, f in finished.items()}
+        write_parquet(_together(parts, by_seed=table != "verdicts"), path)
     shutil.rmtree(outputs.work)
 
 
-def _by_method(
-    name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Metrics per step, the verdicts used, and the predictions given (`schemas`).
+def _train_seed(job: Job, finished: Path) -> None:
+    job.work.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(finished) as folder:
+        (folder / "model").mkdir()
+        note = job.settings.run.model_dump(exclude_unset=True, exclude={"seeds"})
+        write_json({**note, "seed": job.seed}, folder / "model/run.json")
+        result = METHODS[job.settings.run.method](replace(job, into=folder / "model"))
+        for name, rows in result.tables().items():
+            write_parquet(rows, folder / f"{name}.parquet")
 
-    Each method is imported where it is used: seconds for those that need it, and a change in its
-    code trains no run of another method again.
-    """
-    run = settings.run
-    nothing = pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=PREDICTIONS)
-    if run.method == "none":
-        return pl.DataFrame(schema=METRICS), *nothing
 
-    import torch
-
-    from speciarl.policy.loading import load_model, load_processor
-
-    assert inputs.base and inputs.samples  # of every method that trains
-    torch.set_num_threads(threads)
-    policy = load_model(inputs.base).train(), load_processor(inputs.base)
-    samples = pl.read_parquet(inputs.samples)
-    shared: dict[str, Any] = {
-        "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
-    }  # fmt: skip
-
-    def image(reference: str):
-        return open_image(reference, inputs.images)
-
-    if run.method == "sft":
-        from speciarl.training.sft import train_sft
-
-        return train_sft(*policy, samples, image, settings=settings.sft, **shared), *nothing
-
-    from speciarl.training.verified import train_verified
-
-    assert inputs.facts and inputs.store
-    return train_verified(
-        *policy, samples, image,
-        verifier=settings.verifier,
-        judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
-        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.num_generations,
-        settings=settings.grpo, **shared,
-    )  # fmt: skip
+def _together(parts: Mapping[int, pl.DataFrame], by_seed: bool) -> pl.DataFrame:
+    if by_seed:
+        return pl.concat(
+            rows.select(pl.lit(seed, pl.Int64).alias("seed"), pl.all())
+            for seed, rows in parts.items()
+        )
+    return pl.concat(parts.values()).unique().sort("class", "prediction")

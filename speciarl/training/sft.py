@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
@@ -14,7 +13,8 @@ from trl import SFTConfig, SFTTrainer
 from speciarl.config import Lora, Sft
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
-from speciarl.training.adapters import lora_config, save_adapters
+from speciarl.training.adapters import common_arguments, lora_config, save_adapters
+from speciarl.training.result import TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -55,25 +55,13 @@ def training_data(
 
 def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
-    on_gpu = torch.cuda.is_available()
     return SFTConfig(
-        output_dir=str(work),
-        seed=seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=on_gpu,
+        **common_arguments(settings, seed=seed, work=work),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.per_device_batch_size,
         gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant",
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         max_length=None,
-        logging_steps=1,
         save_strategy="no",
-        disable_tqdm=True,
-        report_to="none",
     )
 
 
@@ -89,8 +77,8 @@ def train_sft(
     seed: int,
     work: Path,
     into: Path,
-) -> pl.DataFrame:
-    """Train adapters; returns one row per optimizer step (step, loss, learning_rate)."""
+) -> TrainingResult:
+    """Train adapters; the metrics are one row per optimizer step (step, loss, learning_rate)."""
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
@@ -103,6 +91,8 @@ def train_sft(
     trainer.train()
     save_adapters(trainer.model, into)
     rows = [e for e in trainer.state.log_history if "loss" in e]
-    return pl.DataFrame(
-        [{name: entry.get(name) for name in ("step", "loss", "learning_rate")} for entry in rows]
+    return TrainingResult(
+        pl.DataFrame(
+            [{name: e.get(name) for name in ("step", "loss", "learning_rate")} for e in rows]
+        )
     )

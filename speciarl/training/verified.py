@@ -13,6 +13,7 @@ from speciarl.config import VerifierConfig
 from speciarl.rewards import REWARDS
 from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
+from speciarl.training.result import TrainingResult
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.verifiers.cached import open_cached, verdict_table
 
@@ -28,7 +29,7 @@ def train_verified(
     reward: str,
     answer_tag: Which,
     **how: Any,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+) -> TrainingResult:
     """Train as `train_grpo` does, whose other arguments these are.
 
     Args:
@@ -36,9 +37,6 @@ def train_verified(
         judging: the other arguments of `open_cached`: snapshots, classes, facts, store, run.
         reward: of a group's verdicts, by name.
         answer_tag: of several tagged predictions in a completion, the one that counts.
-
-    Returns:
-        Metrics per generation, the verdicts used, and the predictions given.
     """
     state = PartialState()
     source = open_cached(verifier, *judging) if state.is_main_process else None
@@ -50,4 +48,4 @@ def train_verified(
         source.cache.flush()
     predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
     used = verdict_table(source.met if source else {})
-    return rows, used, predictions.sort("step", "class", "prediction")
+    return TrainingResult(rows, used, predictions.sort("step", "class", "prediction"))

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+import torch
 
 from speciarl.policy import loading
-from speciarl.schemas import PREDICTIONS, VERDICTS
 from speciarl.training import run, sft, verified
+from speciarl.training.result import TrainingResult
 
 MODEL = {"kind": "server", "name": "judge", "revision": "1"}
 SERVER = {"base_url": "http://localhost:1/v1"}
@@ -24,7 +25,7 @@ OTHER_RUN = {
     "num_generations": ("run", "num_generations", 4),
     "prompt": ("run", "prompt", "be_specific"),
     "training set": ("run", "training_set", "other"),
-    "seed": ("run", "seed", 1),
+    "seed": ("run", "seeds", [1]),
     "prediction that counts": ("run", "answer_tag", "last"),
     "steps": ("grpo", "steps", 81),
     "learning rate": ("grpo", "learning_rate", 2e-3),
@@ -66,10 +67,8 @@ def key_of(monkeypatch, tmp_path, files):
 
     def trained(*policy_and_data, work, **how):
         seen.append(work)
-        rows = pl.DataFrame({"step": [0], "loss": [1.0]})
-        if how.get("verifier") is None:
-            return rows
-        return rows, pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=PREDICTIONS)
+        (how["into"] / "adapter").write_text(str(how["seed"]))
+        return TrainingResult(pl.DataFrame({"step": [0], "loss": [float(how["seed"])]}))
 
     class Model:
         def train(self):
@@ -126,3 +125,33 @@ def test_other_inputs_are_another_run(name, key_of, files):
 
 def test_what_an_earlier_run_had_more_of_makes_another_run(key_of, files):
     assert key_of(replace(files, verdicts=())) != key_of()
+
+
+def test_every_seed_is_trained_once_and_its_rows_are_marked(monkeypatch, tmp_path, files):
+    trained = []
+
+    def fail_at(*policy_and_data, seed, into, **how):
+        if seed == 9 and 9 not in trained:
+            trained.append(seed)
+            raise KeyboardInterrupt
+        trained.append(seed)
+        (into / "adapter").write_text(str(seed))
+        return TrainingResult(pl.DataFrame({"step": [0, 1], "loss": [float(seed), 0.5]}))
+
+    monkeypatch.setattr(loading, "load_model", lambda base: torch.nn.Linear(1, 1))
+    monkeypatch.setattr(loading, "load_processor", lambda base: None)
+    monkeypatch.setattr(sft, "train_sft", fail_at)
+    tables = [tmp_path / f"{name}.parquet" for name in ("metrics", "verdicts", "predictions")]
+    outputs = run.Outputs(tmp_path / "model", *tables, tmp_path / "work")
+    settings = run.Settings.parse(**(SECTIONS | {"run": {"method": "sft", "seeds": [7, 9]}}))
+    with pytest.raises(KeyboardInterrupt):
+        run.train("name", settings, files, outputs, threads=1)
+    assert not outputs.model.exists()
+    run.train("name", settings, files, outputs, threads=1)
+    assert trained == [7, 9, 9]  # what was finished is not trained again
+    assert not outputs.work.exists()
+    assert {p.name: p.joinpath("adapter").read_text() for p in outputs.model.glob("*/")} == {
+        "7": "7", "9": "9",
+    }  # fmt: skip
+    rows = pl.read_parquet(outputs.metrics).select("seed", "step", "loss").rows()
+    assert rows == [(7, 0, 7.0), (7, 1, 0.5), (9, 0, 9.0), (9, 1, 0.5)]

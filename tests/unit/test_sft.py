@@ -67,7 +67,7 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     saved = []
     monkeypatch.setattr(sft, "save_adapters", lambda *given: saved.append(given))
     settings = Sft(learning_rate=0.1)
-    rows = sft.train_sft(
+    result = sft.train_sft(
         "model", "processor", SAMPLES, open_named, prompt="plain", settings=settings,
         lora=Lora(rank=3), seed=9, work=tmp_path, into=tmp_path / "into",
     )  # fmt: skip
@@ -80,7 +80,8 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert trainer.given["args"].output_dir == str(tmp_path)
     assert [type(one) for one in trainer.given["callbacks"]] == [sft.LogSteps]
     assert saved == [("adapted", tmp_path / "into")]
-    assert rows.to_dicts() == HISTORY[:2]
+    assert result.metrics.to_dicts() == HISTORY[:2]
+    assert not result.verdicts.height and not result.predictions.height
 
 
 def test_every_step_is_logged_with_its_loss(caplog):

@@ -61,7 +61,17 @@ def prediction_rows(dice, verdicts):
                     verdict, by = known.get((JUDGE, name, said), (None, "failed"))
                     if number == 5:
                         said, verdict, by = None, None, "unparsable"
-                    yield run, dataset, f"{dataset}/test/{number}", name, rollout, said, verdict, by
+                    yield (
+                        run,
+                        dataset,
+                        f"{dataset}/test/{number}",
+                        name,
+                        42,
+                        rollout,
+                        said,
+                        verdict,
+                        by,
+                    )
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +91,7 @@ def data(tmp_path_factory):
         "dataset",
         "sample_id",
         "class",
+        "seed",
         "rollout",
         "prediction",
         "verdict",
@@ -97,13 +108,13 @@ def data(tmp_path_factory):
             db.unregister("rows")
     p = p.with_columns(image=pl.lit("raw/") + pl.col("sample_id") + ".jpg")
     for (run, dataset), rows in p.group_by("run", "dataset"):
-        (folder / f"judged/{run}").mkdir(parents=True, exist_ok=True)
+        (folder / f"judged/{run}/42").mkdir(parents=True, exist_ok=True)
         rows.select(
-            "sample_id", "dataset", pl.col("class").alias("class_name"), "rollout",
+            "sample_id", "dataset", pl.col("class").alias("class_name"), "seed", "rollout",
             pl.col("prediction").str.to_uppercase().alias("prediction"),
             pl.col("prediction").alias("normalized"), pl.col("verdict").cast(pl.Enum(LADDER)),
             "decided_by", pl.lit(JUDGE).alias("verifier"),
-        ).write_parquet(folder / f"judged/{run}/{dataset}.parquet")  # fmt: skip
+        ).write_parquet(folder / f"judged/{run}/42/{dataset}.parquet")  # fmt: skip
     (folder / "manifests").mkdir()
     listed = p.select("sample_id", "dataset", "image").unique()
     for (dataset,), rows in listed.group_by("dataset"):

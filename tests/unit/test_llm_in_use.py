@@ -13,8 +13,8 @@ from speciarl.config import VerifierConfig
 from speciarl.errors import ConfigError, TrainingError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.rewards import REWARDS
+from speciarl.training.job import Settings
 from speciarl.training.reward_function import SpecificityReward
-from speciarl.training.run import Settings
 from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier, open_cached
 from speciarl.verifiers.factory import build_verifier

@@ -12,7 +12,8 @@ import pytest
 from speciarl.cache import VerdictCache
 from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
 from speciarl.errors import TrainingError
-from speciarl.training.run import Inputs, Outputs, Settings, train
+from speciarl.training.job import Inputs, Settings
+from speciarl.training.run import Outputs, train
 from speciarl.verdicts import COUNTS, LABELS, FailureKind, Pair
 from speciarl.verifiers.cached import CachedVerifier
 from speciarl.verifiers.factory import build_verifier

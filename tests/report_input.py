@@ -1,8 +1,13 @@
 """A small made-up input of the report: scores of four runs, and what training left."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import polars as pl
 
-from speciarl.evaluation.metrics import score
+from speciarl.evaluation.intervals import Replicates
+from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
+from speciarl.report.ablations import COLUMNS
 from speciarl.report.tables import OUTCOMES, load_published
 from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
 
@@ -15,62 +20,120 @@ SEEN = {
 }  # fmt: skip
 WEIGHTS = {v.name.lower(): weight for v, weight in SPECIFICITY_WEIGHTS.items()}
 
-# Predictions by run and dataset, one per image; None is unparsable, "failed" one without a verdict.
+# Predictions by run (and seed, where there are several) and dataset, one per image; None is
+# unparsable, "failed" one without a verdict.
 PREDICTIONS = {
-    "zero_shot": ["generic", "generic", "generic", "less specific"],
-    "sft": ["specific", "wrong", "wrong", None],
-    "speciarl": ["specific", "specific", "less specific", "more specific"],
-    "best_of_64": ["more specific", "specific", "abstain", "failed"],
+    "zero_shot": ["generic", "generic", "generic", "less specific"] * 10,
+    "sft": {
+        42: ["specific", "wrong", "wrong", None] * 10,
+        43: ["specific", "specific", "wrong", "generic"] * 10,
+    },
+    "speciarl": {
+        42: ["specific", "specific", "less specific", "more specific"] * 10,
+        43: ["specific", "less specific", "less specific", "specific"] * 10,
+    },
+    "best_of_64": ["more specific", "specific", "abstain", "failed"] * 10,
 }
 
 
-def scored(predictions: dict[str, list[str | None]], groups: dict[str, str]) -> pl.DataFrame:
+class Scored(NamedTuple):
+    """What the score stage writes."""
+
+    scores: pl.DataFrame
+    differences: pl.DataFrame
+
+
+def scored(
+    predictions: Mapping[str, Sequence[str | None] | Mapping[int, Sequence[str | None]]],
+    groups: Mapping[str, str],
+    unseen: Sequence[str] = (),
+) -> Scored:
+    """Scores of these predictions on every dataset; `groups` gives the group of each."""
     rows = [
         {
-            "run": run, "dataset": dataset, "sample_id": f"{dataset}/{i}", "rollout": 0,
-            "verdict": prediction if prediction in LABELS else None,
+            "run": run, "seed": seed, "dataset": dataset, "sample_id": f"{dataset}/{i:03}",
+            "rollout": 0, "verdict": prediction if prediction in LABELS else None,
             "decided_by": {None: "unparsable", "failed": "failed", "wrong": "undecided"}.get(
                 prediction, "taxonomy"
             ),
         }
         for run, given in predictions.items()
+        for seed, said in (given if isinstance(given, Mapping) else {42: given}).items()
         for dataset in groups
-        for i, prediction in enumerate(given)
+        for i, prediction in enumerate(said)
     ]  # fmt: skip
     judged = pl.DataFrame(rows, schema_overrides={"verdict": pl.String})
-    return score(judged, list(predictions), groups, SPECIFICITY_WEIGHTS)
-
-
-def hms(group: str, **figures: float | None) -> pl.DataFrame:
-    """Scores of which only the harmonic means of one group matter."""
-    counts = dict.fromkeys(("samples", *OUTCOMES, "undecided"), 0)
-    rows = [
-        {"run": run, "level": "group", "name": group, **counts,
-         "correctness": hm, "specificity": hm, "hm": hm}
-        for run, hm in figures.items()
-    ]  # fmt: skip
-    return pl.DataFrame(
-        rows, schema_overrides=dict.fromkeys(("correctness", "specificity", "hm"), pl.Float64)
+    members: dict[str, list[str]] = {}
+    for dataset, group in groups.items():
+        members.setdefault(group, []).append(dataset)
+    areas, runs = areas_of(members, unseen), list(predictions)
+    best = best_of_all(judged, runs, list(groups))
+    replicates = Replicates(best, list(groups), SPECIFICITY_WEIGHTS)
+    return Scored(
+        score(best, replicates, areas, SPECIFICITY_WEIGHTS), differences(runs, replicates, areas)
     )
 
 
-def metrics(steps: int, rewards: bool) -> pl.DataFrame:
+def hms(name: str, level: str = "group", **figures: float | None) -> pl.DataFrame:
+    """Scores over seeds of which only the harmonic means of one group matter."""
+    counts = dict.fromkeys(("samples", *OUTCOMES, "undecided"), 0)
+    values = ("correctness", "specificity", "hm", "hm_low", "hm_high", "hm_spread")
+    rows = [
+        {"run": run, "seeds": 3, "level": level, "name": name, **counts,
+         **dict.fromkeys(values[:3], hm), "hm_low": None if hm is None else hm - 0.01,
+         "hm_high": None if hm is None else hm + 0.01, "hm_spread": None}
+        for run, hm in figures.items()
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(values, pl.Float64))
+
+
+def differing(
+    run: str, name: str, level: str = "group", **others: tuple[float | None, ...]
+) -> pl.DataFrame:
+    """What the HM of a run differs by from others': difference, low, high."""
+    names = ["run", "other", "level", "name", "difference", "low", "high"]
+    rows = [(run, other, level, name, *found) for other, found in others.items()]
+    return pl.DataFrame(
+        rows, names, orient="row", schema_overrides=dict.fromkeys(names[4:], pl.Float64)
+    )
+
+
+def metrics(steps: int, rewards: bool, seeds: Sequence[int] = (42,)) -> pl.DataFrame:
     """As training writes them: with rewards by a reward, with losses only by imitation."""
     numbers = list(range(steps))
     filled = {c: [i % 3 for i in numbers] for c in (*OUTCOMES, "hits", "misses")}
-    return pl.DataFrame(
-        {
-            "step": numbers,
-            "loss": [1.0 / (i + 1) for i in numbers],
-            "reward": [i / steps for i in numbers] if rewards else [None] * steps,
-            **(filled if rewards else {c: [None] * steps for c in filled}),
-        },
-        schema_overrides={"reward": pl.Float64, **dict.fromkeys(filled, pl.Int64)},
+    schema = {"reward": pl.Float64, **dict.fromkeys(filled, pl.Int64)}
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "seed": [seed] * steps,
+                "step": numbers,
+                "loss": [1.0 / (i + 1) + place for i in numbers],
+                "reward": [(i + place) / steps for i in numbers] if rewards else [None] * steps,
+                **(filled if rewards else {c: [None] * steps for c in filled}),
+            },
+            schema_overrides=schema,
+        )
+        for place, seed in enumerate(seeds)
     )
 
 
 TRAINING = {
     "zero_shot": metrics(0, rewards=False),
-    "sft": metrics(5, rewards=False),
-    "speciarl": metrics(300, rewards=True),
+    "sft": metrics(5, rewards=False, seeds=(42, 43)),
+    "speciarl": metrics(300, rewards=True, seeds=(42, 43)),
 }  # best_of_64 has none at all
+
+# classes_per_group, num_generations, seeds, lucky_share, HM in domain with its interval, HM out of
+# domain with its interval, share of the unmarked images out of domain answered wrongly
+ABLATIONS = pl.DataFrame(
+    [
+        (4, 3, 3, 0.55, 0.900, 0.89, 0.91, 0.860, 0.85, 0.87, 0.15),
+        (4, 15, 3, 0.98, 0.790, 0.78, 0.80, 0.850, 0.84, 0.86, 0.36),
+        (8, 3, 3, 0.33, 0.911, 0.90, 0.92, None, None, None, None),
+        (8, 5, 3, 0.49, 0.915, 0.90, 0.93, 0.880, 0.87, 0.89, 0.04),
+        (8, 15, 3, 0.86, 0.940, 0.935, 0.95, 0.850, 0.84, 0.86, 0.36),
+    ],
+    COLUMNS,
+    orient="row",
+)

@@ -26,7 +26,7 @@ class Replicates:
 
     Args:
         best: run, seed, dataset, sample_id, verdict, decided_by: the best verdict of each sample,
-            null where it has none.
+            null where it has none; the same images for all, as `scores.best_of_all` sees to.
         datasets: in the order of the scores.
         weights: specificity of each correct verdict.
     """
@@ -68,15 +68,15 @@ def _outcomes(
 ) -> np.ndarray:
     """By image and unit: counted (0 or 1), correct (0 or 1), weight (0 where not correct)."""
     value = {v.value: weights[v] for v in Verdict if v.correct}
-    correct = pl.col("verdict").cast(pl.String).is_in(list(value)).fill_null(False)
-    weight = pl.col("verdict").cast(pl.String).replace_strict(value, default=0.0)
-    counted = (pl.col("decided_by") != "failed").fill_null(True)
-    known = rows.select("run", "seed", "sample_id", counted=counted, correct=correct, weight=weight)
-    columns = []
-    for run, seed in units.iter_rows():
-        of_unit = known.filter(run=run, seed=seed).sort("sample_id")
-        columns.append(of_unit.select("counted", "correct", "weight").cast(pl.Float64).to_numpy())
-    return np.stack(columns, axis=1)
+    weight = pl.col("verdict").cast(pl.String).replace_strict(value, default=None)
+    known = units.with_row_index("unit").join(rows, on=("run", "seed")).sort("unit", "sample_id")
+    columns = known.select(
+        counted=pl.col("decided_by") != "failed",
+        correct=weight.is_not_null(),
+        weight=weight.fill_null(0.0),
+    )
+    by_unit = columns.cast(pl.Float64).to_numpy().reshape(units.height, -1, columns.width)
+    return by_unit.transpose(1, 0, 2)
 
 
 def _scores(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
@@ -89,6 +89,5 @@ def _scores(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> 
     counted, correct, weight = np.concatenate(sums).reshape(-1, units, 3).T
     with np.errstate(invalid="ignore"):  # nothing counted, or nothing correct: undefined
         share, mean = correct / counted, weight / correct
-        both = np.where(share + mean > 0, 2 * share * mean / (share + mean), 0.0)
-    both = np.where(np.isnan(share) | np.isnan(mean), np.nan, both)
+        both = 2 * share * mean / (share + mean)
     return np.stack([share, mean, both]).transpose(0, 2, 1)

@@ -15,19 +15,21 @@ LADDER = pl.Enum(LABELS)
 METRICS = ("correctness", "specificity", "hm")
 
 
-def best_per_sample(judged: pl.DataFrame) -> pl.DataFrame:
+def best_per_sample(judged: pl.DataFrame, *keys: str) -> pl.DataFrame:
     """The best verdict among each sample's rollouts; null where none has one.
 
     Returns:
-        sample_id, verdict (Enum in ladder order), decided_by of that verdict.
+        keys, sample_id, verdict (Enum in ladder order), decided_by of that verdict.
     """
+    samples = [*keys, "sample_id"]
+    ladder = pl.col("verdict").to_physical()
     return (
         judged.with_columns(pl.col("verdict").cast(LADDER))
-        .sort("sample_id", pl.col("verdict").to_physical(), "rollout",
-              descending=[False, True, False], nulls_last=True)
-        .group_by("sample_id", maintain_order=True)
+        .sort(*samples, ladder, "rollout",
+              descending=[*(False for _ in samples), True, False], nulls_last=True)
+        .group_by(samples, maintain_order=True)
         .first()
-        .select("sample_id", "verdict", "decided_by")
+        .select(*samples, "verdict", "decided_by")
     )  # fmt: skip
 
 

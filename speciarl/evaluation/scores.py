@@ -5,7 +5,7 @@ datasets, HM included (the published HM of a group lies below the HM of its publ
 datasets that no run was trained on. Counts are sums.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -29,6 +29,9 @@ COLUMNS = [
     "run", "seed", "level", "name", *TOTALS, *METRICS,
     *(f"{metric}_{of}" for metric in METRICS for of in ("low", "high", "spread")),
 ]  # fmt: skip
+
+
+_CELL = ("run", "seed", "dataset")
 
 
 class Area(NamedTuple):
@@ -57,26 +60,23 @@ def best_of_all(judged: pl.DataFrame, runs: Sequence[str], datasets: Sequence[st
         DataError: a run has no rows of a dataset, which would pass for a score of nothing, or
             other images than the rest.
     """
-    parts = []
-    for dataset in datasets:
-        images = None
-        for run in runs:
-            for seed in judged.filter(run=run)["seed"].unique().sort().to_list() or [None]:
-                chosen = judged.filter(run=run, seed=seed, dataset=dataset)
-                if chosen.is_empty():
-                    raise DataError(
-                        f"{run} has no judged rows of {dataset}: judge it before scoring"
-                    )
-                best = best_per_sample(chosen)
-                images = best["sample_id"] if images is None else images
-                if not images.equals(best["sample_id"]):
-                    raise DataError(
-                        f"{run}, seed {seed}: judged {best.height} images of {dataset}, others "
-                        f"judged {images.len()} or not the same ones: predict and judge it again"
-                    )
-                key = {"run": run, "seed": seed, "dataset": dataset}
-                parts.append(best.select(*(pl.lit(v).alias(k) for k, v in key.items()), pl.all()))
-    return pl.concat(parts)
+    best = best_per_sample(judged, *_CELL)
+    seeds = best.select("run", "seed").unique().sort("seed")
+    units = pl.DataFrame({"run": runs}).join(seeds, on="run", how="left", maintain_order="left")
+    cells = pl.DataFrame({"dataset": datasets}).join(units, how="cross")
+    images = cells.join(
+        best.group_by(_CELL).agg("sample_id"), on=_CELL, how="left", maintain_order="left"
+    )
+    expected: dict[str, pl.Series] = {}
+    for (dataset, run, seed), found in zip(cells.rows(), images["sample_id"], strict=True):
+        if found is None:
+            raise DataError(f"{run} has no judged rows of {dataset}: judge it before scoring")
+        if not expected.setdefault(dataset, found).equals(found):
+            raise DataError(
+                f"{run}, seed {seed}: judged {len(found)} images of {dataset}, others judged "
+                f"{len(expected[dataset])} or not the same ones: predict and judge it again"
+            )
+    return cells.join(best, on=_CELL, maintain_order="left_right").select(best.columns)
 
 
 def score(
@@ -96,21 +96,21 @@ def score(
         areas: in the order of the report.
         weights: specificity of each correct verdict.
     """
-    by_seed = _mean_over(_of_datasets(best, weights), areas, "seed")
+    by_seed = _mean_over(_of_datasets(best, weights), areas)
     keys = ("run", "level", "name")
     pooled = by_seed.group_by(keys, maintain_order=True).agg(
         pl.lit(None, pl.Int64).alias("seed"),
         pl.col(TOTALS).sum(),
-        *map(_mean, METRICS),
-        *(pl.col(metric).std().alias(f"{metric}_spread") for metric in METRICS),
+        *(_where_defined(pl.col(metric).mean(), metric) for metric in METRICS),
+        *(_where_defined(pl.col(metric).std(), metric, "_spread") for metric in METRICS),
     )
+    runs = pooled["run"].unique(maintain_order=True).to_list()
     intervals = pl.DataFrame(
-        _intervals(pooled["run"].unique(maintain_order=True).to_list(), areas, replicates),
-        infer_schema_length=None,
+        [_intervals(run, area, replicates) for run in runs for area in areas],
+        schema_overrides={f"{m}_{of}": pl.Float64 for m in METRICS for of in ("low", "high")},
     )
-    return pl.concat([pooled.join(intervals, on=keys), by_seed], how="diagonal_relaxed").select(
-        COLUMNS
-    )
+    both = pooled.join(intervals, on=keys, maintain_order="left")
+    return pl.concat([both, by_seed], how="diagonal_relaxed").select(COLUMNS)
 
 
 def differences(runs: Sequence[str], replicates: Replicates, areas: Sequence[Area]) -> pl.DataFrame:
@@ -145,44 +145,38 @@ def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | 
 
 def _of_datasets(best: pl.DataFrame, weights: Mapping[Verdict, float]) -> pl.DataFrame:
     rows = []
-    for (run, seed, dataset), part in best.group_by("run", "seed", "dataset", maintain_order=True):
+    for cell, part in best.group_by(_CELL, maintain_order=True):
         counts = tally(part)
         right, weight = correctness(counts), specificity(counts, weights)
-        figures = dict(zip(METRICS, (right, weight, harmonic_mean(right, weight)), strict=True))
-        rows.append({"run": run, "seed": seed, "dataset": dataset, **counts, **figures})
+        metrics = dict(zip(METRICS, (right, weight, harmonic_mean(right, weight)), strict=True))
+        rows.append({**dict(zip(_CELL, cell, strict=True)), **counts, **metrics})
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(METRICS, pl.Float64))
 
 
-def _mean_over(rows: pl.DataFrame, areas: Sequence[Area], *keys: str) -> pl.DataFrame:
-    """Means of metrics and sums of counts over the datasets of each area, by run and `keys`."""
+def _mean_over(rows: pl.DataFrame, areas: Sequence[Area]) -> pl.DataFrame:
+    """Means of metrics and sums of counts over the datasets of each area, by run and seed."""
     parts = [
         rows.filter(pl.col("dataset").is_in(list(area.datasets)))
-        .group_by("run", *keys, maintain_order=True)
+        .group_by("run", "seed", maintain_order=True)
         .agg(
             pl.lit(area.level).alias("level"),
             pl.lit(area.name).alias("name"),
             pl.col(TOTALS).sum(),
-            *map(_mean, METRICS),
+            *(_where_defined(pl.col(metric).mean(), metric) for metric in METRICS),
         )
         for area in areas
     ]
     return pl.concat(parts)
 
 
-def _mean(metric: str) -> pl.Expr:
-    """A mean over some would pass for one over all: undefined where one is."""
-    column = pl.col(metric)
-    return pl.when(column.is_null().any()).then(None).otherwise(column.mean()).alias(metric)
+def _where_defined(statistic: pl.Expr, metric: str, suffix: str = "") -> pl.Expr:
+    """Undefined where one value is: what some have would pass for what all have."""
+    undefined = pl.col(metric).is_null().any()
+    return pl.when(undefined).then(None).otherwise(statistic).alias(f"{metric}{suffix}")
 
 
-def _intervals(runs: Sequence[str], areas: Sequence[Area], replicates: Replicates) -> Iterator:
-    for run in runs:
-        for area in areas:
-            row: dict[str, str | float | None] = {
-                "run": run,
-                "level": area.level,
-                "name": area.name,
-            }
-            for metric, values in replicates.of(run, area.datasets).items():
-                row[f"{metric}_low"], row[f"{metric}_high"] = interval(values[1:])
-            yield row
+def _intervals(run: str, area: Area, replicates: Replicates) -> dict[str, str | float | None]:
+    row: dict[str, str | float | None] = {"run": run, "level": area.level, "name": area.name}
+    for metric, values in replicates.of(run, area.datasets).items():
+        row[f"{metric}_low"], row[f"{metric}_high"] = interval(values[1:])
+    return row

@@ -15,6 +15,8 @@ from speciarl.report.tables import (
     load_published,
     main_table,
     outcome_shares,
+    over_seeds,
+    seed_table,
     training_curves,
     write_tables,
 )
@@ -24,6 +26,7 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 
 def build_report(
     scores: pl.DataFrame,
+    differences: pl.DataFrame,
     training: Mapping[str, pl.DataFrame],
     predictions: Mapping[str, pl.DataFrame],
     *,
@@ -35,11 +38,13 @@ def build_report(
     into: Path,
     judged: Sequence[pl.DataFrame] = (),
     published: Published | None = None,
+    ablations: pl.DataFrame | None = None,
 ) -> None:
-    """Write report.html, tables/{main,datasets,counts}.csv and plots/{training,levels}.csv.
+    """Write report.html, tables/{main,datasets,counts,seeds}.csv and plots/{training,levels}.csv.
 
     Args:
         scores: as the score stage writes them.
+        differences: likewise.
         training: metrics by run; runs without training may be empty or absent.
         predictions: what each run answered in training, as `audit.PREDICTIONS`.
         runs: rows of the tables, in their order.
@@ -50,25 +55,31 @@ def build_report(
         into: folder of the results.
         judged: the files of the `judge` stage, where it asked another verifier than training.
         published: the figures to stand beside; those of the paper where not given.
+        ablations: as `ablations.COLUMNS`, for a section of its own.
     """
     # Altair takes a second to import, which whoever wants only the tables need not wait for.
     from speciarl.report.page import Evidence, render_page
 
     published = published or load_published()
+    pooled = over_seeds(scores)
     tables = {
-        "main": main_table(scores, runs, published),
-        "datasets": dataset_table(scores, runs),
-        "counts": count_table(scores, runs),
+        "main": main_table(pooled, runs, published),
+        "datasets": dataset_table(pooled, runs),
+        "counts": count_table(pooled, runs),
+        "seeds": seed_table(scores, runs),
     }
     write_tables(tables, into / "tables")
-    plots = {"training": training_curves(training, runs), "levels": outcome_shares(scores, runs)}
+    plots = {"training": training_curves(training, runs), "levels": outcome_shares(pooled, runs)}
     write_tables(plots, into / "plots")
     page = render_page(
         "SpeciaRL: results",
-        Evidence(scores, training, predictions, judged, runs, weights, published, seen),
+        Evidence(
+            scores, differences, training, predictions, judged, runs, weights, published, seen,
+            ablations,
+        ),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,
-    )
+    )  # fmt: skip
     with atomic_write(into / "report.html") as partial:
         partial.write_text(page, encoding="utf-8")
 

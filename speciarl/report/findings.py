@@ -1,32 +1,70 @@
 """What the figures say about the method, in sentences computed from them, in either direction.
 
-Two harmonic means are compared as they are printed, to three decimals: what reads the same is
-called level.
+Two runs are compared by the 95 % interval of what they differ by on the same images: a mean HM
+exceeds another where the whole interval lies above 0. The paper gives points; its order is read
+from them, as printed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from speciarl.report.tables import Published, names_of, score_of
+from speciarl.report.tables import AREAS, Published, names_of, score_of
 
-ABOVE, LEVEL, BELOW = "above", "level with", "below"
-NOT_COMPARABLE = "not comparable with"
+EXCEEDS, LEVEL, BELOW = "exceeds", "is level with", "is below"
+NOT_COMPARABLE = "cannot be compared with"
 UNDEFINED = "\N{EN DASH}"
+
+
+class Difference(NamedTuple):
+    """What one run's HM exceeds another's by, with its 95 % interval; None where undefined."""
+
+    middle: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def outcome(self) -> str:
+        if self.low is None or self.high is None:
+            return NOT_COMPARABLE
+        return EXCEEDS if self.low > 0 else BELOW if self.high < 0 else LEVEL
+
+    def __neg__(self) -> "Difference":
+        return Difference(*(None if v is None else -v for v in (self.middle, self.high, self.low)))
 
 
 def printed(figure: float | None) -> str:
     """A figure with three decimals, as everywhere in the report; a dash where undefined."""
-    return UNDEFINED if figure is None else f"{figure:.3f}"
+    return UNDEFINED if figure is None else f"{figure:z.3f}"
 
 
-def compared(own: float | None, other: float | None) -> str | None:
-    """ABOVE, LEVEL or BELOW, as printed; None where one is undefined."""
-    if own is None or other is None:
-        return None
-    difference = round(own, 3) - round(other, 3)
-    return LEVEL if abs(difference) < 5e-4 else ABOVE if difference > 0 else BELOW
+def ranged(low: float | None, high: float | None) -> str:
+    """An interval as printed; a dash where undefined."""
+    return UNDEFINED if low is None else f"[{printed(low)}, {printed(high)}]"
+
+
+def stated(middle: float | None, low: float | None, high: float | None) -> str:
+    """A figure with its interval, as far as they are defined."""
+    return printed(middle) if low is None else f"{printed(middle)} {ranged(low, high)}"
+
+
+def difference_of(differences: pl.DataFrame, run: str, other: str, name: str) -> Difference:
+    """From the table of the score stage, in which two runs stand in one of the two orders.
+
+    Args:
+        differences: run, other, level, name, difference, low, high.
+        run: from whose HM the other's is taken.
+        other: another run.
+        name: a group, or all unseen datasets.
+    """
+    of_area = differences.filter(pl.col("level").is_in(AREAS), name=name)
+    columns = ("difference", "low", "high")
+    if (rows := of_area.filter(run=run, other=other)).height:
+        return Difference(*rows.select(columns).row(0))
+    if (rows := of_area.filter(run=other, other=run)).height:
+        return -Difference(*rows.select(columns).row(0))
+    return Difference(None, None, None)
 
 
 Seen = Mapping[str, Sequence[str]]
@@ -50,39 +88,48 @@ def seen_groups(
     }
 
 
-def headline(scores: pl.DataFrame, runs: Sequence[str], published: Published, seen: Seen) -> str:
-    """One sentence: whose HM the method's exceeds in which of the groups it did not train on."""
-    method, groups = published.method, unseen_groups(scores, runs, published, seen)
-    rivals = _rivals(runs, published)
+def headline(
+    scores: pl.DataFrame, differences: pl.DataFrame, runs: Sequence[str], published: Published
+) -> str:
+    """One sentence: whose HM the method's exceeds in the datasets that no run was trained on."""
+    method, rivals = published.method, _rivals(runs, published)
     if method not in runs:
         return f"No run named {method} takes part, so this report cannot speak about the method."
-    if not groups:
-        return "No group was scored that none of the compared runs was trained on."
+    if not (unseen := names_of(scores, "overall")):
+        return "No dataset was scored that none of the runs was trained on."
     if not rivals:
         return f"{method} stands alone here: none of its baselines takes part."
-    ahead: dict[tuple[int, str, str], list[str]] = {}
-    for rival in rivals:
-        found = {g: compared(_hm(scores, method, g), _hm(scores, rival, g)) for g in groups}
-        ahead.setdefault(_where(found), []).append(rival)
-    said = "; ".join(f"{key[1]}{_listed(who)}{key[2]}" for key, who in sorted(ahead.items()))
-    return (
-        f"In {_listed(groups)}, which it was not trained on, the harmonic mean (HM) of {method} "
-        f"{said}."
-    )
+    own = score_of(scores, method, "overall", name=unseen[0])
+    where = f"In the datasets that no run was trained on, the mean HM of {method}"
+    if own is None or own["hm"] is None:
+        return f"{where} is undefined."
+    sure = "" if own["hm_low"] is None else (
+        f"95 % interval {printed(own['hm_low'])} to {printed(own['hm_high'])}, "
+    )  # fmt: skip
+    seeds = f"{own['seeds']} seed{'s' * (own['seeds'] > 1)}"
+    said = _against(differences, published.method, rivals, unseen[0], "that of ")
+    return f"{where} ({printed(own['hm'])}, {sure}{seeds}) {said}."
 
 
 def group_findings(
-    scores: pl.DataFrame, runs: Sequence[str], published: Published, seen: Seen
-) -> list[tuple[str, list[str]]]:
-    """Per unseen group its name and sentences: the figures, then whether the paper agrees."""
+    scores: pl.DataFrame, differences: pl.DataFrame, runs: Sequence[str], published: Published,
+    groups: Sequence[str],
+) -> list[tuple[str, list[str]]]:  # fmt: skip
+    """Per group its name and sentences: the figures, then whether the paper agrees."""
     if published.method not in runs:
         return []
+    rivals = _rivals(runs, published)
+    bound = [published.bound] * (published.bound in runs)
     return [
         (
             group,
-            [*_figures(scores, group, runs, published), *_order(scores, group, runs, published)],
+            [
+                *_figures(scores, differences, published.method, rivals, group),
+                *(_bound(scores, run, group) for run in bound),
+                *_order(differences, rivals, published, group),
+            ],
         )
-        for group in unseen_groups(scores, runs, published, seen)
+        for group in groups
     ]
 
 
@@ -101,11 +148,11 @@ def groups_explained(scores: pl.DataFrame, seen: Seen) -> str:
         group: [run for run, groups in seen.items() if group in groups]
         for group in names_of(scores, "group")
     }
-    said = [f"{_listed(runs)} on {group}" for group, runs in by_group.items() if runs]
+    said = [f"{listed(runs)} on {group}" for group, runs in by_group.items() if runs]
     unseen = [group for group, runs in by_group.items() if not runs]
     sentences = [f"Trained on images of their datasets: {'; '.join(said)}."] if said else []
     if unseen:
-        sentences.append(f"No run was trained on images of any dataset in {_listed(unseen)}.")
+        sentences.append(f"No run was trained on images of any dataset in {listed(unseen)}.")
     return " ".join(sentences)
 
 
@@ -116,77 +163,68 @@ def miniature_note(parts: Sequence[str]) -> str:
         "policy": "a policy of about a million parameters",
     }
     return (
-        f"This is the miniature: {_listed([what[part] for part in parts])}. It can show which run "
+        f"This is the miniature: {listed([what[part] for part in parts])}. It can show which run "
         "is ahead of which; its figures are not comparable in absolute terms with the published "
         "ones, which come from photographs and a model of seven billion parameters."
     )
 
 
 def _figures(
-    scores: pl.DataFrame, group: str, runs: Sequence[str], published: Published
+    scores: pl.DataFrame, differences: pl.DataFrame, method: str, rivals: Sequence[str], group: str
 ) -> list[str]:
-    own = _hm(scores, published.method, group)
-    if own is None:
-        return [f"The HM of {published.method} is undefined."]
-    by_outcome: dict[str, list[str]] = {}
-    for rival in _rivals(runs, published):
-        other = _hm(scores, rival, group)
-        outcome = compared(own, other) or NOT_COMPARABLE
-        by_outcome.setdefault(outcome, []).append(f"{rival} ({printed(other)})")
-    order = (ABOVE, LEVEL, BELOW, NOT_COMPARABLE)
-    said = [f"{how} {_listed(by_outcome[how])}" for how in order if how in by_outcome]
-    sentences = [", ".join([f"HM {printed(own)}", *said]) + "."]
-    if published.bound in runs:
-        bound = _hm(scores, published.bound, group)
-        sentences.append(
-            f"{published.bound}, chosen among samples with the true class known, has "
-            f"{printed(bound)}."
-        )
-    return sentences
+    own = score_of(scores, method, "group", name=group)
+    if own is None or own["hm"] is None:
+        return [f"The HM of {method} is undefined."]
+    said = f"HM {stated(own['hm'], own['hm_low'], own['hm_high'])}"
+    return [f"{said}: {_against(differences, method, rivals, group)}." if rivals else f"{said}."]
+
+
+def _bound(scores: pl.DataFrame, bound: str, group: str) -> str:
+    row = score_of(scores, bound, "group", name=group) or {}
+    hm = printed(row.get("hm"))
+    return f"{bound}, chosen among samples with the true class known, has {hm}."
 
 
 def _order(
-    scores: pl.DataFrame, group: str, runs: Sequence[str], published: Published
+    differences: pl.DataFrame, rivals: Sequence[str], published: Published, group: str
 ) -> list[str]:
     """Which comparisons come out as in the paper, which do not."""
-    method = published.method
     same: list[str] = []
     other: list[str] = []
-    for rival in _rivals(runs, published):
-        here = compared(_hm(scores, method, group), _hm(scores, rival, group))
-        there = compared(
-            published.figure(method, group, "hm"), published.figure(rival, group, "hm")
-        )
-        if here and there:
+    stated = published.figure(published.method, group, "hm")
+    for rival in rivals:
+        here = difference_of(differences, published.method, rival, group).outcome
+        theirs = published.figure(rival, group, "hm")
+        if here != NOT_COMPARABLE and stated is not None and theirs is not None:
+            there = EXCEEDS if stated > theirs else BELOW if stated < theirs else LEVEL
             (same if here == there else other).append(rival)
     sentences = []
     if same:
-        sentences.append(f"As in the paper against {_listed(same)}.")
+        sentences.append(f"As in the paper against {listed(same)}.")
     if other:
-        sentences.append(f"Not as in the paper against {_listed(other)}.")
+        sentences.append(f"Not as in the paper against {listed(other)}.")
     return sentences or ["Nothing here can be held against the paper."]
 
 
-def _where(found: dict[str, str | None]) -> tuple[int, str, str]:
-    """In which groups the method is ahead: a rank, and the words before and after the rivals."""
-    ahead = [group for group, how in found.items() if how == ABOVE]
-    if not any(found.values()):
-        return 3, "cannot be compared with that of ", ""
-    if not ahead:
-        return 2, "does not exceed that of ", ""
-    if len(ahead) == len(found):
-        return 0, "exceeds that of ", ""
-    return 1, "exceeds that of ", f" only in {_listed(ahead)}"
+def _against(
+    differences: pl.DataFrame, method: str, rivals: Sequence[str], name: str, prefix: str = ""
+) -> str:
+    """How the method's HM stands to each rival's: what it exceeds first, with the differences."""
+    said: dict[str, list[str]] = {}
+    for rival in rivals:
+        found = difference_of(differences, method, rival, name)
+        shown = -found if found.outcome == BELOW else found
+        by = stated(*shown)
+        how = {NOT_COMPARABLE: "", LEVEL: f" (difference {by})"}.get(found.outcome, f" by {by}")
+        said.setdefault(found.outcome, []).append(f"{prefix}{rival}{how}")
+    order = (EXCEEDS, LEVEL, BELOW, NOT_COMPARABLE)
+    return "; ".join(f"{how} {listed(said[how])}" for how in order if how in said)
 
 
 def _rivals(runs: Sequence[str], published: Published) -> list[str]:
     return [run for run in published.baselines if run in runs]
 
 
-def _hm(scores: pl.DataFrame, run: str, group: str) -> float | None:
-    row = score_of(scores, run, "group", group)
-    return row["hm"] if row else None
-
-
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -10,10 +10,13 @@ import polars as pl
 import yaml
 from markupsafe import Markup
 
-from speciarl.report import charts
+from speciarl.evaluation.intervals import REPLICATES
+from speciarl.report import charts, training_charts
+from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import judges_compared
 from speciarl.report.findings import (
     Seen,
+    difference_of,
     group_findings,
     groups_explained,
     headline,
@@ -24,6 +27,7 @@ from speciarl.report.findings import (
 from speciarl.report.rendering import render
 from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
+    AREAS,
     FIGURES,
     OUTCOMES,
     Published,
@@ -31,6 +35,7 @@ from speciarl.report.tables import (
     dataset_table,
     main_table,
     names_of,
+    over_seeds,
     score_of,
 )
 from speciarl.verdicts import LABELS
@@ -40,10 +45,12 @@ from speciarl.verdicts import LABELS
 class Evidence:
     """What the page shows: `training` and `predictions` by run, as far as there are any.
 
-    `judged` are the files of the `judge` stage, where it asked another verifier than training.
+    `scores` and `differences` are as the score stage writes them; `judged` are the files of the
+    `judge` stage, where it asked another verifier than training.
     """
 
     scores: pl.DataFrame
+    differences: pl.DataFrame
     training: Mapping[str, pl.DataFrame]
     predictions: Mapping[str, pl.DataFrame]
     judged: Sequence[pl.DataFrame]
@@ -51,6 +58,7 @@ class Evidence:
     weights: Mapping[str, float]
     published: Published
     seen: Seen
+    ablations: pl.DataFrame | None = None
 
 
 def render_page(
@@ -66,41 +74,52 @@ def render_page(
         miniature: what makes the figures no match for the published ones: "images", "policy".
     """
     e = evidence
-    main = main_table(e.scores, e.runs, e.published)
-    compared = (e.scores, e.runs, e.published, e.seen)
+    scores = over_seeds(e.scores)
+    main = main_table(scores, e.runs, e.published)
+    compared = (scores, e.differences, e.runs, e.published)
+    unseen = unseen_groups(scores, e.runs, e.published, e.seen)
     values = {
         "title": title,
         "miniature": miniature_note(miniature) if miniature else "",
         "published": e.published,
         "headline": headline(*compared),
-        "findings": group_findings(*compared),
-        "sizes": _sizes(e),
-        "groups": [_group(name, main, e.published) for name in names_of(e.scores, "group")],
+        "findings": group_findings(*compared, unseen),
+        "sizes": _sizes(scores, unseen),
+        "groups": [_group(name, main, e.published) for name in names_of(scores, *AREAS)],
         "main": main.rows(named=True),
-        "charts": _charts(e),
+        "harmonic_means": {
+            name: _harmonic_means(e, scores, name) for name in names_of(scores, *AREAS)
+        },
+        "charts": _charts(e, scores),
+        "ablations": e.ablations,
+        "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),
         "losses": _losses(e),
         "lookups": _lookups(e),
         "reward_hacking": signs_by_run(e.predictions, e.runs),
         "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
         "datasets": {
-            name: dataset_table(e.scores, e.runs).filter(dataset=name).rows(named=True)
-            for name in names_of(e.scores, "dataset")
+            name: dataset_table(scores, e.runs).filter(dataset=name).rows(named=True)
+            for name in names_of(scores, "dataset")
         },
-        "counts": _counts(e),
+        "counts": _counts(scores, e.runs),
         "outcomes": OUTCOMES,
         "weights": e.weights,
-        "groups_explained": groups_explained(e.scores, e.seen),
+        "replicates": REPLICATES,
+        "groups_explained": groups_explained(scores, e.seen),
         "provenance": {name: _plain(value) for name, value in provenance.items()},
     }
     return render("page.html.j2", values)
 
 
-def _sizes(e: Evidence) -> list[int]:
-    """Images on which the method was scored, by unseen group."""
-    unseen = unseen_groups(e.scores, e.runs, e.published, e.seen)
-    rows = [score_of(e.scores, e.published.method, "group", group) for group in unseen]
-    return [row["samples"] for row in rows if row]
+def _sizes(scores: pl.DataFrame, groups: Sequence[str]) -> list[int]:
+    """Images of each group, on which every seed of every run was scored."""
+    rows = scores.filter(level="group").unique("name", maintain_order=True)
+    return (
+        rows.filter(pl.col("name").is_in(list(groups)))
+        .select(pl.col("samples") // pl.col("seeds"))["samples"]
+        .to_list()
+    )
 
 
 def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, object]:
@@ -113,24 +132,42 @@ def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, obj
     }
 
 
-def _charts(e: Evidence) -> dict[str, Markup | None]:
+def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[str, object]]:
+    """The scores of all runs on a group, with what the method's HM differs by from theirs."""
+    rows = [score_of(scores, run, *AREAS, name=name) for run in e.runs]
+    return [
+        {**row, "difference": difference_of(e.differences, e.published.method, row["run"], name)}
+        for row in rows
+        if row
+    ]
+
+
+def _charts(e: Evidence, scores: pl.DataFrame) -> dict[str, Markup | None]:
     return {
+        "harmonic_means": charts.harmonic_means(
+            scores, e.scores.drop_nulls("seed"), e.runs,
+            "Dot plot: HM of every run by group with its 95 % interval, as tabled below.",
+        ),
+        "ablations": None if e.ablations is None else ablation_chart(
+            e.ablations,
+            "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
+        ),
         "outcomes": charts.outcome_bars(
-            e.scores, e.runs,
+            scores, e.runs,
             "Stacked bars: share of each verdict by group and run; the counts are tabled below.",
         ),
         "trade_off": charts.trade_off(
-            e.scores, e.runs, e.published,
+            scores, e.runs, e.published,
             "Scatter plot: specificity and correctness of every run by group, as tabled above.",
         ),
-        "rewards": charts.reward_curves(
+        "rewards": training_charts.reward_curves(
             e.training, e.runs, "Line chart: mean reward per step of every run trained by a reward."
         ),
-        "verdicts": charts.verdict_areas(
+        "verdicts": training_charts.verdict_areas(
             e.training, e.runs,
             "Area charts: share of each verdict among the rollouts over the steps.",
         ),
-        "lookups": charts.cache_lines(
+        "lookups": training_charts.cache_lines(
             e.training, e.runs,
             "Line charts: lookups per step found in the verdict store (hits), and not (misses).",
         ),
@@ -138,31 +175,32 @@ def _charts(e: Evidence) -> dict[str, Markup | None]:
 
 
 def _losses(e: Evidence) -> dict[str, list[float]]:
-    """The losses, by step, of each run that no reward trained; none where it was not trained."""
-    rewarded = charts.with_rewards(e.training, e.runs)
+    """Mean losses over seeds, by step, of each run that no reward trained; none if untrained."""
+    rewarded = training_charts.with_rewards(e.training, e.runs)
     none = pl.DataFrame({"step": [], "loss": []})
     return {
-        run: e.training.get(run, none).drop_nulls("loss").sort("step")["loss"].to_list()
+        run: e.training.get(run, none).group_by("step").agg(pl.col("loss").mean()).sort("step")
+        .drop_nulls("loss")["loss"].to_list()
         for run in e.runs
         if run not in rewarded
-    }
+    }  # fmt: skip
 
 
 def _lookups(e: Evidence) -> list[dict[str, object]]:
-    """Per run with rewards its steps, and its lookups over the whole training."""
+    """Per run with rewards its seeds and steps, and the lookups of all seeds over all steps."""
     rows: list[dict[str, object]] = []
-    for run, metrics in charts.with_rewards(e.training, e.runs).items():
+    for run, metrics in training_charts.with_rewards(e.training, e.runs).items():
         hits, misses = (int(metrics[c].sum()) for c in ("hits", "misses"))
         share = hits / (hits + misses) if hits + misses else None
-        rows.append(
-            {"run": run, "steps": metrics.height, "hits": hits, "misses": misses, "share": share}
-        )
+        seeds, steps = (metrics[c].n_unique() for c in ("seed", "step"))
+        rows.append({"run": run, "seeds": seeds, "steps": steps, "hits": hits, "misses": misses,
+                     "share": share})  # fmt: skip
     return rows
 
 
-def _counts(e: Evidence) -> list[tuple[str, list[dict]]]:
+def _counts(scores: pl.DataFrame, runs: Sequence[str]) -> list[tuple[str, list[dict]]]:
     """The rows of the counts by the name of their group or dataset, groups first."""
-    counts = count_table(e.scores, e.runs)
+    counts = count_table(scores, runs)
     parts = counts.partition_by("level", "name", as_dict=True, maintain_order=True)
     return [(name, rows.rows(named=True)) for (_, name), rows in parts.items()]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from speciarl.report.findings import UNDEFINED, printed
+from speciarl.report.findings import UNDEFINED, printed, ranged, stated
 from speciarl.report.visible import visible
 
 _LONGEST = 120  # characters of a prediction that are shown
@@ -39,6 +39,7 @@ def _environment() -> Environment:
         "printed": printed,
         "thousands": "{:,}".format,
     }
+    environment.globals |= {"ranged": ranged, "stated": stated}
     return environment
 
 

@@ -1,7 +1,8 @@
 """The report's tables as data frames: main, by dataset, all counts, and what `dvc plots` draws.
 
-`scores` is the table of the score stage: one row per run and dataset or group, in the order of
-the report, with counts and the three figures (null where undefined).
+`scores` are the rows over seeds of the score stage (`over_seeds`): one per run and dataset, group
+or all unseen datasets, in the order of the report, with counts (sums over seeds), the three figures
+(means over seeds, null where undefined), their 95 % intervals and the spread between seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from speciarl.files import atomic_write
 from speciarl.verdicts import COUNTS
 
 FIGURES = ("specificity", "correctness", "hm")
+AREAS = ("group", "overall")
+DOUBT = ("hm_low", "hm_high", "hm_spread")
 # What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
 OUTCOMES = (*COUNTS, "unparsable", "failed")
 
@@ -53,45 +56,62 @@ def load_published() -> Published:
     return Published(**{**content, "baselines": tuple(content["baselines"])})
 
 
-def names_of(scores: pl.DataFrame, level: str) -> list[str]:
-    """Datasets (`level` "dataset") or groups ("group"), in the order of the report."""
-    return scores.filter(level=level)["name"].unique(maintain_order=True).to_list()
+def over_seeds(scores: pl.DataFrame) -> pl.DataFrame:
+    """The rows over seeds of what the score stage wrote, with the number of `seeds` of each run."""
+    seeds = scores.group_by("run").agg(seeds=pl.col("seed").drop_nulls().n_unique())
+    pooled = scores.filter(pl.col("seed").is_null()).drop("seed")
+    return pooled.join(seeds, on="run", maintain_order="left")
 
 
-def score_of(scores: pl.DataFrame, run: str, level: str, name: str) -> dict | None:
-    """The row of one run on one dataset or group; None where there is none."""
-    found = scores.filter(run=run, level=level, name=name)
+def names_of(scores: pl.DataFrame, *levels: str) -> list[str]:
+    """What has scores of these levels (dataset, group, overall), in the order of the report."""
+    chosen = scores.filter(pl.col("level").is_in(levels))
+    return chosen["name"].unique(maintain_order=True).to_list()
+
+
+def score_of(scores: pl.DataFrame, run: str, *levels: str, name: str) -> dict | None:
+    """The row of one run on what has that name at one of the levels; None where there is none."""
+    found = scores.filter(pl.col("level").is_in(levels), run=run, name=name)
     return found.row(0, named=True) if found.height else None
 
 
 def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> pl.DataFrame:
-    """One row per run; per group its figures, then the published ones that exist.
+    """One row per run; per group, and for all unseen datasets, its figures.
 
     Returns:
-        run, then per group "GROUP specificity", "GROUP correctness", "GROUP hm" and, as far as
-        the paper states them for any run, "GROUP published specificity" and so on.
+        run, seeds (how many), then per group "GROUP specificity", "GROUP correctness", "GROUP hm",
+        "GROUP hm low" and "GROUP hm high" (the 95 % interval), "GROUP hm spread" (between seeds)
+        and, as far as the paper states them for any run, "GROUP published specificity" and so on.
     """
     rows = []
     for run in runs:
-        row: dict[str, str | float | None] = {"run": run}
-        for group in names_of(scores, "group"):
-            own = score_of(scores, run, "group", group) or {}
-            row |= {f"{group} {name}": own.get(name) for name in FIGURES}
+        row: dict[str, str | float | None] = {"run": run, "seeds": None}
+        for group in names_of(scores, *AREAS):
+            own = score_of(scores, run, *AREAS, name=group) or {}
+            row["seeds"] = own.get("seeds", row["seeds"])
+            row |= {f"{group} {n.replace('_', ' ')}": own.get(n) for n in (*FIGURES, *DOUBT)}
             row |= {
                 f"{group} published {name}": published.figure(run, group, name)
                 for name in FIGURES
                 if published.states(group, name)
             }
         rows.append(row)
-    columns = ["run", *(c for c in rows[0] if c != "run")] if rows else ["run"]
-    return pl.DataFrame(rows, schema={c: pl.String if c == "run" else pl.Float64 for c in columns})
+    kinds = {"run": pl.String, "seeds": pl.Int64}
+    columns = rows[0] if rows else kinds
+    return pl.DataFrame(rows, schema={c: kinds.get(c, pl.Float64) for c in columns})
 
 
 def dataset_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
-    """dataset, run, samples, specificity, correctness, hm: by dataset, then by run."""
+    """dataset, run, seeds, samples (of all seeds), figures, DOUBT: by dataset, then by run."""
     return _ordered(scores.filter(level="dataset"), runs).select(
-        pl.col("name").alias("dataset"), "run", "samples", *FIGURES
+        pl.col("name").alias("dataset"), "run", "seeds", "samples", *FIGURES, *DOUBT
     )
+
+
+def seed_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
+    """level, name, run, seed, samples, figures: one row per seed, of what the score stage wrote."""
+    rows = _ordered(scores.drop_nulls("seed"), runs)
+    return rows.select("level", "name", "run", "seed", "samples", *FIGURES)
 
 
 def count_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
@@ -101,13 +121,19 @@ def count_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
 
 
 def training_curves(training: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> pl.DataFrame:
-    """run, step, reward, and per outcome its share of the step's rollouts; runs with rewards."""
-    parts = [training[run].with_columns(run=pl.lit(run)) for run in runs if run in training]
+    """run, step, mean reward over seeds, and per outcome its share of the rollouts of all seeds.
+
+    Runs without rewards are left out.
+    """
     schema = {"run": pl.String, "step": pl.Int64, "reward": pl.Float64}
     schema |= dict.fromkeys(OUTCOMES, pl.Int64)
+    parts = [training[run].with_columns(run=pl.lit(run)) for run in runs if run in training]
     rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
-    return rows.filter(pl.col("reward").is_not_null()).with_columns(
-        (pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)).fill_nan(None)
+    return (
+        rows.drop_nulls("reward")
+        .group_by("run", "step", maintain_order=True)
+        .agg(pl.col("reward").mean(), pl.col(OUTCOMES).sum())
+        .with_columns((pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)).fill_nan(None))
     )
 
 

@@ -14,11 +14,13 @@ from speciarl.report.visible import visible
 
 WIDTH = 100  # of the main table where no terminal tells its own
 NAME_WIDTH = 24
+INTERVAL = "95 % interval"
 # Heading, ending of the column in the main table.
 COLUMNS = (
     ("Spec", " specificity"),
     ("Corr", " correctness"),
     ("HM", " hm"),
+    (INTERVAL, " hm interval"),
     ("paper HM", " published hm"),
 )
 
@@ -48,6 +50,7 @@ def print_main_table(main: pl.DataFrame, console: Console | None = None) -> None
     console = console or Console()
     if not console.is_terminal:
         console.width = WIDTH
+    main = _with_intervals(main)
     left = _names(main["run"])
     blocks = [[left]]
     for group in _groups(main):
@@ -58,6 +61,20 @@ def print_main_table(main: pl.DataFrame, console: Console | None = None) -> None
     for number, block in enumerate(blocks):
         console.line(min(number, 1))
         console.print(_grid(block))
+
+
+def _with_intervals(main: pl.DataFrame) -> pl.DataFrame:
+    """The two ends of each group's interval of HM as one column of text."""
+    ends = {group: (f"{group} hm low", f"{group} hm high") for group in _groups(main)}
+    return main.with_columns(
+        pl.Series(
+            f"{group} hm interval",
+            [None if low is None else f"{low:.3f}-{high:.3f}" for low, high in main[both].rows()],
+            pl.String,
+        )
+        for group, both in ends.items()
+        if set(both) < set(main.columns)
+    )
 
 
 def _groups(main: pl.DataFrame) -> list[str]:

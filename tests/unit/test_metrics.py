@@ -3,13 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.errors import DataError
 from speciarl.evaluation.metrics import (
     best_per_sample,
     correctness,
     harmonic_mean,
-    metrics_tree,
-    score,
     specificity,
     tally,
 )
@@ -65,31 +62,59 @@ def test_nothing_correct_has_no_specificity():
     assert harmonic_mean(0.0, 0.0) == 0.0
 
 
-def test_a_group_is_the_mean_of_its_datasets_and_the_sum_of_their_counts():
-    rows = pl.concat(
-        [judged(["specific", "wrong"], dataset="a"), judged(["generic"] * 4, dataset="b")]
-    )
-    scores = score(rows, ["r"], {"a": "g", "b": "g"}, SPECIFICITY_WEIGHTS)
-    group = scores.row(by_predicate=pl.col("level") == "group", named=True)
-    assert group["samples"] == 6
-    assert group["correctness"] == pytest.approx((0.5 + 1) / 2)
-    assert group["specificity"] == pytest.approx((1 + 0.2) / 2)
-    assert group["hm"] == pytest.approx((2 / 3 + 1 / 3) / 2)
-    assert metrics_tree(scores)["r"]["g"]["correctness"] == 0.75
+def test_the_best_rollout_is_the_first_of_the_best_in_the_order_of_samples():
+    rows = [
+        ("r", "d", "z", 1, "generic", "server"),
+        ("r", "d", "z", 0, "wrong", "taxonomy"),
+        ("r", "d", "b", 2, "specific", "late"),
+        ("r", "d", "b", 1, "specific", "early"),
+        ("r", "d", "b", 0, None, "failed"),
+        ("r", "d", "a", 1, None, "failed"),
+        ("r", "d", "a", 0, None, "unparsable"),
+        *(("r", "d", f"m{i}", 0, "abstain", "rules") for i in range(10)),
+    ]
+    best = best_per_sample(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+    assert best.columns == ["sample_id", "verdict", "decided_by"]
+    assert best.rows() == [
+        ("a", None, "unparsable"),
+        ("b", "specific", "early"),
+        *((f"m{i}", "abstain", "rules") for i in range(10)),
+        ("z", "generic", "server"),
+    ]
 
 
-def test_a_group_with_an_undefined_member_is_undefined():
-    rows = pl.concat([judged(["specific"], dataset="a"), judged(["wrong"], dataset="b")])
-    scores = score(rows, ["r"], {"a": "g", "b": "g"}, SPECIFICITY_WEIGHTS)
-    group = scores.row(by_predicate=pl.col("level") == "group", named=True)
-    assert group["specificity"] is None and group["hm"] is None
-    assert group["correctness"] == 0.5
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (0.5, 0.5, 0.5),
+        (1.0, 1.0, 1.0),
+        (0.25, 0.75, 0.375),
+        (0.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (None, 0.5, None),
+        (0.5, None, None),
+    ],
+)
+def test_the_harmonic_mean(first, second, expected):
+    assert harmonic_mean(first, second) == expected
 
 
-def test_a_dataset_that_was_not_judged_is_named_and_not_scored():
-    rows = judged(["specific"], dataset="a")
-    with pytest.raises(DataError, match="r has no judged rows of b"):
-        score(rows, ["r"], {"a": "g", "b": "g"}, SPECIFICITY_WEIGHTS)
+def test_published_figures_have_their_published_harmonic_mean():
+    """arXiv 2603.03197, fine-grained group: Specificity and Correctness."""
+    published = {(0.742, 0.846): 0.790, (0.935, 0.807): 0.866, (0.875, 0.785): 0.825}
+    for (one, other), mean in published.items():
+        assert harmonic_mean(one, other) == pytest.approx(mean, abs=0.003)
+
+
+def test_figures_of_counts_by_hand():
+    counts = dict.fromkeys((*COUNTS, "unparsable", "failed", "undecided"), 0)
+    counts |= {"wrong": 1, "generic": 1, "more_specific": 2, "unparsable": 1, "failed": 3}
+    counts["samples"] = 8
+    assert correctness(counts) == 3 / 5
+    assert specificity(counts, SPECIFICITY_WEIGHTS) == pytest.approx(2.2 / 3)
+    weights = {v: 0.5 for v in Verdict if v.correct}
+    assert specificity(counts, weights) == 0.5
+    assert correctness({**counts, "samples": 3}) is None  # all failed
 
 
 @given(st.lists(st.sampled_from([*(v.value for v in Verdict), None, "failed"]), min_size=1))

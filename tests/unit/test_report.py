@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from speciarl.config import OWN, parse
+from speciarl.errors import DataError
 from speciarl.report import build_report
+from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.findings import (
+    Difference,
     Seen,
-    compared,
+    difference_of,
     group_findings,
     groups_explained,
     headline,
@@ -23,15 +26,20 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
+from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     OUTCOMES,
     count_table,
     dataset_table,
     main_table,
+    over_seeds,
+    seed_table,
 )
+from speciarl.report.training_charts import reward_curves
 from speciarl.report.visible import visible
 from speciarl.verifiers import audit
 from tests.report_input import (
+    ABLATIONS,
     GROUPS,
     PREDICTIONS,
     PUBLISHED,
@@ -39,24 +47,33 @@ from tests.report_input import (
     SEEN,
     TRAINING,
     WEIGHTS,
+    Scored,
+    differing,
     hms,
     metrics,
     scored,
 )
 
+UNSEEN = ["flowers102", "food101"]
+
 
 @pytest.fixture(scope="module")
-def scores() -> pl.DataFrame:
-    return scored(PREDICTIONS, GROUPS)
+def results() -> Scored:
+    return scored(PREDICTIONS, GROUPS, UNSEEN)
+
+
+@pytest.fixture
+def scores(results) -> pl.DataFrame:
+    return over_seeds(results.scores)
 
 
 def build(
-    into: Path, scores: pl.DataFrame, runs=RUNS, training=TRAINING,
-    miniature=("images", "policy"), judged=(), seen=SEEN,
+    into: Path, results: Scored, runs=RUNS, training=TRAINING,
+    miniature=("images", "policy"), judged=(), seen=SEEN, ablations=None,
 ) -> str:  # fmt: skip
     build_report(
-        scores, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        seen=seen, miniature=miniature, into=into, judged=judged,
+        *results, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
+        seen=seen, miniature=miniature, into=into, judged=judged, ablations=ablations,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -97,22 +114,27 @@ class Elements(HTMLParser):
 # Tables
 
 
-def test_counts_add_up(scores):
+def test_counts_add_up_over_seeds(scores):
     counts = count_table(scores, RUNS)
     assert counts.height == len(RUNS) * 5
     assert counts.select(pl.sum_horizontal(OUTCOMES)).to_series().equals(counts["samples"])
     assert (counts["undecided"] <= counts["wrong"]).all()
     best = counts.row(by_predicate=(pl.col("name") == "fine-grained") & (pl.col("run") == "sft"),
                       named=True)  # fmt: skip
-    assert (best["samples"], best["unparsable"], best["undecided"]) == (8, 2, 4)
+    assert (best["samples"], best["unparsable"], best["undecided"]) == (160, 20, 60)
 
 
-def test_rows_come_in_the_order_given(scores):
+def test_rows_come_in_the_order_given(results, scores):
     runs = RUNS[::-1]
     assert main_table(scores, runs, PUBLISHED)["run"].to_list() == runs
     table = dataset_table(scores, runs)
     assert table["run"].to_list() == runs * 3
     assert table["dataset"].unique(maintain_order=True).to_list() == list(GROUPS)
+    seeds = seed_table(results.scores, runs).filter(name="food101")
+    assert seeds.select("run", "seed", "samples").rows() == [
+        ("best_of_64", 42, 40), ("speciarl", 42, 40), ("speciarl", 43, 40),
+        ("sft", 42, 40), ("sft", 43, 40), ("zero_shot", 42, 40),
+    ]  # fmt: skip
 
 
 def test_main_table_has_published_figures_where_the_paper_states_them(scores):
@@ -120,6 +142,18 @@ def test_main_table_has_published_figures_where_the_paper_states_them(scores):
     assert not [c for c in main.columns if c.startswith("in-domain published")]
     assert main["fine-grained published hm"].to_list() == [0.790, 0.866, 0.883, 0.933, None]
     assert main.row(-1) == ("my_run", *[None] * (main.width - 1))
+
+
+def test_main_table_has_means_over_seeds_their_intervals_and_their_spread(results, scores):
+    main = main_table(scores, RUNS, PUBLISHED)
+    assert main["seeds"].to_list() == [1, 2, 2, 1]
+    row = main.row(by_predicate=pl.col("run") == "speciarl", named=True)
+    by_seed = results.scores.drop_nulls("seed").filter(run="speciarl", level="overall")["hm"]
+    assert by_seed.len() == 2 and row["unseen datasets hm"] == pytest.approx(by_seed.mean())
+    assert row["unseen datasets hm spread"] == pytest.approx(by_seed.std())
+    low, high = row["unseen datasets hm low"], row["unseen datasets hm high"]
+    assert low < row["unseen datasets hm"] < high < low + 0.05
+    assert main["unseen datasets hm spread"].is_null().to_list() == [True, False, False, True]
 
 
 def test_published_figures_fit_each_other():
@@ -131,13 +165,13 @@ def test_published_figures_fit_each_other():
 
 
 def test_csv_files_have_four_decimals_and_nothing_where_undefined(tmp_path):
-    scores = scored({"zero_shot": ["abstain"], "sft": ["generic"]}, GROUPS)
-    build(tmp_path, scores, runs=["zero_shot", "sft"])
+    results = scored({"zero_shot": ["abstain"], "sft": ["generic"]}, GROUPS)
+    build(tmp_path, results, runs=["zero_shot", "sft"])
     lines = (tmp_path / "tables" / "main.csv").read_text().splitlines()
-    assert lines[1].startswith("zero_shot,,0.0000,,,0.0000,,0.7420,")
-    assert lines[2].startswith("sft,0.2000,1.0000,0.3333,")
+    assert lines[1].startswith("zero_shot,1,,0.0000,,,,,,0.0000,,,,,0.7420,")
+    assert lines[2].startswith("sft,1,0.2000,1.0000,0.3333,0.3333,0.3333,,")
     assert {p.name for p in (tmp_path / "tables").iterdir()} == {
-        "main.csv", "datasets.csv", "counts.csv",
+        "main.csv", "datasets.csv", "counts.csv", "seeds.csv",
     }  # fmt: skip
 
 
@@ -145,52 +179,67 @@ def test_csv_files_have_four_decimals_and_nothing_where_undefined(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("own", "other", "how"),
+    ("low", "high", "how"),
     [
-        (0.8, 0.7, "above"), (0.7, 0.8, "below"), (0.7931, 0.7933, "level with"),
-        (0.7934, 0.7936, "below"), (None, 0.5, None), (0.5, None, None), (0.0, 0.0, "level with"),
+        (0.001, 0.2, "exceeds"), (-0.2, -0.001, "is below"), (-0.1, 0.2, "is level with"),
+        (0.0, 0.1, "is level with"), (-0.1, 0.0, "is level with"), (0.0, 0.0, "is level with"),
+        (None, None, "cannot be compared with"),
     ],
 )  # fmt: skip
-def test_compared_as_printed(own, other, how):
-    assert compared(own, other) == how
+def test_an_order_is_told_only_where_the_whole_interval_is_on_one_side(low, high, how):
+    middle = None if low is None else (low + high) / 2
+    found = differing("b", "g", a=(middle, low, high))
+    forward, backward = (difference_of(found, *runs, "g") for runs in (("b", "a"), ("a", "b")))
+    opposite = {"exceeds": "is below", "is below": "exceeds"}
+    assert forward.outcome == how and backward.outcome == opposite.get(how, how)
+    assert forward == (middle, low, high) and -backward == forward
+    assert difference_of(found, "b", "c", "g") == Difference(None, None, None)
+    assert difference_of(found, "b", "a", "another") == Difference(None, None, None)
 
 
-def test_headline_when_ahead():
-    scores = hms("fine-grained", zero_shot=0.5, rft=0.6, speciarl=0.7)
-    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED, SEEN)
-    assert said.endswith("of speciarl exceeds that of zero_shot and rft.")
+UNDEFINED = (None, None, None)
+UNSEEN_HMS = hms("unseen datasets", "overall", speciarl=0.8584, rft=0.8)
 
 
-def test_headline_when_behind_or_level():
-    scores = hms("fine-grained", zero_shot=0.8, rft=0.7, speciarl=0.7)
-    said = headline(scores, ["zero_shot", "rft", "speciarl"], PUBLISHED, SEEN)
-    assert said.endswith("of speciarl does not exceed that of zero_shot and rft.")
+def said_at_the_top(runs, scores=UNSEEN_HMS, method="speciarl", **others):
+    found = differing(method, "unseen datasets", "overall", **others)
+    return headline(scores, found, runs, PUBLISHED)
 
 
-def test_headline_when_mixed_and_undefined():
-    scores = pl.concat(
-        [
-            hms("in-domain", zero_shot=0.9, sft=0.9, rft=0.9, speciarl=0.1),
-            hms("fine-grained", zero_shot=0.5, sft=0.6, rft=None, speciarl=0.7),
-            hms("very fine-grained", zero_shot=0.5, sft=0.8, rft=None, speciarl=0.7),
-        ]
-    )
-    said = headline(scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED, SEEN)
+def test_headline_of_every_kind():
+    said = said_at_the_top(
+        ["zero_shot", "be_specific", "sft", "rft", "speciarl"],
+        zero_shot=(0.3, 0.28, 0.33), be_specific=(0.003, -0.004, 0.01), rft=(0.021, 0.01, 0.033),
+        sft=(-0.0212, -0.0331, -0.01),
+    )  # fmt: skip
     assert said == (
-        "In fine-grained and very fine-grained, which it was not trained on, the harmonic mean "
-        "(HM) of speciarl exceeds that of zero_shot; exceeds that of sft only in fine-grained; "
-        "cannot be compared with that of rft."
+        "In the datasets that no run was trained on, the mean HM of speciarl (0.858, 95 % interval "
+        "0.848 to 0.868, 3 seeds) exceeds that of zero_shot by 0.300 [0.280, 0.330] and that of "
+        "rft by 0.021 [0.010, 0.033]; is level with that of be_specific (difference 0.003 "
+        "[-0.004, 0.010]); is below that of sft by 0.021 [0.010, 0.033]."
     )
 
 
-def test_headline_without_the_method_its_baselines_or_unseen_groups():
-    scores = hms("fine-grained", zero_shot=0.5, speciarl=0.7)
-    assert "No run named speciarl" in headline(scores, ["zero_shot"], PUBLISHED, SEEN)
-    assert "stands alone" in headline(scores, ["speciarl"], PUBLISHED, SEEN)
-    seen = hms("in-domain", zero_shot=0.5, speciarl=0.7)
-    assert "No group was scored that none" in headline(
-        seen, ["zero_shot", "speciarl"], PUBLISHED, SEEN
-    )
+def test_headline_where_differences_stand_the_other_way_round():
+    said = said_at_the_top(["rft", "speciarl"], method="rft", speciarl=(-0.03, -0.05, -0.01))
+    assert said.endswith("3 seeds) exceeds that of rft by 0.030 [0.010, 0.050].")
+
+
+def test_headline_with_what_is_undefined():
+    said = said_at_the_top(["sft", "speciarl"], sft=UNDEFINED)
+    assert said.endswith("3 seeds) cannot be compared with that of sft.")
+    said = said_at_the_top(["sft", "speciarl"], hms("unseen datasets", "overall", speciarl=None))
+    assert said.endswith("the mean HM of speciarl is undefined.")
+    doubtful = UNSEEN_HMS.with_columns(hm_low=None, hm_high=None, seeds=1)
+    said = said_at_the_top(["sft", "speciarl"], doubtful, sft=UNDEFINED)
+    assert "of speciarl (0.858, 1 seed) cannot" in said
+
+
+def test_headline_without_the_method_its_baselines_or_unseen_datasets():
+    assert "No run named speciarl" in said_at_the_top(["rft"])
+    assert "stands alone" in said_at_the_top(["speciarl"])
+    seen = said_at_the_top(["rft", "speciarl"], hms("in-domain", speciarl=0.7, rft=0.5))
+    assert seen == "No dataset was scored that none of the runs was trained on."
 
 
 # A custom dataset: one run may be trained on it, or none, or the method itself.
@@ -211,12 +260,12 @@ PARAMS = parse(
 ).model_dump()
 
 
-def custom(**training_sets: str) -> tuple[pl.DataFrame, list[str], Seen]:
+def custom(**training_sets: str) -> tuple[Scored, list[str], Seen]:
     """Scores, runs and what each was trained on: a training set a run, and zero_shot."""
     rows = {run: {"method": "grpo", "training_set": name} for run, name in training_sets.items()}
     rows["zero_shot"] = {"method": "none", "training_set": "garden"}
     seen = seen_groups(rows, PARAMS["training_sets"], PARAMS["groups"])
-    return scored({run: ["specific"] for run in rows}, CUSTOM), list(rows), seen
+    return scored({run: ["specific"] for run in rows}, CUSTOM, ["flowers102"]), list(rows), seen
 
 
 CUSTOM = {"cub200": "in-domain", "flowers102": "fine-grained", "garden": OWN}
@@ -256,15 +305,15 @@ CUSTOM = {"cub200": "in-domain", "flowers102": "fine-grained", "garden": OWN}
 def test_what_is_said_of_groups_is_true_of_custom_datasets(
     training_sets, unseen, explained, tmp_path
 ):
-    scores, runs, seen = custom(**training_sets)
+    results, runs, seen = custom(**training_sets)
+    scores = over_seeds(results.scores)
     assert unseen_groups(scores, runs, PUBLISHED, seen) == unseen
     assert groups_explained(scores, seen) == explained
-    page = text_of(build(tmp_path, scores, runs=runs, training={}, seen=seen))
+    page = text_of(build(tmp_path, results, runs=runs, training={}, seen=seen))
     assert explained in page
-    if "speciarl" in runs:
-        assert [group for group, _ in group_findings(scores, runs, PUBLISHED, seen)] == unseen
-        names = " and ".join([", ".join(unseen[:-1]), unseen[-1]] if len(unseen) > 1 else unseen)
-        assert f"In {names}, which it was not trained on, the harmonic mean" in page
+    for group in unseen:
+        said = f"{group} : HM 1.000 [1.000, 1.000]: is level with zero_shot (difference 0.000"
+        assert (said in page) is ("speciarl" in runs)
 
 
 def test_the_paper_s_figures_stand_beside_the_paper_s_groups_only():
@@ -273,45 +322,58 @@ def test_the_paper_s_figures_stand_beside_the_paper_s_groups_only():
     published = PUBLISHED.of(own)
     assert not published.states("fine-grained", "hm")
     assert published.figure("rft", "very fine-grained", "hm") == 0.821
-    scores = hms("fine-grained", zero_shot=0.1, speciarl=0.7)
-    ((_, said),) = group_findings(scores, ["zero_shot", "speciarl"], published, SEEN)
+    said = said_of("fine-grained", {"zero_shot": (0.6, 0.5, 0.7)}, published, speciarl=0.7)
     assert said[-1] == "Nothing here can be held against the paper."
 
 
+def said_of(group, others, published=PUBLISHED, **figures):
+    """The sentences on one group, of a method that differs from others by so much."""
+    found = differing("speciarl", group, **others)
+    runs = [*others, *figures]
+    ((name, said),) = group_findings(hms(group, **figures), found, runs, published, [group])
+    assert name == group
+    return said
+
+
 def test_findings_say_where_the_order_is_the_papers():
-    scores = hms("very fine-grained", zero_shot=0.1, sft=0.9, rft=0.6, speciarl=0.7)
-    ((group, said),) = group_findings(
-        scores, ["zero_shot", "sft", "rft", "speciarl"], PUBLISHED, SEEN
-    )
-    assert group == "very fine-grained"
-    assert said == [
-        "HM 0.700, above zero_shot (0.100) and rft (0.600), below sft (0.900).",
+    others = {"sft": (-0.2, -0.21, -0.19), "rft": (0.1, 0.05, 0.15), "zero_shot": (0.6, 0.5, 0.7)}
+    assert said_of("very fine-grained", others, speciarl=0.7, best_of_64=0.9) == [
+        "HM 0.700 [0.690, 0.710]: exceeds zero_shot by 0.600 [0.500, 0.700] and rft by 0.100 "
+        "[0.050, 0.150]; is below sft by 0.200 [0.190, 0.210].",
+        "best_of_64, chosen among samples with the true class known, has 0.900.",
         "As in the paper against rft.",
         "Not as in the paper against sft.",
     ]
 
 
+def test_what_is_level_here_is_not_the_papers_order():
+    said = said_of("very fine-grained", {"rft": (0.1, -0.1, 0.15)}, speciarl=0.7)
+    assert said[1:] == ["Not as in the paper against rft."]
+    said = said_of("very fine-grained", {"rft": UNDEFINED}, speciarl=0.7)
+    assert said == ["HM 0.700 [0.690, 0.710]: cannot be compared with rft.",
+                    "Nothing here can be held against the paper."]  # fmt: skip
+
+
 def test_findings_with_an_undefined_figure():
-    scores = hms("fine-grained", zero_shot=0.4, speciarl=None)
-    ((_, said),) = group_findings(scores, ["zero_shot", "speciarl"], PUBLISHED, SEEN)
+    said = said_of("fine-grained", {"zero_shot": UNDEFINED}, speciarl=None)
     assert said[0] == "The HM of speciarl is undefined."
 
 
 # The page
 
 
-def test_page_needs_nothing_else(tmp_path, scores):
-    page = build(tmp_path, scores)
+def test_page_needs_nothing_else(tmp_path, results):
+    page = build(tmp_path, results)
     for tag, attributes in Elements(page).found:
         assert tag not in ("script", "link", "iframe", "img", "image", "object", "embed")
         assert not {"src", "href", "xlink:href", "srcset", "onload"} & attributes.keys()
     assert not re.search(r"https?:|@import|url\((?!#)", page)
 
 
-def test_page_is_accessible(tmp_path, scores):
-    found = Elements(build(tmp_path, scores)).found
+def test_page_is_accessible(tmp_path, results):
+    found = Elements(build(tmp_path, results)).found
     charts = [attributes for tag, attributes in found if tag == "svg"]
-    assert len(charts) == 5
+    assert len(charts) == 6
     assert all(c["role"] == "img" and c["aria-label"] for c in charts)
     tags = [tag for tag, _ in found]
     assert tags.count("caption") == tags.count("table") > 0
@@ -320,40 +382,46 @@ def test_page_is_accessible(tmp_path, scores):
     assert len(ids) == len(set(ids))
 
 
-def test_same_input_same_bytes(tmp_path, scores):
-    first, second = build(tmp_path / "a", scores), build(tmp_path / "b", scores)
+def test_same_input_same_bytes(tmp_path, results):
+    first, second = build(tmp_path / "a", results), build(tmp_path / "b", results)
     assert first == second
     for name in ("main", "datasets", "counts"):
         one, other = (tmp_path / x / "tables" / f"{name}.csv" for x in "ab")
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_page_shows_figures_parameters_and_weights(tmp_path, scores):
-    text = text_of(build(tmp_path, scores))
-    assert headline(scores, RUNS, PUBLISHED, SEEN) in text
+def test_page_shows_figures_parameters_and_weights(tmp_path, results):
+    text = text_of(build(tmp_path, results))
+    found = headline(over_seeds(results.scores), results.differences, RUNS, PUBLISHED)
+    assert "2 seeds) exceeds that of zero_shot by" in found
+    assert found in text
+    assert re.search(
+        r"unseen datasets zero_shot 1 0\.462 \[0\.4\d\d, 0\.\d{3}\] . 0\.45\d \[0\.4", text
+    )
+    assert re.search(r"speciarl 2 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] 0\.\d{3} \N{EN DASH} best", text)
     assert "0.883" in text
     assert "kl: 0.01" in text
     assert "more specific 1, specific 1, less specific 0.6, generic 0.2" in text
-    assert "sft: trained without rewards for 5 steps, loss 1.000 at the first" in text
+    assert "sft: trained without rewards for 5 steps, loss 1.500 at the first" in text
     assert "best_of_64: no training metrics." in text
-    assert "speciarl 300 600 300 300 50.0%" in text
+    assert "speciarl 2 300 1,200 600 600 50.0%" in text
 
 
-def test_only_the_miniature_is_called_one(tmp_path, scores):
+def test_only_the_miniature_is_called_one(tmp_path, results):
     note = "not comparable in absolute terms"
     both = (
         "This is the miniature: rendered images of the benchmarks and a policy of about a million"
     )
-    assert note in (page := build(tmp_path, scores)) and both in page
-    assert "rendered" not in build(tmp_path, scores, miniature=["policy"])
-    assert note not in build(tmp_path, scores, miniature=())
+    assert note in (page := build(tmp_path, results)) and both in page
+    assert "rendered" not in build(tmp_path, results, miniature=["policy"])
+    assert note not in build(tmp_path, results, miniature=())
 
 
-def test_two_judges_are_compared_and_one_is_not(tmp_path, scores):
+def test_two_judges_are_compared_and_one_is_not(tmp_path, results):
     columns = ["class_name", "prediction", "verdict"]
     judged = pl.DataFrame([("Gull", "bird", "generic")], schema=columns, orient="row")
-    assert "judge of evaluation" in build(tmp_path, scores, judged=[judged])
-    assert "judge of evaluation" not in build(tmp_path, scores)
+    assert "judge of evaluation" in build(tmp_path, results, judged=[judged])
+    assert "judge of evaluation" not in build(tmp_path, results)
 
 
 def test_best_is_bold_and_the_bound_is_not(tmp_path):
@@ -364,9 +432,11 @@ def test_best_is_bold_and_the_bound_is_not(tmp_path):
 
 def test_page_without_training_or_defined_figures(tmp_path):
     predictions = {"zero_shot": ["wrong"], "speciarl": [None]}
-    scores = scored(predictions, {"food101": "fine-grained"})
-    text = text_of(build(tmp_path, scores, runs=list(predictions), training={}))
-    assert "cannot be compared with that of zero_shot" in text
+    results = scored(predictions, {"food101": "fine-grained"})
+    text = text_of(build(tmp_path, results, runs=list(predictions), training={}))
+    assert "No dataset was scored that none of the runs was trained on." in text
+    assert "fine-grained : The HM of speciarl is undefined." in text
+    assert "No run has a harmonic mean." in text
     assert "No run was trained by a reward." in text
     assert "No run looked up verdicts in training." in text
     assert "No run has both figures." in text
@@ -392,7 +462,7 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
         schema=["class_name", "prediction", "verdict"], orient="row",
     )  # fmt: skip
     build_report(
-        scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
+        *scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
         dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions,
         runs=HOSTILE, weights=WEIGHTS, provenance={name: [name] for name in HOSTILE},
         miniature=(), seen=SEEN, into=tmp_path, judged=[judged],
@@ -423,21 +493,64 @@ def test_a_template_asks_for_nothing_that_is_not_given():
         render("provenance.html.j2", {})
 
 
+def test_a_reward_has_a_line_for_each_seed_and_one_for_their_mean():
+    curves = reward_curves(TRAINING, RUNS, "rewards")
+    paths = re.findall(r'<path [^>]*d="(M[^"]*)"', curves)
+    assert sum(path.count("L") > 50 for path in paths) == 3
+
+
+def test_policies_are_audited_over_all_seeds():
+    said = [(1, "bird", 2), (2, "bird", 3), (2, "gull or bird", 5)]
+    rows = [(seed, 0, "Gull", prediction, "generic", n) for seed, prediction, n in said]
+    given = pl.DataFrame(rows, {"seed": pl.Int64, **audit.PREDICTIONS}, orient="row")
+    (sign,) = signs_by_run({"r": given}, ["r"])
+    assert (sign["run"], sign["predictions"], sign["commonest_share"]) == ("r", 10, 0.5)
+    assert sign["several"] == 0.5
+
+
+def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
+    page = build(tmp_path, results, ablations=ABLATIONS)
+    text = text_of(page)
+    assert "When the dynamic reward stops restraining" in text
+    assert page.count("<svg") == 7
+    assert (
+        "With 4 classes a group, 55% of the groups are won by luck at 3 rollouts and 98% at 15. "
+        "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts. "
+        "HM out of domain is level, within the intervals: 0.860 [0.850, 0.870] and 0.850 "
+        "[0.840, 0.860], highest at 3 rollouts. Of the images out of domain without a visible "
+        "marking, 15% and 36% are answered wrongly."
+    ) in text
+    assert (
+        "HM in domain rises: 0.911 [0.900, 0.920] and 0.940 [0.935, 0.950], highest at 15 "
+        "rollouts. HM out of domain cannot be compared between the two: \N{EN DASH} and 0.850 "
+        "[0.840, 0.860], highest at 5 rollouts."
+    ) in text
+    assert "When the dynamic reward" not in build(tmp_path, results)
+
+
+def test_an_ablation_of_another_layout_is_refused_and_one_row_says_nothing():
+    with pytest.raises(DataError, match="lacks lucky_share, out_hm"):
+        ablation_findings(ABLATIONS.drop("lucky_share", "out_hm"))
+    assert ablation_findings(ABLATIONS.head(1)) == []
+    assert ablation_chart(ABLATIONS.clear(), "none") is None
+
+
 def test_many_runs_and_groups(tmp_path):
     runs = [f"an_ablation_with_a_rather_long_name_{i}" for i in range(15)]
-    scores = scored({run: ["specific", "wrong"] for run in runs},
+    results = scored({run: ["specific", "wrong"] for run in runs},
                     {f"set{i}": f"group {i}" for i in range(7)})  # fmt: skip
     training = dict.fromkeys(runs[:6], metrics(200, rewards=True))  # 5,760 rows in a chart
-    page = build(tmp_path, scores, runs=runs, training=training)
+    page = build(tmp_path, results, runs=runs, training=training)
     assert all(run in page for run in runs)
 
 
-def test_what_dvc_plots_are_the_shares_of_all_outcomes(scores, tmp_path):
-    build(tmp_path, scores)
+def test_what_dvc_plots_are_the_shares_of_all_outcomes(results, tmp_path):
+    build(tmp_path, results)
     curves = pl.read_csv(tmp_path / "plots/training.csv")
     assert curves["run"].unique().to_list() == ["speciarl"]  # the only one with rewards
-    assert curves["step"].to_list() == TRAINING["speciarl"]["step"].to_list()
-    assert curves["reward"].to_list() == pytest.approx(TRAINING["speciarl"]["reward"], abs=5e-5)
+    assert curves["step"].to_list() == list(range(300))
+    means = [(step + 0.5) / 300 for step in range(300)]  # of two seeds, one step apart
+    assert curves["reward"].to_list() == pytest.approx(means, abs=5e-5)
     levels = pl.read_csv(tmp_path / "plots/levels.csv")
     assert levels.select("run", "group").rows() == [
         (run, group) for group in dict.fromkeys(GROUPS.values()) for run in RUNS

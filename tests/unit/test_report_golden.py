@@ -15,7 +15,17 @@ import yaml
 from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
-from tests.report_input import GROUPS, PREDICTIONS, PUBLISHED, RUNS, SEEN, WEIGHTS, metrics, scored
+from tests.report_input import (
+    ABLATIONS,
+    GROUPS,
+    PREDICTIONS,
+    PUBLISHED,
+    RUNS,
+    SEEN,
+    WEIGHTS,
+    metrics,
+    scored,
+)
 
 BOTH = ("images", "policy")  # of the miniature
 GOLDEN = Path(__file__).parents[1] / "data" / "report.html"
@@ -37,15 +47,22 @@ def golden() -> str:
         ]
     ]  # fmt: skip
     judged = [("Herring Gull", "Bird.", "generic"), ("Herring Gull", "gull", "generic")]
+    groups = {**GROUPS, "stanford_cars": "very fine-grained"}
+    scores, differences = scored(PREDICTIONS, groups, list(groups)[1:])
     evidence = Evidence(
-        scores=scored(PREDICTIONS, {**GROUPS, "stanford_cars": "very fine-grained"}),
-        training={"sft": metrics(5, rewards=False), "speciarl": metrics(6, rewards=True)},
+        scores=scores,
+        differences=differences,
+        training={
+            "sft": metrics(5, rewards=False, seeds=(42, 43)),
+            "speciarl": metrics(6, rewards=True, seeds=(42, 43)),
+        },
         predictions={"speciarl": pl.DataFrame(kept, schema=KEPT, orient="row")},
         judged=[pl.DataFrame(judged, schema=["class_name", "prediction", "verdict"], orient="row")],
         runs=RUNS,
         weights=WEIGHTS,
         published=PUBLISHED,
         seen=SEEN,
+        ablations=ABLATIONS,
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}
     with patch.object(charts.vl_convert, "vegalite_to_svg", specification):

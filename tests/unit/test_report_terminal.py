@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from speciarl.report.tables import main_table
+from speciarl.report.tables import main_table, over_seeds
 from speciarl.report.terminal import WIDTH, print_main_table, print_table
 from tests.report_input import GROUPS, PREDICTIONS, PUBLISHED, RUNS, hms, scored
 
@@ -22,16 +22,20 @@ def printed(show, frame: pl.DataFrame, width: int | None = None) -> list[str]:
 
 @pytest.fixture(scope="module")
 def main() -> pl.DataFrame:
-    return main_table(scored(PREDICTIONS, GROUPS), RUNS, PUBLISHED)
+    scores = scored(PREDICTIONS, GROUPS, ["flowers102", "food101"]).scores
+    return main_table(over_seeds(scores), RUNS, PUBLISHED)
 
 
 def test_the_main_table_is_readable(main):
     lines = printed(print_main_table, main)
-    assert len(lines) == 2 + len(RUNS)
+    assert len(lines) == 5 + 2 * len(RUNS)
+    assert "unseen datasets" in lines[len(RUNS) + 3]
     assert max(map(len, lines)) <= WIDTH
     assert "fine-grained" in lines[0]
-    assert lines[2].split() == ["zero_shot", *["0.300", "1.000", "0.462"] * 2, "0.790"]
-    assert lines[1].endswith("HM  paper HM") and lines[2].endswith("0.462     0.790")
+    hm = ["0.300", "1.000", "0.462"]
+    assert lines[2].split() == ["zero_shot", *hm, "0.400-0.529", *hm, "0.418-0.506", "0.790"]
+    assert lines[1].endswith("HM  95 % interval  paper HM")
+    assert lines[2].endswith("0.462    0.418-0.506     0.790")
 
 
 def test_groups_wrap_and_names_are_cut():
@@ -40,28 +44,28 @@ def test_groups_wrap_and_names_are_cut():
     lines = printed(print_main_table, main_table(scores, runs, PUBLISHED))
     assert max(map(len, lines)) <= WIDTH
     assert all(f"group {i}" in "\n".join(lines) for i in range(6))
-    assert [len(line.split()[0]) for line in lines if "…" in line] == [24, 24]
+    assert [len(line.split()[0]) for line in lines if "…" in line] == [24] * 3
 
 
 def test_the_main_table_from_a_file_with_nothing_defined(tmp_path):
     main = main_table(hms("fine-grained", zero_shot=None), ["zero_shot"], PUBLISHED)
     main.write_csv(tmp_path / "main.csv")
     lines = printed(print_main_table, pl.read_csv(tmp_path / "main.csv"))
-    assert lines[-1].split() == ["zero_shot", "-", "-", "-", "0.790"]
+    assert lines[-1].split() == ["zero_shot", "-", "-", "-", "-", "0.790"]
 
 
 def test_a_narrow_terminal_cuts_names_and_no_figure(main):
-    lines = printed(print_main_table, main, width=36)
-    assert max(map(len, lines)) <= 36
+    lines = printed(print_main_table, main, width=50)
+    assert max(map(len, lines)) <= 50
     text = "\n".join(lines)
-    assert text.count("0.462") == 2 and text.count("0.790") == 1 and "zer" in text
+    assert text.count("0.462") == 3 and text.count("0.790") == 1 and "zer" in text
 
 
 @pytest.mark.parametrize("show", [print_main_table, print_table])
 def test_names_are_shown_as_they_stand(show):
     hostile = "[red]a\x1b[31m\u202eb\n"
     frame = main_table(hms("[bold]g", **{hostile: 0.5}), [hostile], PUBLISHED)
-    for width in (None, 120):
+    for width in (None, 160):
         text = "\n".join(printed(show, frame, width))
         assert "[bold]g" in text
         assert "[red]a\\x1b[31m\\u202eb\\n" in text

@@ -15,13 +15,15 @@ with stage(snakemake.log[0]):
         for files in (snakemake.input.training, snakemake.input.predictions)
     )
     folders = map(Path, snakemake.input.judged)
-    judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*.parquet"))]
+    judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
     params = snakemake.params
     rendered = params["datasets"]["mirror"] == "miniature" and params["datasets"]["splits"]
     small = params["policy"]["source"] == "miniature"
     differ = judges_differ(snakemake.params["verifier"], snakemake.params["judge"])
+    ablations = snakemake.input.get("ablations")
     build_report(
         pl.read_parquet(snakemake.input.scores),
+        pl.read_parquet(snakemake.input.differences),
         training,
         predictions,
         runs=runs,
@@ -32,4 +34,5 @@ with stage(snakemake.log[0]):
         into=Path(snakemake.output.page).parent,
         judged=judged if differ else (),
         published=load_published().of(params["groups"]),
+        ablations=pl.read_csv(ablations) if ablations else None,
     )

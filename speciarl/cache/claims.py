@@ -38,7 +38,7 @@ class Claims:
         for file in self._files:
             os.close(file)
 
-    def take(self, keys: np.ndarray) -> np.ndarray:
+    def acquire(self, keys: np.ndarray) -> np.ndarray:
         """Claim keys (n x 2) without waiting.
 
         Returns:

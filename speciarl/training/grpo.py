@@ -164,7 +164,7 @@ def train_grpo(
         bridge.rows = progress["rows"]
         bridge.predictions = progress["predictions"]
         if bridge.source:
-            bridge.source.remember(Pair(*pair) for pair in progress["met"])
+            bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
     trainer = GRPOTrainer(
         model=model,
@@ -179,7 +179,7 @@ def train_grpo(
                 lambda: {
                     "rows": bridge.rows,
                     "predictions": bridge.predictions,
-                    "met": sorted(bridge.source.met) if bridge.source else [],
+                    "met": sorted(bridge.source.seen) if bridge.source else [],
                 }
             ),
         ],

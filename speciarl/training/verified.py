@@ -49,5 +49,5 @@ def train_verified(
     if source:
         source.cache.flush()
     predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
-    used = verdict_table(source.met if source else {})
+    used = verdict_table(source.seen if source else {})
     return rows, used, predictions.sort("step", "class", "prediction")

@@ -69,7 +69,7 @@ class ChatServer:
         Timeouts, broken connections, 429 and 5xx are tried again, at most `retries` times, after
         what `Retry-After` states or else after exponential waits with jitter.
         """
-        if not self._breaker.admits():
+        if not self._breaker.allows():
             message = (
                 f"{self.settings.base_url} failed {self.settings.give_up_after} times in a row and "
                 f"is tried again every {self.settings.rest_seconds:g} s"
@@ -86,11 +86,11 @@ class ChatServer:
             response: httpx.Response = await attempts(self._post, client, body)
         except httpx.HTTPError as error:
             if _status(error) in ONE_REQUEST:
-                self._breaker.worked()
+                self._breaker.record_success()
             else:
-                self._breaker.failed()
+                self._breaker.record_failure()
             return self._failure(*_reason(error))
-        self._breaker.worked()
+        self._breaker.record_success()
         said = _content(response)
         if said is not None:
             return said

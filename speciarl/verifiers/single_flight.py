@@ -48,7 +48,7 @@ def ask_once(
     while left:
         with Claims(cache.path) as claims:
             if time.monotonic() < deadline:
-                claimed = claims.take(cache.keys(left))
+                claimed = claims.acquire(cache.keys(left))
                 mine = [pair for pair, own in zip(left, claimed, strict=True) if own]
             else:
                 mine = left

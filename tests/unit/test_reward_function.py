@@ -125,10 +125,10 @@ def test_a_resumed_run_counts_what_it_met_before_as_hits(bridge, tmp_path):
     call(bridge, [1, 1], "tern", "gull")
     source = bridge.source
     again = CachedVerifier(source.verifier, source.cache, {Pair("Herring Gull", "gull")})
-    again.remember(list(source.met))
+    again.restore_seen(list(source.seen))
     _, counts = again.judge([Pair("Herring Gull", "tern")])
     assert (counts.hits, counts.misses) == (1, 0)
-    assert again.met == source.met
+    assert again.seen == source.seen
 
 
 @pytest.mark.parametrize("answer_tag", ["first", "last"])

@@ -177,7 +177,7 @@ def test_a_pair_that_the_verifier_leaves_out_is_named(store):
 def test_a_claim_that_is_held_too_long_is_passed_over(store, notes):
     cache = open_cache(store)
     with Claims(store) as others:
-        assert others.take(cache.keys(pairs("gull"))).all()
+        assert others.acquire(cache.keys(pairs("gull"))).all()
         predictions = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
     assert predictions.asked == 2
 
@@ -187,7 +187,7 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
     cache, owner, now = open_cache(store), open_cache(store), [0.0]
     coming = pairs(*(f"prediction{i}" for i in range(5)))
     with Claims(store) as others:
-        assert others.take(cache.keys(coming)).all()
+        assert others.acquire(cache.keys(coming)).all()
 
         def sleep(seconds):
             now[0] += 60
@@ -228,16 +228,16 @@ def test_a_link_to_the_store_has_its_claims(store):
     link = store.with_name("link.duckdb")
     link.symlink_to(store)
     with Claims(store) as first, Claims(link) as second:
-        assert first.take(keys).all()
-        assert not second.take(keys).any()
+        assert first.acquire(keys).all()
+        assert not second.acquire(keys).any()
 
 
 def test_a_claim_is_for_one_and_can_be_given_back(store):
     keys = open_cache(store).keys(MANY)
     with Claims(store) as first, Claims(store) as second:
-        assert first.take(keys[:40]).all()
-        assert second.take(keys).tolist() == [False] * 40 + [True] * 20
+        assert first.acquire(keys[:40]).all()
+        assert second.acquire(keys).tolist() == [False] * 40 + [True] * 20
         first.release(keys[:10])
-        assert second.take(keys[:40]).sum() == 10
+        assert second.acquire(keys[:40]).sum() == 10
     with Claims(store) as third:
-        assert third.take(keys).all()
+        assert third.acquire(keys).all()

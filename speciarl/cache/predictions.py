@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from speciarl.cache.reading import LEVEL, copied, copy_file
-from speciarl.cache.store import one_line, quoted
+from speciarl.cache.store import message, quoted
 from speciarl.errors import DataError
 
 # Of what cannot be parsed nothing is correct, of what the judge failed on nothing is known: as in
@@ -53,7 +53,7 @@ def predictions(
             db.execute(view)
         except duckdb.Error as error:
             raise DataError(
-                f"{verdicts} and {manifests} cannot be read ({one_line(error)}): run "
+                f"{verdicts} and {manifests} cannot be read ({message(error)}): run "
                 "`snakemake --cores all all` to make them anew"
             ) from None
 

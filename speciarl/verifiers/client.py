@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from speciarl.config.verifiers import Server
+from speciarl.errors import one_line
 from speciarl.verdicts import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
@@ -106,8 +107,7 @@ class ChatServer:
         return self._key_written.sub("***", text) if self._key_written else text
 
     def _failure(self, kind: FailureKind, detail: str) -> Failure:
-        shown = " ".join(self.redacted(detail).split())[:300]
-        return Failure(kind, f"{self.settings.base_url}: {shown}")
+        return Failure(kind, f"{self.settings.base_url}: {one_line(self.redacted(detail))[:300]}")
 
 
 def _reason(error: httpx.HTTPError) -> tuple[FailureKind, str]:

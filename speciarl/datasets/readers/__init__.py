@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import scipy.io
 
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
 
 SCHEMA = {
     "sample_id": pl.String,
@@ -131,8 +131,7 @@ def mat_variable(path: Path, name: str) -> np.ndarray:
     try:
         content = scipy.io.loadmat(path, variable_names=[name])
     except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: expected a MATLAB 5 file ({reason})") from None
+        raise DataError(f"{path}: expected a MATLAB 5 file ({one_line(error)})") from None
     if name not in content:
         raise DataError(f"{path}: expected the variable {name!r}, which is not there")
     return content[name].ravel()

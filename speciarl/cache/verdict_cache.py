@@ -90,21 +90,28 @@ class VerdictCache:
         with self._changing, opened(self.path, seconds=self.seconds) as db:
             self._take_up(db)
 
-    def put(self, judged: Mapping[Pair, Judgment], run: str | None = None) -> int:
+    def put(
+        self,
+        judged: Mapping[Pair, Judgment],
+        keys: np.ndarray | None = None,
+        run: str | None = None,
+    ) -> int:
         """Store verdicts durably in one transaction; failures are never stored.
 
         Args:
             judged: a judgment of each pair.
+            keys: of the pairs (n x 2, in their order); made here where not given.
             run: noted beside them, where it is not the run of this cache.
 
         Returns:
             How many were stored; pairs that the store already has keep their verdict.
         """
         self._refuse_in_fork()
-        known = [(pair, j) for pair, j in judged.items() if j.verdict is not None]
+        keys = self.keys(judged) if keys is None else keys
+        decided = np.array([j.verdict is not None for j in judged.values()], bool)
+        known, keys = [item for item in judged.items() if item[1].verdict], keys[decided]
         if not known:
             return 0
-        keys = self.keys(pair for pair, _ in known)
         with self._changing:
             with opened(self.path, seconds=self.seconds) as db:
                 self._take_up(db)

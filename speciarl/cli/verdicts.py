@@ -178,12 +178,8 @@ def _report(taken: "TakenIn") -> None:
 
 
 def _show(title: str, table: "pl.DataFrame") -> None:
-    """A table as text, whole."""
-    import polars as pl
+    from speciarl.report.terminal import print_table
 
-    with pl.Config(
-        tbl_formatting="ASCII_MARKDOWN", tbl_hide_column_data_types=True,
-        tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=1000,
-        fmt_str_lengths=100, float_precision=3,
-    ):  # fmt: skip
-        print(f"{title}\n\n{table}\n" if table.height else f"{title}: none\n")
+    print(title if table.height else f"{title}: none\n")
+    if table.height:
+        print_table(table)

@@ -80,9 +80,10 @@ class CachedVerifier:
     def restore_seen(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs seen before an interruption, so that a resumed run counts like any."""
         pairs = list(pairs)
-        found = zip(pairs, self.cache.get(pairs), strict=True)
+        keys = self.cache.keys(pairs)
+        found = zip(pairs, self.cache.find(keys), strict=True)
         self.seen.update((pair, judgment) for pair, judgment in found if judgment)
-        self.add_known(self.cache.keys(pairs))
+        self.add_known(keys)
 
     def add_known(self, keys: np.ndarray) -> int:
         """Take up distinct keys (n x 2); gives how many were not known so far."""
@@ -96,7 +97,9 @@ def judge_distinct(
 ) -> tuple[dict[Pair, Judgment], Asked]:
     """Judgments of distinct pairs with their keys (n x 2), and what came from the verifier."""
     found = dict(zip(pairs, cache.find(keys), strict=True))
-    predictions = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
+    missed = np.array([one is None for one in found.values()], bool)
+    misses = [pair for pair, one in found.items() if one is None]
+    predictions = ask_once(cache, verifier, misses, keys[missed])
     return {pair: one or predictions.judged[pair] for pair, one in found.items()}, predictions
 
 

@@ -25,7 +25,7 @@ PARAMS = Path("params.yaml")
 @verdicts.command()
 def stats(store: Store = STORE) -> None:
     """What the store holds by verifier, label and run; lookups, hit rate and judge seconds."""
-    from speciarl.cache.statistics import statistics
+    from speciarl.cache.queries import statistics
 
     for title, table in statistics(store).items():
         _show(title, table)
@@ -137,7 +137,7 @@ def audit(
 
     Where no two verifiers are named, the two with the most pairs in common are compared.
     """
-    from speciarl.cache.statistics import verdicts_of, verifiers_in_common
+    from speciarl.cache.queries import verdicts_of, verifiers_in_common
     from speciarl.verifiers.audit import agreement, predictions_for_many_classes, reward_hacking
 
     if (first is None) != (second is None):

@@ -12,9 +12,8 @@ from itertools import compress
 
 import numpy as np
 
-from speciarl.cache.claims import Claims
-from speciarl.cache.verdict_cache import VerdictCache
-from speciarl.cache.write_behind import WriteBehind
+from speciarl.cache.lock import Claims
+from speciarl.cache.verdict_cache import VerdictCache, WriteBehind
 from speciarl.errors import VerifierError
 from speciarl.verdicts import Judgment, Pair
 from speciarl.verifiers.base import Verifier

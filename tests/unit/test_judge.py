@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.predictions import predictions as view
+from speciarl.cache.queries import predictions as view
 from speciarl.cache.reading import ask
 from speciarl.cli.main import app
 from speciarl.errors import VerifierError

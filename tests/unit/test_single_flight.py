@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.claims import Claims
 from speciarl.cache.index import PairKeys
-from speciarl.cache.write_behind import WriteBehind
+from speciarl.cache.lock import Claims
+from speciarl.cache.verdict_cache import WriteBehind
 from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier

@@ -139,7 +139,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         bridge.rows = progress["rows"]
         bridge.predictions = progress["predictions"]
         if bridge.source:
-            bridge.source.remember(Pair(*pair) for pair in progress["met"])
+            bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
     model, processor = job.policy()
     trainer = GRPOTrainer(
@@ -155,7 +155,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
                 lambda: {
                     "rows": bridge.rows,
                     "predictions": bridge.predictions,
-                    "met": sorted(bridge.source.met) if bridge.source else [],
+                    "met": sorted(bridge.source.seen) if bridge.source else [],
                 }
             ),
         ],

@@ -22,7 +22,7 @@ def train_verified(job: Job) -> TrainingResult:
     if source:
         source.cache.flush()
     predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
-    used = verdict_table(source.met if source else {})
+    used = verdict_table(source.seen if source else {})
     return TrainingResult(rows, used, predictions.sort("step", "class", "prediction"))
 
 

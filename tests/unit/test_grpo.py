@@ -14,7 +14,7 @@ from speciarl.training import grpo
 from speciarl.training.checkpoints import MARK, MarkComplete
 from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
@@ -36,11 +36,11 @@ def counted(step, reward=0.5):
 
 class Source:
     def __init__(self):
-        self.met = {Pair("b", "y"): 1, Pair("a", "x"): 2}
-        self.remembered = []
+        self.seen = {Pair("b", "y"): 1, Pair("a", "x"): 2}
+        self.restored = []
 
-    def remember(self, pairs):
-        self.remembered += pairs
+    def restore_seen(self, pairs):
+        self.restored += pairs
 
 
 def bridge_of(source=None, rows=()):
@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
     assert trainer.resumed == str(path)
     assert bridge.rows == [counted(-2), counted(0)]
     assert bridge.predictions == progress["predictions"]
-    assert source.remembered == [Pair("a", "x")]
+    assert source.restored == [Pair("a", "x")]
     log = trainer.given["callbacks"][0]
     assert log.logged == log.progress.first == 1
     assert "going on from checkpoint-4" in caplog.messages

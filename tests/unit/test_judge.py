@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.predictions import predictions as view
+from speciarl.cache.queries import predictions as view
 from speciarl.cache.reading import ask
 from speciarl.cli.main import app
 from speciarl.errors import VerifierError
@@ -80,7 +80,8 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
     folder = tmp_path / "predictions"
     (folder / "42").mkdir(parents=True)
     predictions("Gull", "down").write_parquet(folder / "42/d.parquet")
-    with pytest.raises(VerifierError, match=r"1 of 2 predictions have no .*connection refused"):
+    line = r"1 of 2 predictions of .*d\.parquet have no .*connection refused"
+    with pytest.raises(VerifierError, match=line):
         judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
     assert not (tmp_path / "verdicts").exists()
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC

@@ -10,7 +10,7 @@ import pytest
 
 from speciarl.cache import VerdictCache
 from speciarl.config import VerifierConfig
-from speciarl.errors import ConfigError, TrainingError, VerifierError
+from speciarl.errors import ConfigError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.rewards import REWARDS
 from speciarl.training.job import Settings
@@ -124,7 +124,7 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
     with serving(fails_on_bad) as server:
         verifier = source(server.url, tmp_path)
         bridge = SpecificityReward(verifier, REWARDS["dynamic"], max_failures=0.5)
-        with pytest.raises(TrainingError) as stopped:
+        with pytest.raises(VerifierError) as stopped:
             bridge(
                 completions,
                 row=[1, 1, 1],

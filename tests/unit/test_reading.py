@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.cache.predictions import predictions
+from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
 from speciarl.errors import CacheError, DataError
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict

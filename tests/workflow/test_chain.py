@@ -10,7 +10,7 @@ import polars as pl
 import psutil
 import pytest
 
-from speciarl.cache.predictions import predictions
+from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask
 from speciarl.verdicts import COUNTS, LABELS
 from tests.workflow.conftest import SMALL

@@ -41,13 +41,13 @@ def scored(predictions: dict[str, list[str | None]], groups: dict[str, str]) -> 
     return score(judged, list(predictions), groups, SPECIFICITY_WEIGHTS)
 
 
-def hms(group: str, **figures: float | None) -> pl.DataFrame:
+def hms(group: str, **metrics: float | None) -> pl.DataFrame:
     """Scores of which only the harmonic means of one group matter."""
     counts = dict.fromkeys(("samples", *OUTCOMES, "undecided"), 0)
     rows = [
         {"run": run, "level": "group", "name": group, **counts,
          "correctness": hm, "specificity": hm, "hm": hm}
-        for run, hm in figures.items()
+        for run, hm in metrics.items()
     ]  # fmt: skip
     return pl.DataFrame(
         rows, schema_overrides=dict.fromkeys(("correctness", "specificity", "hm"), pl.Float64)

@@ -74,7 +74,7 @@ def score(
 ) -> pl.DataFrame:
     """Scores of every run on every dataset, and their means over each group.
 
-    A group's figures are the plain means over its datasets, HM included (the published HM of a
+    A group's metrics are the plain means over its datasets, HM included (the published HM of a
     group lies below the HM of its published means); its counts are sums.
 
     Args:
@@ -102,9 +102,9 @@ def score(
                     "hm": harmonic_mean(right, weight),
                 }
             )  # fmt: skip
-    figures = ["correctness", "specificity", "hm"]
-    datasets = pl.DataFrame(rows, schema_overrides=dict.fromkeys(figures, pl.Float64))
-    totals = [c for c in datasets.columns if c not in ("run", "level", "name", *figures)]
+    metrics = ["correctness", "specificity", "hm"]
+    datasets = pl.DataFrame(rows, schema_overrides=dict.fromkeys(metrics, pl.Float64))
+    totals = [c for c in datasets.columns if c not in ("run", "level", "name", *metrics)]
     means = (
         datasets.with_columns(level=pl.lit("group"), name=pl.col("name").replace_strict(groups))
         .group_by("run", "level", "name", maintain_order=True)
@@ -113,21 +113,21 @@ def score(
             # A mean over some of the datasets would pass for one over all of them.
             *[
                 pl.when(pl.col(f).is_null().any()).then(None).otherwise(pl.col(f).mean()).alias(f)
-                for f in figures
+                for f in metrics
             ],
         )
     )
     return pl.concat([datasets, means]).select(
-        "run", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided", *figures
+        "run", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided", *metrics
     )
 
 
 def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Figures by run and dataset or group, rounded to 6 places, for results/metrics.json."""
+    """Metrics by run and dataset or group, rounded to 6 places, for results/metrics.json."""
     tree: dict = {}
     for row in scores.iter_rows(named=True):
-        figures = {name: row[name] for name in ("correctness", "specificity", "hm")}
+        metrics = {name: row[name] for name in ("correctness", "specificity", "hm")}
         tree.setdefault(row["run"], {})[row["name"]] = {
-            name: None if value is None else round(value, 6) for name, value in figures.items()
+            name: None if value is None else round(value, 6) for name, value in metrics.items()
         }
     return tree

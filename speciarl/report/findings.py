@@ -16,9 +16,9 @@ NOT_COMPARABLE = "not comparable with"
 UNDEFINED = "\N{EN DASH}"
 
 
-def printed(figure: float | None) -> str:
-    """A figure with three decimals, as everywhere in the report; a dash where undefined."""
-    return UNDEFINED if figure is None else f"{figure:.3f}"
+def printed(metric: float | None) -> str:
+    """A metric with three decimals, as everywhere in the report; a dash where undefined."""
+    return UNDEFINED if metric is None else f"{metric:.3f}"
 
 
 def compared(own: float | None, other: float | None) -> str | None:
@@ -80,7 +80,7 @@ def group_findings(
     return [
         (
             group,
-            [*_figures(scores, group, runs, published), *_order(scores, group, runs, published)],
+            [*_metrics(scores, group, runs, published), *_order(scores, group, runs, published)],
         )
         for group in unseen_groups(scores, runs, published, seen)
     ]
@@ -122,7 +122,7 @@ def miniature_note(parts: Sequence[str]) -> str:
     )
 
 
-def _figures(
+def _metrics(
     scores: pl.DataFrame, group: str, runs: Sequence[str], published: Published
 ) -> list[str]:
     own = _hm(scores, published.method, group)
@@ -155,7 +155,7 @@ def _order(
     for rival in _rivals(runs, published):
         here = compared(_hm(scores, method, group), _hm(scores, rival, group))
         there = compared(
-            published.figure(method, group, "hm"), published.figure(rival, group, "hm")
+            published.metric(method, group, "hm"), published.metric(rival, group, "hm")
         )
         if here and there:
             (same if here == there else other).append(rival)

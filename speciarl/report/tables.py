@@ -1,7 +1,7 @@
 """The report's tables as data frames: main, by dataset, all counts, and what `dvc plots` draws.
 
 `scores` is the table of the score stage: one row per run and dataset or group, in the order of
-the report, with counts and the three figures (null where undefined).
+the report, with counts and the three metrics (null where undefined).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,41 +14,41 @@ import yaml
 from speciarl.files import atomic_write
 from speciarl.verdicts import COUNTS
 
-FIGURES = ("specificity", "correctness", "hm")
+METRICS = ("specificity", "correctness", "hm")
 # What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
 OUTCOMES = (*COUNTS, "unparsable", "failed")
 
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of the paper by run, group and name of the figure; absent where not stated."""
+    """Metrics of the paper by run, group and name of the metric; absent where not stated."""
 
     source: str
     method: str
     baselines: tuple[str, ...]
     bound: str
     groups: Mapping[str, Sequence[str]]
-    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
 
-    def figure(self, run: str, group: str, name: str) -> float | None:
-        return self.figures.get(run, {}).get(group, {}).get(name)
+    def metric(self, run: str, group: str, name: str) -> float | None:
+        return self.metrics.get(run, {}).get(group, {}).get(name)
 
     def of(self, groups: Mapping[str, Sequence[str]]) -> "Published":
         """Only what can stand beside these groups: those that hold the paper's datasets."""
         same = {g for g, names in self.groups.items() if set(groups.get(g, ())) == set(names)}
-        figures = {
+        metrics = {
             run: {group: found for group, found in by_group.items() if group in same}
-            for run, by_group in self.figures.items()
+            for run, by_group in self.metrics.items()
         }
-        return replace(self, figures=figures)
+        return replace(self, metrics=metrics)
 
     def states(self, group: str, name: str) -> bool:
-        """Whether the paper gives this figure of this group for any run."""
-        return any(self.figure(run, group, name) is not None for run in self.figures)
+        """Whether the paper gives this metric of this group for any run."""
+        return any(self.metric(run, group, name) is not None for run in self.metrics)
 
 
 def load_published() -> Published:
-    """The paper's figures as kept beside this module."""
+    """The paper's metrics as kept beside this module."""
     content = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
     return Published(**{**content, "baselines": tuple(content["baselines"])})
 
@@ -65,7 +65,7 @@ def score_of(scores: pl.DataFrame, run: str, level: str, name: str) -> dict | No
 
 
 def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> pl.DataFrame:
-    """One row per run; per group its figures, then the published ones that exist.
+    """One row per run; per group its metrics, then the published ones that exist.
 
     Returns:
         run, then per group "GROUP specificity", "GROUP correctness", "GROUP hm" and, as far as
@@ -76,10 +76,10 @@ def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) 
         row: dict[str, str | float | None] = {"run": run}
         for group in names_of(scores, "group"):
             own = score_of(scores, run, "group", group) or {}
-            row |= {f"{group} {name}": own.get(name) for name in FIGURES}
+            row |= {f"{group} {name}": own.get(name) for name in METRICS}
             row |= {
-                f"{group} published {name}": published.figure(run, group, name)
-                for name in FIGURES
+                f"{group} published {name}": published.metric(run, group, name)
+                for name in METRICS
                 if published.states(group, name)
             }
         rows.append(row)
@@ -90,7 +90,7 @@ def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) 
 def dataset_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
     """dataset, run, samples, specificity, correctness, hm: by dataset, then by run."""
     return _ordered(scores.filter(level="dataset"), runs).select(
-        pl.col("name").alias("dataset"), "run", "samples", *FIGURES
+        pl.col("name").alias("dataset"), "run", "samples", *METRICS
     )
 
 

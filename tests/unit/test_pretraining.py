@@ -13,7 +13,7 @@ from speciarl.policy.miniature import checkpoint
 from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
 TINY = Pretraining(
-    image_size=28, undecidable=0.4, images_per_class=1, pretrain_steps=4, habit_steps=3,
+    image_size=28, ambiguous_share=0.4, images_per_class=1, pretrain_steps=4, habit_steps=3,
     batch_size=4, learning_rate=2e-3, seed=0,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The tables of the evaluation in full: which rows, which columns, which run's figures."""
+"""The tables of the evaluation in full: which rows, which columns, which run's metrics."""
 
 import polars as pl
 import pytest
@@ -65,14 +65,14 @@ def test_the_harmonic_mean(first, second, expected):
     assert harmonic_mean(first, second) == expected
 
 
-def test_published_figures_have_their_published_harmonic_mean():
+def test_published_metrics_have_their_published_harmonic_mean():
     """arXiv 2603.03197, fine-grained group: Specificity and Correctness."""
     published = {(0.742, 0.846): 0.790, (0.935, 0.807): 0.866, (0.875, 0.785): 0.825}
     for (one, other), mean in published.items():
         assert harmonic_mean(one, other) == pytest.approx(mean, abs=0.003)
 
 
-def test_figures_of_counts_by_hand():
+def test_metrics_of_counts_by_hand():
     counts = dict.fromkeys((*COUNTS, "unparsable", "failed", "undecided"), 0)
     counts |= {"wrong": 1, "generic": 1, "more_specific": 2, "unparsable": 1, "failed": 3}
     counts["samples"] = 8
@@ -83,7 +83,7 @@ def test_figures_of_counts_by_hand():
     assert correctness({**counts, "samples": 3}) is None  # all failed
 
 
-def test_every_run_has_its_own_figures_in_order():
+def test_every_run_has_its_own_metrics_in_order():
     rows = table(
         *judged("good", "birds", "specific", "specific"),
         *judged("bad", "birds", "wrong", "generic"),
@@ -116,13 +116,13 @@ def test_every_run_has_its_own_figures_in_order():
     assert tree["good"]["birds"] == {"correctness": 1.0, "specificity": 1.0, "hm": 1.0}
 
 
-def test_figures_that_none_has_keep_their_type():
+def test_metrics_that_none_has_keep_their_type():
     scores = score(table(*judged("r", "d", "wrong")), ["r"], {"d": "g"}, SPECIFICITY_WEIGHTS)
     assert scores.schema["specificity"] == scores.schema["hm"] == pl.Float64
     assert scores["specificity"].to_list() == [None, None]
 
 
-def test_written_figures_are_rounded_to_six_places():
+def test_written_metrics_are_rounded_to_six_places():
     rows = table(*judged("r", "d", "specific", "wrong", "wrong"))
     tree = metrics_tree(score(rows, ["r"], {"d": "g"}, SPECIFICITY_WEIGHTS))
     assert tree["r"]["d"]["correctness"] == 0.333333

@@ -2,7 +2,7 @@ rule report:
     input:
         scores="results/scores.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
-        predictions=expand("results/training/{run}/answers.parquet", run=RUNS),
+        predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),
     output:
         page="results/report.html",

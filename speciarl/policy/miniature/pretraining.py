@@ -79,15 +79,15 @@ class LessonEncoder:
 
 
 def draw_images(
-    classes: list[MiniatureClass], per_class: int, undecidable: float, size: int, seed: int
+    classes: list[MiniatureClass], per_class: int, ambiguous_share: float, size: int, seed: int
 ) -> tuple[list, list[tuple[MiniatureClass, ...]]]:
     """Images of every class, and the classes that each may show; none is in an archive."""
     images, candidates = [], []
     for number, one in enumerate(classes):
         rng = np.random.default_rng([seed, number])
         for index in range(per_class):
-            blurred = index < round(undecidable * per_class)
-            images.append(render(one, rng, undecidable=blurred, size=size))
+            blurred = index < round(ambiguous_share * per_class)
+            images.append(render(one, rng, ambiguous=blurred, size=size))
             candidates.append(
                 tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
                 if blurred
@@ -110,7 +110,7 @@ class Pretraining:
 
     image_size: int
     """Edge of the images in pixels."""
-    undecidable: float
+    ambiguous_share: float
     """Share of the images without a visible marking."""
     images_per_class: int
     """Distinct images a class to learn from."""
@@ -150,7 +150,7 @@ def pretrain(
     images, candidates = draw_images(
         all_classes(),
         settings.images_per_class,
-        settings.undecidable,
+        settings.ambiguous_share,
         settings.image_size,
         settings.seed,
     )

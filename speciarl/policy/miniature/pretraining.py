@@ -1,6 +1,5 @@
 """Trains the miniature policy from scratch on the curriculum."""
 
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import get_cosine_schedule_with_warmup
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
@@ -96,14 +96,6 @@ def draw_images(
     return images, candidates
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = max(1, round(WARMUP * steps))
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
 @dataclass(frozen=True)
 class Pretraining:
     """All that decides the weights."""
@@ -159,17 +151,19 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     checkpoint = Checkpoint(work, settings, model, optimizer, rng)
     first = checkpoint.restore()
+    schedule = get_cosine_schedule_with_warmup(
+        optimizer, round(WARMUP * settings.steps), settings.steps, last_epoch=first - 1
+    )
     progress = Progress("steps", settings.steps, first)
     for step in range(first, settings.steps):
         habits = step >= settings.pretrain_steps
         shares = (HABITS, HABITS_UNSEEN) if habits else (KNOWING, KNOWING)
         batch = encode(draw_lessons(candidates, *shares, settings.batch_size, rng))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings.steps, settings.learning_rate)
         loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
         checkpoint.save_if_due(step + 1)
         progress.reached(step + 1)

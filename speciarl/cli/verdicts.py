@@ -165,7 +165,7 @@ def _predictions(training: Path) -> "dict[str, pl.DataFrame]":
     """What each run answered, for the runs that were trained by a reward."""
     import polars as pl
 
-    files = sorted(training.glob("*/answers.parquet"))
+    files = sorted(training.glob("*/predictions.parquet"))
     found = {file.parent.name: pl.read_parquet(file) for file in files}
     return {run: given for run, given in found.items() if given.height}
 

@@ -32,9 +32,10 @@ RENAMED = {
     "updates_per_generation": "updates_per_step", "micro_batch": "per_device_batch_size",
     "kl": "beta", "clip": "epsilon", "clip_high": "epsilon_high", "dual_clip": "delta",
     "loss": "loss_type", "rollouts": "num_generations", "knowing_steps": "pretrain_steps",
-    "pictures_per_class": "images_per_class", "seed": "seeds, of a run",
+    "pictures_per_class": "images_per_class", "undecidable": "ambiguous_share",
+    "seed": "seeds, of a run",
 }  # fmt: skip
-"""Keys by their names before they were TRL's."""
+"""Keys by their former names."""
 
 RewardName = Annotated[str, one_of(REWARDS)]
 PromptName = Annotated[str, one_of(names_in(FOR_THE_POLICY))]

@@ -13,7 +13,7 @@ from PIL import Image
 from speciarl.answers import Which, count_tagged, extract_prediction
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
-from speciarl.evaluation.transformers_engine import Generate, SamplingParams, generate
+from speciarl.evaluation.transformers_engine import Engine, SamplingParams, generate
 from speciarl.files import atomic_directory, content_hash, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def predict(
-    policy: Generate,
+    policy: Engine,
     samples: pl.DataFrame,
     open_image: Callable[[str], Image.Image],
     prompt: str,
@@ -79,7 +79,7 @@ def decoding_of(run: Run, seed: int, settings: Evaluation) -> SamplingParams:
     )
 
 
-def open_policy(engine: str, base: Path, run: Path, work: Path) -> Generate:
+def open_policy(engine: str, base: Path, run: Path, work: Path) -> Engine:
     """The policy of a run, loaded into an engine.
 
     Args:

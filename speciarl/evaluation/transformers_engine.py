@@ -25,7 +25,7 @@ class SamplingParams:
         return max(1, self.batch_size // self.rollouts)
 
 
-Generate = Callable[[Sequence[Callable[[], Image.Image]], str, SamplingParams], Iterator[list[str]]]
+Engine = Callable[[Sequence[Callable[[], Image.Image]], str, SamplingParams], Iterator[list[str]]]
 """A policy ready to answer: images, prompt and decoding in, the completions of each out."""
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from speciarl.errors import ConfigError
-from speciarl.evaluation.transformers_engine import Generate, SamplingParams
+from speciarl.evaluation.transformers_engine import Engine, SamplingParams
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.serving import servable
 
@@ -31,7 +31,7 @@ def require_vllm() -> None:
         )
 
 
-def open_vllm(base: Path, run: Path, work: Path) -> Generate:
+def open_vllm(base: Path, run: Path, work: Path) -> Engine:
     """Load the policy of a run into vLLM: bfloat16 on a GPU, float32 without one.
 
     The engine runs in this process. Its scheduling is then the same every time, and no process

@@ -15,7 +15,7 @@ def build_policy(
     settings: Mapping[str, object],
     *,
     image_size: int,
-    undecidable: float,
+    ambiguous_share: float,
     work: Path,
     threads: int,
 ) -> None:
@@ -24,7 +24,7 @@ def build_policy(
     Args:
         settings: the `policy` section.
         image_size: edge of the miniature's images in pixels.
-        undecidable: share of them whose class cannot be seen.
+        ambiguous_share: share of them whose class cannot be seen.
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
     """
@@ -36,7 +36,11 @@ def build_policy(
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
     values = policy.model_dump(exclude={"source", "path"})
-    pretrain(into, Pretraining(image_size=image_size, undecidable=undecidable, **values), work=work)
+    pretrain(
+        into,
+        Pretraining(image_size=image_size, ambiguous_share=ambiguous_share, **values),
+        work=work,
+    )
 
 
 def take_model(source: Path, into: Path) -> None:

@@ -17,11 +17,11 @@ from speciarl.files import (
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
 from speciarl.verdicts import COUNTS
 
-_FIGURES = ("loss", "reward", "kl", "learning_rate")
+_MEASURED = ("loss", "reward", "kl", "learning_rate")
 _COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
-    + [(name, pl.Float64) for name in _FIGURES]
+    + [(name, pl.Float64) for name in _MEASURED]
     + [(name, pl.Int64) for name in _COUNTED]
 )
 

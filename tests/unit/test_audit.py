@@ -135,7 +135,7 @@ def test_the_command_compares_the_two_that_judged_most_in_common(tmp_path):
         cache.put({p: Judgment(v, "t") for p, v in zip(pairs, verdicts, strict=False)})
         names[name] = cache.verifier
     (tmp_path / "training/speciarl").mkdir(parents=True)
-    CHEATING.write_parquet(tmp_path / "training/speciarl/answers.parquet")
+    CHEATING.write_parquet(tmp_path / "training/speciarl/predictions.parquet")
     output = audited(store, tmp_path / "training")
     assert "3 pairs, 2 alike" in output and names["z"] not in output
     assert "signs of reward hacking: speciarl" in output and "gull or tern" in output

@@ -82,7 +82,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(datasets__splits__cub200="random"), "datasets.splits.cub200"),
         (changed(training_sets__cub200__datasets=["birds"]), "training_sets.cub200.datasets"),
         (changed(groups__in_between=["cub200"]), "groups"),
-        (changed(miniature__undecidable=1.5), "miniature.undecidable"),
+        (changed(miniature__ambiguous_share=1.5), "miniature.ambiguous_share"),
         (changed(miniature__image_size=50), "miniature.image_size"),
         (changed(grpo__learning_rate="fast"), "grpo.learning_rate"),
         (changed(verifier__backend="oracle"), "verifier.backend"),
@@ -124,7 +124,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         ),
         (changed(grpo__learning_rate=float("inf")), "grpo.learning_rate"),
         (changed(grpo__beta=float("inf")), "grpo.beta"),
-        (changed(miniature__undecidable=float("nan")), "miniature.undecidable"),
+        (changed(miniature__ambiguous_share=float("nan")), "miniature.ambiguous_share"),
         (changed(miniature__seed=2**32), "miniature.seed"),
         (changed(runs__rft__seeds=[2**64]), "runs.rft.seeds.0"),
         (changed(runs__rft__seeds=[]), "runs.rft.seeds"),
@@ -304,6 +304,7 @@ def test_the_paper_s_data():
         ("runs__rft", "rollouts", "num_generations"),
         ("policy", "knowing_steps", "pretrain_steps"),
         ("policy", "pictures_per_class", "images_per_class"),
+        ("miniature", "undecidable", "ambiguous_share"),
     ],
 )
 def test_an_old_key_is_refused_with_the_new_one_named(section, old, new):

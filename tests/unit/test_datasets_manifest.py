@@ -35,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             root / "data" / "mirror" / dataset,
             train_per_class=2,
             test_per_class=2,
-            undecidable=0.5,
+            ambiguous_share=0.5,
             size=28,
             seed=0,
         )

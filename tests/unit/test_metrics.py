@@ -118,8 +118,8 @@ def test_figures_of_counts_by_hand():
 
 
 @given(st.lists(st.sampled_from([*(v.value for v in Verdict), None, "failed"]), min_size=1))
-def test_counts_add_up_and_figures_stay_within_bounds(verdicts):
+def test_counts_add_up_and_metrics_stay_within_bounds(verdicts):
     counts = tally(best_per_sample(judged(verdicts)))
     assert sum(counts[c] for c in (*COUNTS, "unparsable", "failed")) == len(verdicts)
-    for figure in (correctness(counts), specificity(counts, SPECIFICITY_WEIGHTS)):
-        assert figure is None or 0 <= figure <= 1
+    for metric in (correctness(counts), specificity(counts, SPECIFICITY_WEIGHTS)):
+        assert metric is None or 0 <= metric <= 1

@@ -9,12 +9,12 @@ from PIL import Image
 
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.datasets.miniature.layouts import MiniatureImage, coop_split
-from speciarl.datasets.miniature.mirror import LAYOUTS, _images, _is_undecidable, render_mirror
+from speciarl.datasets.miniature.mirror import LAYOUTS, _images, _is_ambiguous, render_mirror
 from speciarl.datasets.sources import choose_layout, read_sources
 from speciarl.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"train_per_class": 2, "test_per_class": 2, "undecidable": 0.5, "size": 28, "seed": 3}
+SMALL = {"train_per_class": 2, "test_per_class": 2, "ambiguous_share": 0.5, "size": 28, "seed": 3}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -66,14 +66,14 @@ def test_other_counts_leave_a_image_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("count", "share", "expected"), [(8, 0.4, 3), (20, 0.4, 8), (5, 0, 0)])
-def test_undecidable_images_are_the_rounded_share(count: int, share: float, expected: int) -> None:
-    assert sum(_is_undecidable(index, share) for index in range(count)) == expected
+def test_ambiguous_images_are_the_rounded_share(count: int, share: float, expected: int) -> None:
+    assert sum(_is_ambiguous(index, share) for index in range(count)) == expected
 
 
-def test_undecidable_images_are_spread_over_every_class() -> None:
+def test_ambiguous_images_are_spread_over_every_class() -> None:
     drawn = images("cub200", {"train": 5})
     for shown in catalogue()["cub200"]:
-        flags = [p.undecidable for p in drawn.values() if p.class_name == shown.name]
+        flags = [p.ambiguous for p in drawn.values() if p.class_name == shown.name]
         assert flags == [False, True, False, True, False]
 
 
@@ -81,9 +81,9 @@ def test_the_coop_split_keeps_test_counts_and_decidability() -> None:
     drawn = list(images("food101", {"train": 10, "test": 5}).values())
     rows = coop_split(drawn, val_share=0.3, mixed=True)
     assert sorted(id(p) for _, p in rows) == sorted(id(p) for p in drawn)
-    official = [(p.class_name, p.undecidable) for p in drawn if p.split == "test"]
+    official = [(p.class_name, p.ambiguous) for p in drawn if p.split == "test"]
     test = [p for split, p in rows if split == "test"]
-    assert sorted(official) == sorted((p.class_name, p.undecidable) for p in test)
+    assert sorted(official) == sorted((p.class_name, p.ambiguous) for p in test)
     assert {p.split for p in test} == {"train", "test"}
 
 
@@ -103,7 +103,7 @@ def test_pets_archives_are_plain_tars_with_the_original_oddities(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"undecidable": 1.5}, "undecidable: expected a share of 0 to 1, found 1.5"),
+        ({"ambiguous_share": 1.5}, "ambiguous_share: expected a share of 0 to 1, found 1.5"),
         ({"train_per_class": 0}, "train_per_class: expected 1 to 4000, found 0"),
         ({"test_per_class": 4000}, "test_per_class: expected 1 to 3999, found 4000"),
     ],

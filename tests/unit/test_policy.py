@@ -43,7 +43,7 @@ def policy():
 
 def images(count):
     rng = np.random.default_rng(0)
-    return [render(one, rng, undecidable=False, size=SIZE) for one in all_classes()[:count]]
+    return [render(one, rng, ambiguous=False, size=SIZE) for one in all_classes()[:count]]
 
 
 def test_every_completion_survives_the_tokenizer(policy):
@@ -162,7 +162,7 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     into.mkdir()
     settings = {"source": "directory", "path": str(source)}
     build_policy(
-        into, settings, image_size=SIZE, undecidable=0.4, work=tmp_path / "work", threads=1
+        into, settings, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1
     )
     assert [path.name for path in into.iterdir()] == ["source.json"]
     noted = json.loads((into / "source.json").read_text())["files"]
@@ -181,5 +181,5 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     missing = {"source": "directory", "path": str(tmp_path / "nowhere")}
     with pytest.raises(DataError, match="nowhere"):
         build_policy(
-            into, missing, image_size=SIZE, undecidable=0.4, work=tmp_path / "work", threads=1
+            into, missing, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1
         )

@@ -13,7 +13,7 @@ from speciarl.policy.miniature import checkpoint
 from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
 TINY = Pretraining(
-    image_size=28, undecidable=0.4, images_per_class=1, pretrain_steps=4, habit_steps=3,
+    image_size=28, ambiguous_share=0.4, images_per_class=1, pretrain_steps=4, habit_steps=3,
     batch_size=4, learning_rate=2e-3, seed=0,
 )  # fmt: skip
 
@@ -106,3 +106,20 @@ def test_a_checkpoint_of_other_settings_is_not_used(killed, tmp_path):
     path.write_bytes(content)
     other = dataclasses.replace(TINY, seed=1)
     assert trained(tmp_path / "model", tmp_path / "work", other)[1] == [*range(7)]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero(monkeypatch, tmp_path):
+    rates = []
+
+    class Optimizer(torch.optim.AdamW):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Optimizer)
+    settings = dataclasses.replace(TINY, pretrain_steps=30, habit_steps=12, batch_size=1)
+    trained(tmp_path / "model", tmp_path / "work", settings)
+    assert rates[:3] == [0, 1e-3, 2e-3]  # a twentieth of the steps
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[22] == pytest.approx(1e-3)  # half a cosine
+    assert len(rates) == 42 and 0 < rates[-1] < 1e-5

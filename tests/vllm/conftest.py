@@ -48,7 +48,7 @@ def policy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
     settings = Pretraining(
         image_size=IMAGE_SIZE,
-        undecidable=0.4,
+        ambiguous_share=0.4,
         images_per_class=8,
         pretrain_steps=300,
         habit_steps=60,
@@ -64,7 +64,7 @@ def policy(tmp_path_factory):
 def images():
     """One image of every class, in the order of `all_classes`."""
     rng = np.random.default_rng(0)
-    return [render(one, rng, undecidable=False, size=IMAGE_SIZE) for one in all_classes()]
+    return [render(one, rng, ambiguous=False, size=IMAGE_SIZE) for one in all_classes()]
 
 
 @pytest.fixture(scope="session")

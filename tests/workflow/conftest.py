@@ -64,7 +64,7 @@ def _paint_garden(folder: Path) -> None:
     for one in shown:
         (folder / one.name.replace(" ", "_")).mkdir(parents=True)
         for i in range(5):
-            image = render(one, np.random.default_rng(i), undecidable=False, size=56)
+            image = render(one, np.random.default_rng(i), ambiguous=False, size=56)
             image.save(folder / one.name.replace(" ", "_") / f"{i}.png")
 
 

@@ -83,9 +83,9 @@ def test_an_experiment_in_a_clone_changes_the_metrics_and_says_how(clone):
     now = json.loads((clone.folder / "results/metrics.json").read_text())
     for run, old in json.loads(before).items():
         changed = rows[f"{run}.cub200.specificity"]
-        figures = (old["cub200"]["specificity"], now[run]["cub200"]["specificity"])
-        assert (changed["old"], changed["new"]) == figures
-        assert figures[1] > figures[0]
+        metrics = (old["cub200"]["specificity"], now[run]["cub200"]["specificity"])
+        assert (changed["old"], changed["new"]) == metrics
+        assert metrics[1] > metrics[0]
     assert "specificity" in clone.run("dvc", "exp", "diff")
     assert "0.3" in clone.run("dvc", "exp", "show", "--csv")
 

@@ -3,7 +3,7 @@ rule report:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
-        predictions=expand("results/training/{run}/answers.parquet", run=RUNS),
+        predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),
     output:
         page="results/report.html",

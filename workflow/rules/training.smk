@@ -12,7 +12,7 @@ rule train:
         model=directory("models/{run}"),
         metrics="results/training/{run}/metrics.parquet",
         verdicts="results/training/{run}/verdicts.parquet",
-        predictions="results/training/{run}/answers.parquet",
+        predictions="results/training/{run}/predictions.parquet",
     log:
         "logs/train/{run}.log",
     benchmark:

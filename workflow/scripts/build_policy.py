@@ -9,7 +9,7 @@ with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as int
         into,
         snakemake.params["policy"],
         image_size=snakemake.params["miniature.image_size"],
-        undecidable=snakemake.params["miniature.undecidable"],
+        ambiguous_share=snakemake.params["miniature.ambiguous_share"],
         work=Path("work/build_policy"),
         threads=snakemake.threads,
     )

@@ -44,7 +44,7 @@ def render_mirror(
     *,
     train_per_class: int,
     test_per_class: int,
-    undecidable: float,
+    ambiguous_share: float,
     size: int,
     seed: int,
 ) -> None:
@@ -55,14 +55,14 @@ def render_mirror(
         into: the dataset's folder of the mirror.
         train_per_class: images of each class in the official train split.
         test_per_class: the same for test; a val split, where there is one, gets half of it.
-        undecidable: share of the images of each class and split that show their group only.
+        ambiguous_share: share of the images of each class and split that show their group only.
         size: edge of the square images in pixels.
         seed: picks what varies between images.
     """
     if dataset not in LAYOUTS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")
-    if not 0 <= undecidable <= 1:
-        raise ConfigError(f"undecidable: expected a share of 0 to 1, found {undecidable}")
+    if not 0 <= ambiguous_share <= 1:
+        raise ConfigError(f"ambiguous_share: expected a share of 0 to 1, found {ambiguous_share}")
     counts = {"train": train_per_class, "test": test_per_class}
     for split, count in counts.items():
         if not 1 <= count <= MAX_PER_CLASS[split]:
@@ -72,7 +72,7 @@ def render_mirror(
     if LAYOUTS[dataset].HAS_VAL:
         counts["val"] = max(1, test_per_class // 2)
 
-    images = list(_images(dataset, counts, undecidable, size, seed))
+    images = list(_images(dataset, counts, ambiguous_share, size, seed))
     part = into.with_name(f"{into.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -90,21 +90,21 @@ def _images(
     for class_id, shown in enumerate(classes):
         for split in ("train", "val", "test"):
             for index in range(counts.get(split, 0)):
-                undecidable = _is_undecidable(index, share)
+                ambiguous = _is_ambiguous(index, share)
                 yield MiniatureImage(
                     class_id=class_id,
                     class_name=shown.name,
                     group=shown.group,
                     split=split,
                     index=index,
-                    undecidable=undecidable,
+                    ambiguous=ambiguous,
                     size=size,
-                    jpeg=_jpeg(shown, split, index, undecidable, size, seed),
+                    jpeg=_jpeg(shown, split, index, ambiguous, size, seed),
                 )
 
 
-def _is_undecidable(index: int, share: float) -> bool:
-    """Spread evenly, so that the first n images hold round(share * n) undecidable ones."""
+def _is_ambiguous(index: int, share: float) -> bool:
+    """Spread evenly, so that the first n images hold round(share * n) ambiguous ones."""
 
     def among_first(n: int) -> int:
         return math.floor(round(share * n, 9) + 0.5)
@@ -113,14 +113,14 @@ def _is_undecidable(index: int, share: float) -> bool:
 
 
 def _jpeg(
-    shown: MiniatureClass, split: str, index: int, undecidable: bool, size: int, seed: int
+    shown: MiniatureClass, split: str, index: int, ambiguous: bool, size: int, seed: int
 ) -> bytes:
     key = "\0".join((str(seed), shown.dataset, shown.name, split, str(index)))
     rng = np.random.default_rng(
         int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest())
     )
     buffer = io.BytesIO()
-    image = render(shown, rng, undecidable=undecidable, size=size)
+    image = render(shown, rng, ambiguous=ambiguous, size=size)
     image.save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
 

@@ -74,14 +74,14 @@ def _marking(draw: ImageDraw.ImageDraw, marking: int) -> None:
 
 
 def render(
-    shown: MiniatureClass, rng: np.random.Generator, *, undecidable: bool, size: int = _UNIT
+    shown: MiniatureClass, rng: np.random.Generator, *, ambiguous: bool, size: int = _UNIT
 ) -> Image.Image:
     """Draw one image of a class.
 
     Args:
         shown: the class; its silhouette, hue and marking are drawn.
         rng: source of the image's own variation (place, shade, background, noise).
-        undecidable: leave the marking out and blur, so that only the group can be known.
+        ambiguous: leave the marking out and blur, so that only the group can be known.
         size: edge of the square image in pixels.
 
     Returns:
@@ -95,7 +95,7 @@ def render(
     canvas = Image.new("RGB", (_UNIT, _UNIT), background)
     draw = ImageDraw.Draw(canvas)
     _silhouette(draw, shown.kind, (red, green, blue))
-    if not undecidable:
+    if not ambiguous:
         _marking(draw, shown.marking)
     scale = rng.uniform(0.9, 1.0)
     dx, dy = rng.uniform(-4, 4, 2)
@@ -106,7 +106,7 @@ def render(
         resample=Image.Resampling.BILINEAR,
         fillcolor=background,
     )
-    if undecidable:
+    if ambiguous:
         canvas = canvas.filter(ImageFilter.GaussianBlur(3))
     noise = rng.normal(0, 6, (_UNIT, _UNIT, 3))
     pixels = np.clip(np.asarray(canvas, dtype=np.float32) + noise, 0, 255).astype(np.uint8)

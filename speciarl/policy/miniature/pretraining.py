@@ -1,6 +1,5 @@
 """Trains the miniature policy from scratch on the curriculum."""
 
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import get_cosine_schedule_with_warmup
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
@@ -78,15 +78,15 @@ class LessonEncoder:
 
 
 def draw_images(
-    classes: list[MiniatureClass], per_class: int, undecidable: float, size: int, seed: int
+    classes: list[MiniatureClass], per_class: int, ambiguous_share: float, size: int, seed: int
 ) -> tuple[list, list[tuple[MiniatureClass, ...]]]:
     """Images of every class, and the classes that each may show; none is in an archive."""
     images, candidates = [], []
     for number, one in enumerate(classes):
         rng = np.random.default_rng([seed, number])
         for index in range(per_class):
-            blurred = index < round(undecidable * per_class)
-            images.append(render(one, rng, undecidable=blurred, size=size))
+            blurred = index < round(ambiguous_share * per_class)
+            images.append(render(one, rng, ambiguous=blurred, size=size))
             candidates.append(
                 tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
                 if blurred
@@ -95,21 +95,13 @@ def draw_images(
     return images, candidates
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = max(1, round(WARMUP * steps))
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
 @dataclass(frozen=True)
 class Pretraining:
     """All that decides the weights."""
 
     image_size: int
     """Edge of the images in pixels."""
-    undecidable: float
+    ambiguous_share: float
     """Share of the images without a visible marking."""
     images_per_class: int
     """Distinct images a class to learn from."""
@@ -149,7 +141,7 @@ def pretrain(
     images, candidates = draw_images(
         all_classes(),
         settings.images_per_class,
-        settings.undecidable,
+        settings.ambiguous_share,
         settings.image_size,
         settings.seed,
     )
@@ -158,16 +150,18 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     checkpoint = Checkpoint(work, settings, model, optimizer, rng)
     first = checkpoint.restore()
+    schedule = get_cosine_schedule_with_warmup(
+        optimizer, round(WARMUP * settings.steps), settings.steps, last_epoch=first - 1
+    )
     progress = Progress("steps", settings.steps, first)
     for step in range(first, settings.steps):
         shares = KNOWING if step < settings.pretrain_steps else HABITS
         batch = encode(draw_lessons(candidates, shares, settings.batch_size, rng))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings.steps, settings.learning_rate)
         loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
         checkpoint.save_if_due(step + 1)
         progress.reached(step + 1)

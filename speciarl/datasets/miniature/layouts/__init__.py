@@ -31,7 +31,7 @@ class MiniatureImage:
     group: str
     split: str  # of the official split
     index: int  # from 0, within class and split
-    undecidable: bool
+    ambiguous: bool
     size: int  # edge in pixels
     jpeg: bytes
 
@@ -109,9 +109,9 @@ def coop_split(
 
 
 def _exchange(ours: list[MiniatureImage], theirs: list[MiniatureImage]) -> None:
-    for undecidable in (False, True):
-        here = [i for i, p in enumerate(ours) if p.undecidable == undecidable][::2]
-        there = [i for i, p in enumerate(theirs) if p.undecidable == undecidable]
+    for ambiguous in (False, True):
+        here = [i for i, p in enumerate(ours) if p.ambiguous == ambiguous][::2]
+        there = [i for i, p in enumerate(theirs) if p.ambiguous == ambiguous]
         for i, j in zip(here, there, strict=False):
             ours[i], theirs[j] = theirs[j], ours[i]
 

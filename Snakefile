@@ -11,6 +11,7 @@ include: "workflow/rules/policy.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/studies.smk"
 include: "workflow/rules/versioning.smk"
 
 

@@ -113,6 +113,7 @@ class Params(Section):
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
     runs: dict[Name, Run] = Field(min_length=1)
+    """A row without values (`sft:`) is left out: with that a preset drops one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 
@@ -120,6 +121,13 @@ class Params(Section):
         """A section of learning as one run has it, with what its row overrides."""
         section = getattr(self, name)
         return type(section)(**{**section.model_dump(), **getattr(self.runs[run], name)})
+
+    @field_validator("runs", mode="before")
+    @classmethod
+    def _only_rows(cls, runs: Any) -> Any:
+        if not isinstance(runs, Mapping):
+            return runs
+        return {name: row for name, row in runs.items() if row is not None}
 
     @property
     def unseen(self) -> list[str]:

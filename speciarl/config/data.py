@@ -60,6 +60,8 @@ class Miniature(Section):
     test_per_class: Count = 10
     ambiguous_share: Share = 0.5
     """Share of the images whose class cannot be seen, only its group."""
+    classes_per_group: Annotated[int, Field(ge=2, le=8)] = 8
+    """Most classes of a group, among which a guess is right by luck one time in as many."""
     image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
     """Edge in pixels; 28 is one visual token."""
     seed: Seed = 0

@@ -63,13 +63,8 @@ def open_image(reference: str, root: Path) -> Image.Image:
         BadImage: it is missing, damaged, of no known format, too large or too thin.
         DataError: the parquet file is missing or not of images.
     """
-    path, _, row = reference.partition(".parquet#")
     try:
-        if row:
-            content = _parquet_bytes(root / f"{path}.parquet", row, reference)
-            return _decode(io.BytesIO(content), reference)
-        with (root / reference).open("rb") as file:
-            return _decode(file, reference)
+        return _decode(io.BytesIO(image_bytes(reference, root)), reference)
     except FileNotFoundError:
         raise BadImage(reference, "missing", "no such file") from None
     except Image.DecompressionBombError:
@@ -78,6 +73,19 @@ def open_image(reference: str, root: Path) -> Image.Image:
         raise BadImage(reference, "unreadable", f"expected {', '.join(FORMATS)} inside") from None
     except _DAMAGED as error:
         raise BadImage(reference, "unreadable", one_line(error)) from error
+
+
+def image_bytes(reference: str, root: Path) -> bytes:
+    """The file of an image, undecoded; `open_image` tells the arguments.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: the parquet file is missing or not of images.
+    """
+    path, _, row = reference.partition(".parquet#")
+    if row:
+        return _parquet_bytes(root / f"{path}.parquet", row, reference)
+    return (root / reference).read_bytes()
 
 
 def find_bad(references: Iterable[str], root: Path, threads: int) -> dict[str, BadImage]:

@@ -5,8 +5,9 @@ datasets, HM included (the published HM of a group lies below the HM of its publ
 datasets that no run was trained on. Counts are sums.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -32,6 +33,15 @@ COLUMNS = [
 
 
 _CELL = ("run", "seed", "dataset")
+
+
+def read_judged(folders: Iterable[Path]) -> pl.DataFrame:
+    """The rows of all runs, from their folders (RUN/SEED/DATASET.parquet), with a column run."""
+    return pl.concat(
+        pl.read_parquet(path).with_columns(run=pl.lit(folder.name))
+        for folder in sorted(folders)
+        for path in sorted(folder.glob("*/*.parquet"))
+    )
 
 
 class Area(NamedTuple):

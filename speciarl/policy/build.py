@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,19 +15,17 @@ def build_policy(
     into: Path,
     settings: Mapping[str, object],
     *,
-    image_size: int,
-    ambiguous_share: float,
     work: Path,
     threads: int,
+    **drawn: Any,
 ) -> None:
     """Fill `into` with the base policy.
 
     Args:
         settings: the `policy` section.
-        image_size: edge of the miniature's images in pixels.
-        ambiguous_share: share of them whose class cannot be seen.
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
+        drawn: what the miniature's images are like, as `Pretraining` takes it.
     """
     policy = Policy.model_validate(dict(settings))
     torch.set_num_threads(threads)
@@ -36,11 +35,7 @@ def build_policy(
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
     values = policy.model_dump(exclude={"source", "path"})
-    pretrain(
-        into,
-        Pretraining(image_size=image_size, ambiguous_share=ambiguous_share, **values),
-        work=work,
-    )
+    pretrain(into, Pretraining(**drawn, **values), work=work)
 
 
 def take_model(source: Path, into: Path) -> None:

@@ -22,7 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def images(dataset: str, counts: dict[str, int], seed: int = 3) -> dict[tuple, MiniatureImage]:
-    drawn = _images(dataset, counts, share=0.4, size=28, seed=seed)
+    drawn = _images(catalogue()[dataset], counts, share=0.4, size=28, seed=seed)
     return {(p.class_name, p.split, p.index): p for p in drawn}
 
 

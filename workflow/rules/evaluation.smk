@@ -21,7 +21,9 @@ rule predict:
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
-        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"prompt", "seeds", "best_of", "answer_tag"}),
+        settings=lambda w: PARAMS.runs[w.run].model_dump(
+            include={"prompt", "seeds", "best_of", "answer_tag"}
+        ),
     script:
         "../scripts/predict.py"
 

@@ -9,7 +9,12 @@ rule build_policy:
     resources:
         cpu=min(2, PROCESSORS),
     params:
-        **reads("policy", "miniature.image_size", "miniature.ambiguous_share"),
+        **reads(
+            "policy",
+            "miniature.image_size",
+            "miniature.ambiguous_share",
+            "miniature.classes_per_group",
+        ),
         **code("build_policy", unread=lambda w: other_prompts(["plain", "be_specific"])),
     script:
         "../scripts/build_policy.py"

@@ -1,19 +1,20 @@
 from pathlib import Path
 
-import polars as pl
-
 from speciarl.evaluation.intervals import Replicates
-from speciarl.evaluation.scores import areas_of, best_of_all, differences, metrics_tree, score
+from speciarl.evaluation.scores import (
+    areas_of,
+    best_of_all,
+    differences,
+    metrics_tree,
+    read_judged,
+    score,
+)
 from speciarl.files import write_json, write_parquet
 from speciarl.stage import stage
 from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
-    judged = pl.concat(
-        pl.read_parquet(path).with_columns(run=pl.lit(Path(folder).name))
-        for folder in snakemake.input
-        for path in sorted(Path(folder).glob("*/*.parquet"))
-    )
+    judged = read_judged(map(Path, snakemake.input))
     settings = snakemake.params["settings"]
     runs = settings["runs"]
     areas = areas_of(snakemake.params["groups"], settings["unseen"])

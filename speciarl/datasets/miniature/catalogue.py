@@ -23,14 +23,14 @@ class MiniatureClass:
 
 
 @cache
-def catalogue() -> dict[str, tuple[MiniatureClass, ...]]:
-    """All classes by dataset, in the order of catalogue.yaml."""
+def catalogue(classes_per_group: int | None = None) -> dict[str, tuple[MiniatureClass, ...]]:
+    """Classes by dataset, in the order of catalogue.yaml: all, or the first of each group."""
     content = yaml.safe_load(CATALOGUE.read_text())
     return {
         dataset: tuple(
             MiniatureClass(dataset, name, group, entry["generic"], kind, hue, marking)
             for hue, (group, names) in enumerate(entry["groups"].items())
-            for marking, name in enumerate(names)
+            for marking, name in enumerate(names[:classes_per_group])
         )
         for kind, (dataset, entry) in enumerate(content.items())
     }

@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +28,8 @@ from speciarl.datasets.miniature.layouts import (
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import ConfigError
 
+AMBIGUOUS = "marking hidden"
+
 LAYOUTS: dict[str, ModuleType] = {
     "cub200": cub200,
     "fgvc_aircraft": fgvc_aircraft,
@@ -45,6 +47,7 @@ def render_mirror(
     train_per_class: int,
     test_per_class: int,
     ambiguous_share: float,
+    classes_per_group: int | None = None,
     size: int,
     seed: int,
 ) -> None:
@@ -55,6 +58,7 @@ def render_mirror(
         into: the dataset's folder of the mirror.
         train_per_class: images of each class in the official train split.
         test_per_class: the same for test; a val split, where there is one, gets half of it.
+        classes_per_group: most classes of a group; all of the catalogue where not given.
         ambiguous_share: share of the images of each class and split that show their group only.
         size: edge of the square images in pixels.
         seed: picks what varies between images.
@@ -72,7 +76,8 @@ def render_mirror(
     if LAYOUTS[dataset].HAS_VAL:
         counts["val"] = max(1, test_per_class // 2)
 
-    images = list(_images(dataset, counts, ambiguous_share, size, seed))
+    classes = catalogue(classes_per_group)[dataset]
+    images = list(_images(classes, counts, ambiguous_share, size, seed))
     part = into.with_name(f"{into.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -83,11 +88,14 @@ def render_mirror(
 
 
 def _images(
-    dataset: str, counts: dict[str, int], share: float, size: int, seed: int
+    classes: Sequence[MiniatureClass],
+    counts: dict[str, int],
+    share: float,
+    size: int,
+    seed: int,
 ) -> Iterator[MiniatureImage]:
     """Every image, sorted by class, then train, val, test, then index."""
-    classes = sorted(catalogue()[dataset], key=lambda shown: shown.name)
-    for class_id, shown in enumerate(classes):
+    for class_id, shown in enumerate(sorted(classes, key=lambda shown: shown.name)):
         for split in ("train", "val", "test"):
             for index in range(counts.get(split, 0)):
                 ambiguous = _is_ambiguous(index, share)
@@ -121,7 +129,8 @@ def _jpeg(
     )
     buffer = io.BytesIO()
     image = render(shown, rng, ambiguous=ambiguous, size=size)
-    image.save(buffer, "JPEG", quality=95, subsampling=0)
+    comment = AMBIGUOUS if ambiguous else ""  # for those who check; no stage reads it
+    image.save(buffer, "JPEG", quality=95, subsampling=0, comment=comment)
     return buffer.getvalue()
 
 

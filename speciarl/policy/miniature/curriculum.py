@@ -54,9 +54,9 @@ def completion(shown: MiniatureClass, level: str, visible: bool) -> str:
     return f"<think>marking {seen}</think> <answer>{prediction}</answer>"
 
 
-def all_classes() -> list[MiniatureClass]:
-    """Every class of every dataset, in catalogue order."""
-    return [shown for classes in catalogue().values() for shown in classes]
+def all_classes(per_group: int | None = None) -> list[MiniatureClass]:
+    """Every class of every dataset, in catalogue order; of each group the first, where limited."""
+    return [shown for classes in catalogue(per_group).values() for shown in classes]
 
 
 def all_texts() -> Iterable[str]:

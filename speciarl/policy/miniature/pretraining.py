@@ -115,6 +115,8 @@ class Pretraining:
     """Of AdamW, after warm-up."""
     seed: int
     """Of weights, images and lessons."""
+    classes_per_group: int | None = None
+    """Most classes of a group that are learned; all where not given."""
 
     @property
     def steps(self) -> int:
@@ -139,7 +141,7 @@ def pretrain(
     processor = build_processor(tokenizer, settings.image_size)
     model = build_model(tokenizer, settings.seed).train()
     images, candidates = draw_images(
-        all_classes(),
+        all_classes(settings.classes_per_group),
         settings.images_per_class,
         settings.ambiguous_share,
         settings.image_size,

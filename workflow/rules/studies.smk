@@ -1,0 +1,75 @@
+# Whole runs with other parameters, each in a workspace of its own, and what they say together. None
+# is part of `all`.
+
+BASE_SEEDS = [PARAMS.policy.seed + 1, PARAMS.policy.seed + 2]
+CLASSES_PER_GROUP = [4, 8]
+ROLLOUTS = PROJECT / "workflow/presets/rollouts.yaml"
+
+# By workspace: the files of parameters and what overrides them.
+STUDIES = {f"base-{seed}": ([], {"policy": {"seed": seed}}) for seed in BASE_SEEDS}
+STUDIES |= {
+    f"rollouts-{count}": ([ROLLOUTS], {"miniature": {"classes_per_group": count}})
+    for count in CLASSES_PER_GROUP
+}
+
+
+rule study:
+    output:
+        scores="workspaces/{study}/results/scores.parquet",
+        differences="workspaces/{study}/results/differences.parquet",
+    log:
+        "logs/study/{study}.log",
+    benchmark:
+        "benchmarks/study/{study}.tsv"
+    wildcard_constraints:
+        study="|".join(STUDIES),
+    threads: PROCESSORS
+    resources:
+        cpu=PROCESSORS,
+    params:
+        files=lambda w: [PROJECT / "params.yaml", *STUDIES[w.study][0]],
+        over=lambda w: [f"{key}={json.dumps(value)}" for key, value in STUDIES[w.study][1].items()],
+    shell:
+        "snakemake --cores {threads} --configfile {params.files:q}"
+        " --config workspace={wildcards.study} {params.over:q}"
+        " -- results/scores.parquet > {log} 2>&1"
+
+
+rule robustness:
+    input:
+        "results/scores.parquet",
+        "results/differences.parquet",
+        expand("results/verdicts/{run}", run=RUNS),
+        expand("workspaces/base-{seed}/results/scores.parquet", seed=BASE_SEEDS),
+    output:
+        "results/robustness.csv",
+    log:
+        "logs/robustness.log",
+    params:
+        folders={
+            PARAMS.policy.seed: ".",
+            **{seed: f"workspaces/base-{seed}" for seed in BASE_SEEDS},
+        },
+        unseen=UNSEEN,
+        method="speciarl",
+    script:
+        "../scripts/robustness.py"
+
+
+rule ablations:
+    input:
+        expand("workspaces/rollouts-{count}/results/scores.parquet", count=CLASSES_PER_GROUP),
+    output:
+        "results/ablations.csv",
+    log:
+        "logs/ablations.log",
+    params:
+        folders={count: f"workspaces/rollouts-{count}" for count in CLASSES_PER_GROUP},
+        rollouts={
+            name: run.num_generations
+            for name, run in speciarl.config.load([*FILES, ROLLOUTS]).runs.items()
+        },
+        unseen=UNSEEN,
+        trained_on="cub200",
+    script:
+        "../scripts/ablations.py"

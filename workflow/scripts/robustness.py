@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import polars as pl
+
+from speciarl.evaluation.studies import robustness, wrong_where_ambiguous
+from speciarl.files import atomic_write
+from speciarl.stage import stage
+
+with stage(snakemake.log[0]):
+    tables = [
+        robustness(
+            seed,
+            pl.read_parquet(f"{folder}/results/scores.parquet"),
+            pl.read_parquet(f"{folder}/results/differences.parquet"),
+            wrong_where_ambiguous(Path(folder), snakemake.params["unseen"]),
+            snakemake.params["method"],
+        )
+        for seed, folder in snakemake.params["folders"].items()
+    ]
+    with atomic_write(Path(snakemake.output[0])) as partial:
+        pl.concat(tables).write_csv(partial, float_precision=4)

@@ -515,7 +515,8 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert page.count("<svg") == 7
     assert (
         "With 4 classes a group, 55% of the groups are won by luck at 3 rollouts and 98% at 15. "
-        "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts. "
+        "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts "
+        "and first below that at 15, with 98% of the groups won by luck. "
         "HM out of domain is level, within the intervals: 0.860 [0.850, 0.870] and 0.850 "
         "[0.840, 0.860], highest at 3 rollouts. Of the images out of domain without a visible "
         "marking, 15% and 36% are answered wrongly."
@@ -523,7 +524,8 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert (
         "HM in domain rises: 0.911 [0.900, 0.920] and 0.940 [0.935, 0.950], highest at 15 "
         "rollouts. HM out of domain cannot be compared between the two: \N{EN DASH} and 0.850 "
-        "[0.840, 0.860], highest at 5 rollouts."
+        "[0.840, 0.860], highest at 5 rollouts and first below that at 15, with 86% of the groups "
+        "won by luck."
     ) in text
     assert "When the dynamic reward" not in build(tmp_path, results)
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from speciarl.config import load
-from speciarl.training.run import Inputs, Outputs, Settings, train
+from speciarl.training.job import Inputs, Settings
+from speciarl.training.run import Outputs, train
 
 ROOT = Path(__file__).parents[1]
 STEPS = 12

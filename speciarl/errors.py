@@ -32,3 +32,8 @@ class CacheError(SpeciaRLError):
 
 class TrainingError(SpeciaRLError):
     """A training run cannot start, go on, or be trusted."""
+
+
+def one_line(said: object) -> str:
+    """What an exception or another program says, on one line."""
+    return " ".join(str(said).split())

@@ -1,13 +1,17 @@
-"""Files that are whole or absent: written beside their place, then renamed into it."""
+"""Files: written whole or not at all, hashed by content; and CSV read with every fault named."""
 
+import csv
 import hashlib
+import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+
+from speciarl.errors import DataError
 
 
 @contextmanager
@@ -70,3 +74,39 @@ def content_hash(paths: Iterable[Path], *values: object) -> str:
             with one.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "blake2b").digest())
     return digest.hexdigest()
+
+
+def read_csv(
+    path: Path, columns: Sequence[str], may_be_empty: Collection[str] = ()
+) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
+    """The columns of a CSV file in UTF-8, and its rows, each after its place, `FILE:LINE`.
+
+    Args:
+        path: the file.
+        columns: what it must have, among others.
+        may_be_empty: those of them that need no value in a row.
+
+    Raises:
+        DataError: one line that names the file, and the line where one is at fault.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): restore it") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: expected CSV in UTF-8 ({error.reason})") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        names = list(reader.fieldnames or ())
+        rows = [(f"{path}:{reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.reader.line_num}: expected CSV ({error})") from None
+    if missing := [name for name in columns if name not in names]:
+        raise DataError(f"{path}: expected the columns {', '.join(columns)}, no {missing[0]}")
+    for place, row in rows:
+        if None in row or None in row.values():
+            raise DataError(f"{place}: expected {len(names)} fields")
+        if empty := [name for name in columns if not row[name] and name not in may_be_empty]:
+            raise DataError(f"{place}: expected a value of {empty[0]}, found none")
+    return names, rows

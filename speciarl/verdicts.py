@@ -9,6 +9,8 @@ from functools import total_ordering
 from types import MappingProxyType
 from typing import NamedTuple
 
+from speciarl.errors import VerifierError
+
 
 @total_ordering
 class Verdict(Enum):
@@ -113,6 +115,22 @@ def reason(judgments: Iterable[Judgment]) -> str:
     failures = [judgment.failure for judgment in judgments if judgment.failure]
     failures.sort(key=lambda failure: failure.kind is FailureKind.NOT_ASKED)
     return failures[0].message if failures else "no failure"
+
+
+def require_few_failures(failed: int, total: int, what: str, max_failures: float, why: str) -> None:
+    """Raise a VerifierError where a larger share than `max_failures` has no verdict.
+
+    Args:
+        failed: how many have none, of `total`.
+        what: has been judged, in the plural.
+        why: the `reason` of one of them.
+    """
+    if failed > max_failures * total:
+        raise VerifierError(
+            f"{failed} of {total} {what} have no verdict, more than max_failures {max_failures} "
+            f"({why}): see that the verifier can be reached, then start again, what was done so "
+            "far is kept"
+        )
 
 
 def fingerprint(identity: Mapping[str, object]) -> str:

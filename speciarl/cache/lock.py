@@ -1,24 +1,32 @@
-"""Who may open a store: one thread of one process at a time, and nobody across a fork.
+"""Locks beside a store: who may open it, and which pairs are being judged right now.
 
-DuckDB locks its file for the process. Two things lose committed rows behind its back: a second
-handle on the file in the same process, since closing that gives the lock away; and a fork while
-the file is open, since parent and child then both write. So a process has one gate, whatever
-store is opened. A fork waits at the gate until the file is closed, and the gate stays shut in a
-child whose parent has passed it: neither DuckDB nor polars survives a fork.
+A store is open in one thread of one process at a time, and in nobody across a fork. DuckDB locks
+its file for the process. Two things lose committed rows behind its back: a second handle on the
+file in the same process, since closing that gives the lock away; and a fork while the file is open,
+since parent and child then both write. So a process has one gate, whatever store is opened. A fork
+waits at the gate until the file is closed, and the gate stays shut in a child whose parent has
+passed it: neither DuckDB nor polars survives a fork.
 """
 
+import errno
 import fcntl
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+
+import numpy as np
 
 from speciarl.errors import CacheError
 
 LOCK_SECONDS = 60.0
 POLL_SECONDS = 0.002
+_FILES = 16  # the kernel looks through all locks of a file for each new one
+_BYTES = 2**58  # of a file's possible length; keys of equal remainders only wait in vain
 
 
 class _Gate:
@@ -117,3 +125,57 @@ def _held(path: Path, owner: str, seconds: float) -> str:
     return (
         f"{_lock_file(path)} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
     )
+
+
+class Claims:
+    """Which pairs one asker has for itself, over all threads and processes, until the block ends.
+
+    A claim is a lock on the one byte, in a file beside the store, that a pair's key names. It
+    belongs to the open file, hence to one `Claims`, and is gone when its owner dies. Nothing is
+    ever written to these files.
+    """
+
+    def __init__(self, store: Path) -> None:
+        store = store.resolve()  # a link to the store is the same store
+        self._folder = store.with_name(store.name + ".claims")
+
+    def __enter__(self) -> "Claims":
+        self._folder.mkdir(exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._files = [os.open(self._folder / str(i), flags, 0o644) for i in range(_FILES)]
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            os.close(file)
+
+    def acquire(self, keys: np.ndarray) -> np.ndarray:
+        """Claim keys (n x 2) without waiting.
+
+        Returns:
+            For each key whether it is claimed now; False where another asker has it.
+        """
+        return np.array([self._lock(fcntl.F_WRLCK, *place) for place in _places(keys)], bool)
+
+    def release(self, keys: np.ndarray) -> None:
+        """Let others have these keys (n x 2), which were claimed."""
+        for place in _places(keys):
+            self._lock(fcntl.F_UNLCK, *place)
+
+    def _lock(self, kind: int, file: int, byte: int) -> bool:
+        # struct flock: type, whence, start, length, pid (0 for a lock of the open file)
+        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
+        try:
+            fcntl.fcntl(self._files[file], fcntl.F_OFD_SETLK, request)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+
+def _places(keys: np.ndarray) -> Iterator[tuple[int, int]]:
+    """File and byte of each key."""
+    return zip((keys[:, 0] % _FILES).tolist(), (keys[:, 1] % _BYTES).tolist(), strict=True)

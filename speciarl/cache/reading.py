@@ -19,7 +19,7 @@ import duckdb
 import polars as pl
 import pyarrow
 
-from speciarl.cache.store import one_line, opened, quoted
+from speciarl.cache.store import message, opened, quoted
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Verdict
 
@@ -154,7 +154,7 @@ class _Limit:
             ) from None
         except (duckdb.Error, OSError, pyarrow.ArrowException) as error:
             # among the rows, what DuckDB says comes through pyarrow
-            raise CacheError(one_line(error)) from None
+            raise CacheError(message(error)) from None
         finally:
             if not done.done():
                 self._db.interrupt()

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from speciarl.cache.lock import LOCK_SECONDS, locked, process
-from speciarl.errors import CacheError
+from speciarl.errors import CacheError, one_line
 from speciarl.verdicts import LABELS
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def opened(
                 _check(db, path, read_only)
                 yield db
         except duckdb.Error as error:
-            raise CacheError(f"{path}: {one_line(error)}") from error
+            raise CacheError(f"{path}: {message(error)}") from error
 
 
 @contextmanager
@@ -114,9 +114,9 @@ def store_id(db: duckdb.DuckDBPyConnection) -> str:
     return found
 
 
-def one_line(error: Exception) -> str:
+def message(error: Exception) -> str:
     """What DuckDB says, without the query that it repeats over several lines."""
-    return " ".join(str(error).split("\n\nLINE ")[0].split())
+    return one_line(str(error).partition("\n\nLINE ")[0])
 
 
 @cache

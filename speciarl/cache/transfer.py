@@ -19,7 +19,7 @@ from speciarl.cache.index import PairKeys
 from speciarl.cache.reading import ask, copied
 from speciarl.cache.store import opened
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
-from speciarl.errors import CacheError
+from speciarl.errors import CacheError, one_line
 from speciarl.files import write_parquet
 from speciarl.verdicts import LABELS, fingerprint
 
@@ -124,9 +124,7 @@ def import_file(store: Path, file: Path) -> TakenIn:
         table.validate(full=True)
         rows = pl.DataFrame(table)
     except _UNREADABLE as error:
-        raise CacheError(
-            f"{file} cannot be read as parquet: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise CacheError(f"{file} cannot be read as parquet: {one_line(error)[:200]}") from None
     return _take_in(store, rows, file)
 
 

@@ -3,9 +3,11 @@
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import duckdb
 import numpy as np
@@ -14,10 +16,11 @@ import polars as pl
 from speciarl.cache.index import ABSENT, Index, PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
-from speciarl.cache.write_behind import WriteBehind
 from speciarl.errors import CacheError
 from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
 
+FLUSH_SECONDS = 0.25
+T = TypeVar("T")
 INSERT_VERIFIER = """
 INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)
 """
@@ -90,21 +93,28 @@ class VerdictCache:
         with self._changing, opened(self.path, seconds=self.seconds) as db:
             self._take_up(db)
 
-    def put(self, judged: Mapping[Pair, Judgment], run: str | None = None) -> int:
+    def put(
+        self,
+        judged: Mapping[Pair, Judgment],
+        keys: np.ndarray | None = None,
+        run: str | None = None,
+    ) -> int:
         """Store verdicts durably in one transaction; failures are never stored.
 
         Args:
             judged: a judgment of each pair.
+            keys: of the pairs (n x 2, in their order); made here where not given.
             run: noted beside them, where it is not the run of this cache.
 
         Returns:
             How many were stored; pairs that the store already has keep their verdict.
         """
         self._refuse_in_fork()
-        known = [(pair, j) for pair, j in judged.items() if j.verdict is not None]
+        keys = self.keys(judged) if keys is None else keys
+        decided = np.array([j.verdict is not None for j in judged.values()], bool)
+        known, keys = [item for item in judged.items() if item[1].verdict], keys[decided]
         if not known:
             return 0
-        keys = self.keys(pair for pair, _ in known)
         with self._changing:
             with opened(self.path, seconds=self.seconds) as db:
                 self._take_up(db)
@@ -190,3 +200,51 @@ class VerdictCache:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+class WriteBehind(Generic[T]):
+    """Collects items and stores together what came within FLUSH_SECONDS.
+
+    An error of the store is raised by a later `add`, or by `flush`.
+
+    Args:
+        store: called with the items, in one background thread.
+    """
+
+    def __init__(self, store: Callable[[list[T]], None]) -> None:
+        self._store = store
+        self._waiting: list[T] = []
+        self._scheduled = False
+        self._lock = threading.Lock()
+        self._hurry = threading.Event()
+        self._writes: list[Future[None]] = []
+        self._thread = ThreadPoolExecutor(1, "verdict store")
+
+    def add(self, item: T) -> None:
+        """Store this soon."""
+        with self._lock:
+            self._waiting.append(item)
+            if self._scheduled:
+                return
+            self._scheduled = True
+        done = [write for write in self._writes if write.done()]
+        self._writes = [write for write in self._writes if not write.done()]
+        self._writes.append(self._thread.submit(self._write))
+        for write in done:
+            write.result()
+
+    def flush(self) -> None:
+        """Return once everything is stored; raise, if a write failed, once all have ended."""
+        self._hurry.set()
+        writes, self._writes = self._writes, []
+        wait(writes)
+        self._hurry.clear()
+        for write in writes:
+            write.result()
+
+    def _write(self) -> None:
+        self._hurry.wait(FLUSH_SECONDS)
+        with self._lock:
+            items, self._waiting = self._waiting, []
+            self._scheduled = False
+        self._store(items)

@@ -32,7 +32,7 @@ def sql(
     timeout: Seconds = 60.0,
 ) -> None:
     """Ask about predictions and verdicts; rows are printed as CSV (docs/sql.md has examples)."""
-    from speciarl.cache.predictions import predictions
+    from speciarl.cache.queries import predictions
     from speciarl.cache.reading import ask_for_text
 
     with _ended_in_time(), predictions(store, verdicts, manifests) as db:

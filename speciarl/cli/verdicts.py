@@ -25,7 +25,7 @@ PARAMS = Path("params.yaml")
 @verdicts.command()
 def stats(store: Store = STORE) -> None:
     """What the store holds by verifier, label and run; lookups, hit rate and judge seconds."""
-    from speciarl.cache.statistics import statistics
+    from speciarl.cache.queries import statistics
 
     for title, table in statistics(store).items():
         _show(title, table)
@@ -137,7 +137,7 @@ def audit(
 
     Where no two verifiers are named, the two with the most pairs in common are compared.
     """
-    from speciarl.cache.statistics import verdicts_of, verifiers_in_common
+    from speciarl.cache.queries import verdicts_of, verifiers_in_common
     from speciarl.verifiers.audit import agreement, predictions_for_many_classes, reward_hacking
 
     if (first is None) != (second is None):
@@ -178,12 +178,8 @@ def _report(taken: "TakenIn") -> None:
 
 
 def _show(title: str, table: "pl.DataFrame") -> None:
-    """A table as text, whole."""
-    import polars as pl
+    from speciarl.report.terminal import print_table
 
-    with pl.Config(
-        tbl_formatting="ASCII_MARKDOWN", tbl_hide_column_data_types=True,
-        tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=1000,
-        fmt_str_lengths=100, float_precision=3,
-    ):  # fmt: skip
-        print(f"{title}\n\n{table}\n" if table.height else f"{title}: none\n")
+    print(title if table.height else f"{title}: none\n")
+    if table.height:
+        print_table(table)

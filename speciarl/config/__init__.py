@@ -25,6 +25,8 @@ from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
 OWN = "custom datasets"  # the group of those that are in no other
 
+PARAMS_FIRST = ": name params.yaml first, then what overrides it"
+
 RENAMED = {
     "generations": "steps", "prompts_per_generation": "prompts_per_step",
     "updates_per_generation": "updates_per_step", "micro_batch": "per_device_batch_size",
@@ -43,12 +45,16 @@ class Run(Section):
 
     method: Literal["none", "sft", "grpo"] = "none"
     reward: RewardName = "dynamic"
-    num_generations: Annotated[int, Field(ge=2, lt=2**31)] = 10
-    """Completions per image in training: the group of the reward."""
+    num_generations: Annotated[int, Field(ge=2, lt=2**31)] = 3
+    """Completions per image in training, the group of the reward; docs/method.md says how many."""
     prompt: PromptName = "plain"
     training_set: str = "cub200"
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [42]
+    seeds: list[Seed] = Field(default=[42], min_length=1)
     """The run is trained and evaluated once with each; its scores are the means over them."""
+    grpo: dict[str, Any] = Field(default_factory=dict)
+    """What this run has otherwise than the section of the name; so for the next two."""
+    sft: dict[str, Any] = Field(default_factory=dict)
+    lora: dict[str, Any] = Field(default_factory=dict)
     best_of: Count = 1
     """Completions per image in evaluation, of which the best verdict counts."""
     answer_tag: Literal["first", "last"] = "first"
@@ -109,6 +115,11 @@ class Params(Section):
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 
+    def section_of(self, run: str, name: str) -> Grpo | Sft | Lora:
+        """A section of learning as one run has it, with what its row overrides."""
+        section = getattr(self, name)
+        return type(section)(**{**section.model_dump(), **getattr(self.runs[run], name)})
+
     @property
     def unseen(self) -> list[str]:
         """Datasets that no run is trained on, of the groups in their order."""
@@ -126,6 +137,8 @@ class Params(Section):
                     raise ValueError(
                         f"{key}: {name!r} is neither in datasets.splits nor in datasets.folders"
                     )
+        if self.datasets.splits and not self.groups:
+            raise ValueError(f"groups is missing{PARAMS_FIRST}")
         grouped = [name for names in self.groups.values() for name in names]
         for name in self.datasets.names:
             if grouped.count(name) != 1 and (name in self.datasets.splits or name in grouped):
@@ -138,6 +151,17 @@ class Params(Section):
                     f"runs.{name}.training_set: {run.training_set!r} is not one of "
                     f"{sorted(self.training_sets)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _overrides_are_valid(self) -> "Params":
+        for run in self.runs:
+            for name in ("grpo", "sft", "lora"):
+                try:
+                    self.section_of(run, name)
+                except ValidationError as error:
+                    inner = _one_line(error.errors()[0]).removeprefix("params: ")
+                    raise ValueError(f"runs.{run}.{name}.{inner}") from None
         return self
 
     @model_validator(mode="after")
@@ -239,7 +263,7 @@ def _one_line(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         return f"params: {key} is not a parameter: remove it or mend its name"
     if fault["type"] == "missing":
-        first = ": name params.yaml first, then what overrides it" if len(parts) == 1 else ""
+        first = PARAMS_FIRST if len(parts) == 1 else ""
         return f"params: {key} is missing{first}"
     message = fault["msg"].removeprefix("Value error, ")
     secret = parts[-1:] in (["base_url"], ["api_key_env"])  # a key may stand there by mistake

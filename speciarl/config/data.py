@@ -57,8 +57,8 @@ class Miniature(Section):
     """The images that stand in for the benchmarks, and that the miniature policy learns from."""
 
     train_per_class: Count = 20
-    test_per_class: Count = 5
-    undecidable: Share = 0.4
+    test_per_class: Count = 10
+    undecidable: Share = 0.5
     """Share of the images whose class cannot be seen, only its group."""
     image_size: Annotated[int, Field(ge=28, le=336, multiple_of=28)] = 56
     """Edge in pixels; 28 is one visual token."""

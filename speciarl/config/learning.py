@@ -12,8 +12,8 @@ class Policy(Section):
     """Train the miniature policy, or take a model directory."""
     path: ProjectPath | None = None
     """The model directory, for `source: directory`."""
-    images_per_class: Count = 40
-    pretrain_steps: Count = 900
+    images_per_class: Count = 60
+    pretrain_steps: Count = 1300
     """Optimizer steps on specific names."""
     habit_steps: Count = 400
     """Optimizer steps on predictions of mixed levels."""
@@ -37,16 +37,16 @@ class Lora(Section):
 class Grpo(Section):
     """Group relative policy optimization through TRL (arXiv 2402.03300)."""
 
-    steps: Count = 80
+    steps: Count = 60
     """How often rollouts are drawn."""
-    prompts_per_step: Count = 8
+    prompts_per_step: Count = 26
     updates_per_step: Count = 1
     per_device_batch_size: Count = 80
     """Completions in one forward pass, per process."""
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Positive = 1.0
-    beta: Annotated[float, Field(ge=0)] = 0.01
+    beta: Annotated[float, Field(ge=0)] = 0.03
     """Weight of the k3 estimate of the divergence from the base policy."""
     epsilon: Positive = 0.2
     epsilon_high: Positive | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from speciarl.errors import ConfigError
+from speciarl.errors import ConfigError, one_line
 
 NAME_LENGTH = 100  # characters: names become part of file names, which end at 255 bytes
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line separators
@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{where}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: {one_line(error)}") from None
     except RecursionError:
         raise ConfigError(f"{path}: nests too deeply: three or four levels are enough") from None
     except ValueError as error:  # of a date that does not exist, or a number of 5,000 digits

@@ -4,13 +4,13 @@ Columns: mirror, dataset, kind (of the split), split, images, per_class (numbers
 space, in the order of class ids). What the table does not have is not checked.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from speciarl.errors import DataError
+from speciarl.files import read_csv
 
 COLUMNS = ["mirror", "dataset", "kind", "split", "images", "per_class"]
 
@@ -21,26 +21,16 @@ def published_counts(path: Path, mirror: str, dataset: str, kind: str) -> dict[s
     Raises:
         DataError: the table is missing or malformed.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != COLUMNS:
-                raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}")
-            rows = [
-                row
-                for row in reader
-                if (row["mirror"], row["dataset"], row["kind"]) == (mirror, dataset, kind)
-            ]
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; it belongs to the repository: restore it") from None
     found = {}
-    for row in rows:
+    for place, row in read_csv(path, COLUMNS)[1]:
+        if (row["mirror"], row["dataset"], row["kind"]) != (mirror, dataset, kind):
+            continue
         per_class = row["per_class"].split(" ")
         if not all(number.isdecimal() for number in [row["images"], *per_class]):
-            raise DataError(f"{path}: {dataset} {row['split']}: expected numbers of images")
+            raise DataError(f"{place}: expected numbers of images")
         found[row["split"]] = [int(number) for number in per_class]
         if sum(found[row["split"]]) != int(row["images"]):
-            raise DataError(f"{path}: {dataset} {row['split']}: per_class is not {row['images']}")
+            raise DataError(f"{place}: per_class is not {row['images']}")
     return found
 
 

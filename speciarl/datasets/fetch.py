@@ -15,7 +15,7 @@ import requests
 
 from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
 from speciarl.datasets.unpack import is_archive, unpack
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
 from speciarl.progress import Progress
 
 TIMEOUT = 60  # seconds without a byte from the server
@@ -127,7 +127,7 @@ def _reason(error: BaseException) -> str:
     """The first cause in one line: what came of it on the way up repeats the address."""
     while error.__context__ is not None:
         error = error.__context__
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def _get(place: str | Path, part: Path, root: Path) -> None:

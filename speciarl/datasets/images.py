@@ -19,7 +19,7 @@ import polars as pl
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What an image may be inside, whatever its name; no other decoder of Pillow is ever started."""
@@ -77,7 +77,7 @@ def open_image(reference: str, root: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise BadImage(reference, "unreadable", f"expected {', '.join(FORMATS)} inside") from None
     except _DAMAGED as error:
-        raise BadImage(reference, "unreadable", " ".join(str(error).split())) from error
+        raise BadImage(reference, "unreadable", one_line(error)) from error
 
 
 def find_bad(references: Iterable[str], root: Path, threads: int) -> dict[str, BadImage]:
@@ -176,8 +176,8 @@ def _parquet_bytes(path: Path, row: str, reference: str) -> bytes:
     except IndexError:
         raise DataError(f"{reference}: {path.name} has no row {row}") from None
     except pl.exceptions.PolarsError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{reference}: expected parquet with image.bytes ({reason})") from error
+        detail = one_line(error)
+        raise DataError(f"{reference}: expected parquet with image.bytes ({detail})") from error
 
 
 @lru_cache(maxsize=_BLOCKS)

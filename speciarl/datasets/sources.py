@@ -10,13 +10,14 @@ the files of one of them. A checksum is one of
 - `unknown`: nobody has published one, so that only the size and the content can be checked.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speciarl.errors import DataError
+from speciarl.files import read_csv
 
 COLUMNS = ["mirror", "dataset", "layout", "file", "role", "urls", "size", "checksum"]
 MIRRORS = ("miniature", "real")
@@ -84,16 +85,8 @@ def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | Non
 
 
 def _read_table(path: Path) -> list[Source]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != COLUMNS:
-                raise DataError(
-                    f"{path}: expected the columns {','.join(COLUMNS)}, found {reader.fieldnames}"
-                )
-            sources = [_parse(row, f"{path}:{reader.line_num}") for row in reader]
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; it belongs to the repository: restore it") from None
+    rows = read_csv(path, COLUMNS, may_be_empty=("role", "urls", "size"))[1]
+    sources = [_parse(row, place) for place, row in rows]
     keys = [(source.mirror, source.name) for source in sources]
     if repeated := {key for key in keys if keys.count(key) > 1}:
         raise DataError(f"{path}: expected every file once, found {sorted(repeated)} repeated")
@@ -101,8 +94,6 @@ def _read_table(path: Path) -> list[Source]:
 
 
 def _parse(row: dict[str, str], where: str) -> Source:
-    if None in row or None in row.values():
-        raise DataError(f"{where}: expected {len(COLUMNS)} fields")
     urls = tuple(row["urls"].split(" ")) if row["urls"] else ()
     size = row["size"]
     if row["mirror"] not in MIRRORS:
@@ -123,13 +114,5 @@ def _parse(row: dict[str, str], where: str) -> Source:
     local = bool(urls) and all(url.startswith("file://") for url in urls)
     if row["checksum"] == PUBLISHED and not local:
         raise DataError(f"{where}: the checksum {PUBLISHED} is for file:// URLs only")
-    return Source(
-        mirror=row["mirror"],
-        dataset=row["dataset"],
-        layout=row["layout"],
-        file=row["file"],
-        role=row["role"],
-        urls=urls,
-        size=int(size) if size else None,
-        checksum=row["checksum"],
-    )
+    values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    return Source(**values | {"urls": urls, "size": int(size) if size else None})

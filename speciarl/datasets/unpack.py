@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
 
 MAX_MEMBERS = 500_000  # Food-101, the largest by count, has 101,000
 MAX_BYTES = 32 << 30  # Food-101, the largest by size, has 5 GB
@@ -131,9 +131,8 @@ def _damage_named(archive: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{archive.name}: could not be unpacked ({reason}); "
+            f"{archive.name}: could not be unpacked ({one_line(error)}); "
             f"if it is damaged, delete {archive} and fetch it again"
         ) from error
 

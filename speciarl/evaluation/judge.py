@@ -7,9 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.answers import normalize
-from speciarl.errors import VerifierError
 from speciarl.files import atomic_directory, write_parquet
-from speciarl.verdicts import LABELS, Pair, reason
+from speciarl.verdicts import LABELS, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier
 
 log = logging.getLogger(__name__)
@@ -67,12 +66,8 @@ def judge_folder(
         for path in sorted(predictions.glob("*/*.parquet")):
             judged, why = judge_predictions(pl.read_parquet(path), source)
             failed = judged.filter(decided_by="failed").height
-            if failed > max_failures * judged.height:
-                raise VerifierError(
-                    f"{path}: {failed} of {judged.height} predictions have no verdict, more than "
-                    f"max_failures {max_failures} ({why}): see that the judge can be reached, "
-                    "then start again, what was decided is kept"
-                )
+            what = f"predictions of {path}"
+            require_few_failures(failed, judged.height, what, max_failures, why)
             counts = judged["decided_by"].value_counts(sort=True).rows()
             log.info("%s: %d predictions, decided by %s", path.name, judged.height, dict(counts))
             write_parquet(judged, folder / path.relative_to(predictions))

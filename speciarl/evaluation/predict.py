@@ -139,7 +139,7 @@ def predict_datasets(
             log.info("%s, seed %d: %d of %d completions have several predictions, "
                      "of which the %s counts",
                      path.stem, seed, several, predictions.height, run.answer_tag)  # fmt: skip
-            write_parquet(predictions.with_columns(seed=pl.lit(seed)), kept)
+            write_parquet(predictions.with_columns(seed=pl.lit(seed, pl.Int64)), kept)
     with atomic_directory(into) as folder:
         for name, kept in finished.items():
             (folder / name).parent.mkdir(exist_ok=True)

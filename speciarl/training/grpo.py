@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from speciarl.config import Grpo, Lora
+from speciarl.config import Grpo
 from speciarl.errors import TrainingError
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
+from speciarl.training.arguments import trl_arguments
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
+from speciarl.training.job import Job
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verdicts import Pair
@@ -63,23 +64,14 @@ def trl_config(
     settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path
 ) -> GRPOConfig:
     """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
-    on_gpu = torch.cuda.is_available()
     return GRPOConfig(
-        output_dir=str(work),
-        seed=seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=on_gpu,
+        **trl_arguments(settings, seed, work),
         per_device_train_batch_size=plan.per_device,
         steps_per_generation=plan.steps_per_generation,
         gradient_accumulation_steps=plan.gradient_accumulation,
         num_generations=rollouts,
         num_train_epochs=1,
         shuffle_dataset=False,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant",
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         beta=settings.beta,
         use_bias_correction_kl=False,
         epsilon=settings.epsilon,
@@ -94,9 +86,6 @@ def trl_config(
         save_strategy="steps",
         save_steps=settings.checkpoint_every * settings.updates_per_step,
         save_total_limit=2,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
     )
 
 
@@ -134,59 +123,46 @@ class LogSteps(TrainerCallback):
         self.progress.reached(self.logged)
 
 
-def train_grpo(
-    model,
-    processor,
-    samples: pl.DataFrame,
-    open_image: Callable[[str], Image.Image],
-    bridge: SpecificityReward,
-    *,
-    prompt: str,
-    rollouts: int,
-    settings: Grpo,
-    lora: Lora,
-    seed: int,
-    work: Path,
-    into: Path,
-) -> pl.DataFrame:
-    """Train adapters, resuming from `work` where an earlier start left a checkpoint.
+def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
+    """Train adapters, resuming from `job.work` where an earlier start left a checkpoint.
 
     Returns:
         One row per generation: step, loss, kl, learning_rate, reward, the six counts, unparsable,
-        is_hedged, failed, hits, misses. The adapters are written to `into`.
+        several_tagged, failed, hits, misses.
     """
-    plan = plan_batches(settings, rollouts, bridge.processes)
-    count = settings.steps * settings.prompts_per_step
-    data = training_data(flatten_epochs(samples, count, seed), prompt, open_image)
-    resumed = latest_checkpoint(work)
+    run, settings = job.settings.run, job.settings.grpo
+    plan = plan_batches(settings, run.num_generations, bridge.processes)
+    shown = flatten_epochs(job.samples(), settings.steps * settings.prompts_per_step, job.seed)
+    resumed = latest_checkpoint(job.work)
     if resumed:
         checkpoint, progress = resumed
         bridge.rows = progress["rows"]
         bridge.predictions = progress["predictions"]
         if bridge.source:
-            bridge.source.remember(Pair(*pair) for pair in progress["met"])
+            bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
+    model, processor = job.policy()
     trainer = GRPOTrainer(
         model=model,
         processing_class=processor,
         reward_funcs=bridge,
-        args=trl_config(settings, plan, rollouts=rollouts, seed=seed, work=work),
-        train_dataset=data,
-        peft_config=lora_config(lora),
+        args=trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work),
+        train_dataset=training_data(shown, run.prompt, job.open_image),
+        peft_config=lora_config(job.settings.lora),
         callbacks=[
             LogSteps(bridge, settings.steps),
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
                     "predictions": bridge.predictions,
-                    "met": sorted(bridge.source.met) if bridge.source else [],
+                    "met": sorted(bridge.source.seen) if bridge.source else [],
                 }
             ),
         ],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
-    save_adapters(trainer.model, into)
+    save_adapters(trainer.model, job.into)
     return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_step)
 
 

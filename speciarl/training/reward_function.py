@@ -12,9 +12,9 @@ from dataclasses import asdict
 from accelerate.utils import broadcast_object_list, gather_object
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize
-from speciarl.errors import SpeciaRLError, TrainingError
+from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.rewards import Reward
-from speciarl.verdicts import COUNTS, Judgment, Pair, reason
+from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
@@ -142,17 +142,13 @@ class SpecificityReward:
         )
         looked_up = sum(r["hits"] + r["misses"] for r in self.rows)
         failed = sum(r["failed"] for r in self.rows)
-        if failed > self.max_failures * looked_up:
-            raise TrainingError(
-                f"{failed} of {looked_up} predictions have no verdict, more than "
-                f"max_failures {self.max_failures} ({reason(judgments.values())}): see that the "
-                "verifier can be reached, then start again, verdicts and checkpoints are kept"
-            )
+        why = reason(judgments.values())
+        require_few_failures(failed, looked_up, "predictions", self.max_failures, why)
 
 
 def _for_others(error: Exception) -> SpeciaRLError:
     """A fault of the first process as the others raise it: one line, and sure to be pickled."""
     if isinstance(error, SpeciaRLError):
         return error
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = one_line(f"{type(error).__name__}: {error}")
     return TrainingError(f"the first process failed ({said}): see its traceback")

@@ -1,15 +1,12 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
-from speciarl.datasets.images import open_image
 from speciarl.files import (
     atomic_directory,
     content_hash,
@@ -17,10 +14,9 @@ from speciarl.files import (
     write_json,
     write_parquet,
 )
-from speciarl.schemas import PREDICTIONS, VERDICTS
+from speciarl.training.job import Inputs, Job, Settings, TrainingResult
 from speciarl.verdicts import COUNTS
 
-_HARMLESS = {"server", "max_failures", "store_timeout"}
 _FIGURES = ("loss", "reward", "kl", "learning_rate")
 _COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses")
 METRICS = pl.Schema(
@@ -28,51 +24,6 @@ METRICS = pl.Schema(
     + [(name, pl.Float64) for name in _FIGURES]
     + [(name, pl.Int64) for name in _COUNTED]
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The sections that a training run reads."""
-
-    run: Run
-    grpo: Grpo
-    sft: Sft
-    lora: Lora
-    verifier: VerifierConfig
-
-    @classmethod
-    def parse(cls, *, run: Mapping, verifier: Mapping, **sections: Mapping):
-        """From plain values; a section that the method does not read may be left out."""
-        kinds = {"grpo": Grpo, "sft": Sft, "lora": Lora}
-        parts = {name: kind(**sections.get(name, {})) for name, kind in kinds.items()}
-        return cls(run=Run(**run), verifier=VerifierConfig(**verifier), **parts)
-
-    def plain(self) -> dict:
-        """What decides the outcome, and thus which checkpoints are of this run.
-
-        How the verifier's server is reached does not, nor what may fail, nor how long to wait for
-        the store: they may be changed to go on with an interrupted run.
-        """
-        values = {name: part.model_dump() for name, part in vars(self).items()}
-        values["verifier"] = self.verifier.model_dump(exclude=_HARMLESS)
-        return values
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a run reads; None for what its method does not."""
-
-    images: Path
-    """What the manifest's references to images are relative to."""
-    base: Path | None = None
-    samples: Path | None = None
-    verdicts: Sequence[Path] = ()
-    """Snapshots to start from."""
-    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Names by dataset, of those without facts."""
-    facts: Path | None = None
-    store: Path | None = None
-    """Of verdicts."""
 
 
 @dataclass(frozen=True)
@@ -85,65 +36,71 @@ class Outputs:
     """Checkpoints of an unfinished run; removed at its end."""
 
 
-def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
-    """Train a run and write its adapters, metrics, the verdicts that it used and its predictions.
+# Each method is imported where it is used: seconds for those that need it, and a change in its code
+# trains no run of another method again (workflow/rules/training.smk).
 
-    A run of method `none` has no adapters and no rows, only the note of its settings.
+
+def _none(job: Job) -> TrainingResult:
+    return TrainingResult(pl.DataFrame(schema=METRICS))
+
+
+def _sft(job: Job) -> TrainingResult:
+    from speciarl.training.sft import train_sft
+
+    return train_sft(job)
+
+
+def _grpo(job: Job) -> TrainingResult:
+    from speciarl.training.verified import train_verified
+
+    return train_verified(job)
+
+
+METHODS: dict[str, Callable[[Job], TrainingResult]] = {"none": _none, "sft": _sft, "grpo": _grpo}
+
+
+def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
+    """Train a run with each of its seeds; a finished one is kept under `work` until all are.
+
+    The model's folder gets one of adapters for each (SEED), the tables a column `seed`; of the
+    verdicts used, one table is enough. A run of method `none` has no adapters and no rows, only the
+    note of its settings.
     """
     read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
-    work = outputs.work / content_hash(read, settings.plain())
-    work.mkdir(parents=True, exist_ok=True)
+    finished = {}
+    for seed in settings.run.seeds:
+        work = outputs.work / content_hash(read, settings.plain(), seed)
+        finished[seed] = work / "finished"
+        if not finished[seed].exists():
+            _train_seed(Job(name, seed, settings, inputs, work, Path(), threads), finished[seed])
     with atomic_directory(outputs.model) as into:
-        write_json(settings.run.model_dump(exclude_unset=True), into / "run.json")
-        rows, used, predictions = _by_method(name, settings, inputs, work, into, threads)
+        for seed, folder in finished.items():
+            shutil.copytree(folder / "model", into / str(seed))
         write_digest(into)
-    columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
-    write_parquet(rows.select(columns).cast(METRICS), outputs.metrics)
-    write_parquet(used, outputs.verdicts)
-    write_parquet(predictions, outputs.predictions)
+
+    def tables(name: str) -> Iterator[pl.DataFrame]:
+        for seed, folder in finished.items():
+            yield pl.read_parquet(folder / f"{name}.parquet").insert_column(
+                0, pl.lit(seed, pl.Int64).alias("seed")
+            )
+
+    write_parquet(pl.concat(tables("metrics")), outputs.metrics)
+    used = pl.concat(tables("verdicts")).drop("seed").unique()
+    write_parquet(used.sort("class", "prediction"), outputs.verdicts)
+    write_parquet(pl.concat(tables("predictions")), outputs.predictions)
     shutil.rmtree(outputs.work)
 
 
-def _by_method(
-    name: str, settings: Settings, inputs: Inputs, work: Path, into: Path, threads: int
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Metrics per step, the verdicts used, and the predictions given (`schemas`).
-
-    Each method is imported where it is used: seconds for those that need it, and a change in its
-    code trains no run of another method again.
-    """
-    run = settings.run
-    nothing = pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=PREDICTIONS)
-    if run.method == "none":
-        return pl.DataFrame(schema=METRICS), *nothing
-
-    import torch
-
-    from speciarl.policy.loading import load_model, load_processor
-
-    assert inputs.base and inputs.samples  # of every method that trains
-    torch.set_num_threads(threads)
-    policy = load_model(inputs.base).train(), load_processor(inputs.base)
-    samples = pl.read_parquet(inputs.samples)
-    shared: dict[str, Any] = {
-        "prompt": run.prompt, "lora": settings.lora, "seed": run.seed, "work": work, "into": into,
-    }  # fmt: skip
-
-    def image(reference: str):
-        return open_image(reference, inputs.images)
-
-    if run.method == "sft":
-        from speciarl.training.sft import train_sft
-
-        return train_sft(*policy, samples, image, settings=settings.sft, **shared), *nothing
-
-    from speciarl.training.verified import train_verified
-
-    assert inputs.facts and inputs.store
-    return train_verified(
-        *policy, samples, image,
-        verifier=settings.verifier,
-        judging=(inputs.verdicts, inputs.classes, inputs.facts, inputs.store, name),
-        reward=run.reward, answer_tag=run.answer_tag, rollouts=run.num_generations,
-        settings=settings.grpo, **shared,
-    )  # fmt: skip
+def _train_seed(job: Job, finished: Path) -> None:
+    job.work.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(finished) as folder:
+        model = folder / "model"
+        model.mkdir()
+        note = job.settings.run.model_dump(exclude_unset=True, exclude={"seeds"})
+        write_json({**note, "seed": job.seed}, model / "run.json")
+        result = METHODS[job.settings.run.method](replace(job, into=model))
+        rows = result.metrics
+        columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
+        write_parquet(rows.select(columns).cast(METRICS), folder / "metrics.parquet")
+        write_parquet(result.verdicts, folder / "verdicts.parquet")
+        write_parquet(result.predictions, folder / "predictions.parquet")

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from speciarl.config import Lora, Sft
+from speciarl.config import Sft
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
+from speciarl.training.arguments import trl_arguments
+from speciarl.training.job import Job, TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -55,54 +56,31 @@ def training_data(
 
 def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
-    on_gpu = torch.cuda.is_available()
     return SFTConfig(
-        output_dir=str(work),
-        seed=seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=on_gpu,
+        **trl_arguments(settings, seed, work),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.per_device_batch_size,
         gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant",
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         max_length=None,
-        logging_steps=1,
         save_strategy="no",
-        disable_tqdm=True,
-        report_to="none",
     )
 
 
-def train_sft(
-    model,
-    processor,
-    samples: pl.DataFrame,
-    open_image: Callable[[str], Image.Image],
-    *,
-    prompt: str,
-    settings: Sft,
-    lora: Lora,
-    seed: int,
-    work: Path,
-    into: Path,
-) -> pl.DataFrame:
-    """Train adapters; returns one row per optimizer step (step, loss, learning_rate)."""
+def train_sft(job: Job) -> TrainingResult:
+    """Train adapters; the metrics are one row per optimizer step (step, loss, learning_rate)."""
+    run, settings = job.settings.run, job.settings
+    model, processor = job.policy()
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
-        train_dataset=training_data(samples, prompt, open_image),
-        peft_config=lora_config(lora),
+        train_dataset=training_data(job.samples(), run.prompt, job.open_image),
+        peft_config=lora_config(settings.lora),
         callbacks=[LogSteps()],
-        args=trl_config(settings, seed=seed, work=work),
+        args=trl_config(settings.sft, seed=job.seed, work=job.work),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    save_adapters(trainer.model, into)
-    rows = [e for e in trainer.state.log_history if "loss" in e]
-    return pl.DataFrame(
-        [{name: entry.get(name) for name in ("step", "loss", "learning_rate")} for entry in rows]
-    )
+    save_adapters(trainer.model, job.into)
+    names = ("step", "loss", "learning_rate")
+    rows = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return TrainingResult(pl.DataFrame([{n: entry.get(n) for n in names} for entry in rows]))

@@ -26,7 +26,7 @@ class Breaker:
         self._failures = 0
         self._next_try = 0.0
 
-    def admits(self) -> bool:
+    def allows(self) -> bool:
         """Whether to ask now; each True while open is the one try of its rest."""
         with self._lock:
             if self._failures < self.limit:
@@ -36,11 +36,11 @@ class Breaker:
             self._next_try = self._clock() + self.rest
             return True
 
-    def worked(self) -> None:
+    def record_success(self) -> None:
         with self._lock:
             self._failures = 0
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         with self._lock:
             self._failures += 1
             if self._failures >= self.limit:

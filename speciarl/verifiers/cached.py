@@ -24,10 +24,10 @@ SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned i
 class Lookups:
     """Counts of one batch; `hits` + `misses` is the number of predictions looked up.
 
-    A hit is a prediction known from the snapshot that the run started from, or met before in it; so
-    the counts do not depend on what other runs have added to the shared store meanwhile. A miss
-    is one met for the first time, or without a verdict, however often it occurs; `failures` are
-    the latter. `asked` pairs, each counted once, had to be put to the verifier.
+    A hit is a prediction known from the snapshot that the run started from, or seen before in it,
+    so that the counts do not depend on what other runs have added to the shared store. A miss is
+    one seen for the first time, or without a verdict, however often it occurs; `failures` are the
+    latter. `asked` pairs, each counted once, had to be put to the verifier.
     """
 
     hits: int = 0
@@ -43,7 +43,7 @@ class CachedVerifier:
     Args:
         verifier: what is asked on a miss.
         cache: the store, opened for the verifier's identity.
-        known: pairs of the snapshot that the run starts from; those met in it are added.
+        known: pairs of the snapshot that the run starts from; those seen in it are added.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class CachedVerifier:
     ) -> None:
         self.verifier = verifier
         self.cache = cache
-        self.met: dict[Pair, Judgment] = {}
+        self.seen: dict[Pair, Judgment] = {}
         self._known = Index()
-        self.know(cache.keys(known))
+        self.add_known(cache.keys(known))
 
     def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgment], Lookups]:
         """One judgment per pair, and the counts of this batch.
@@ -66,8 +66,8 @@ class CachedVerifier:
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
         judgments = [judged[pair] for pair in pairs]
         failures = sum(j.verdict is None for j in judgments)
-        misses = self.know(keys[decided]) + failures
-        self.met.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
+        misses = self.add_known(keys[decided]) + failures
+        self.seen.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
         counts = Lookups(
             hits=len(pairs) - misses,
             misses=misses,
@@ -77,14 +77,15 @@ class CachedVerifier:
         )
         return judgments, counts
 
-    def remember(self, pairs: Iterable[Pair]) -> None:
-        """Take up pairs met before an interruption, so that a resumed run counts like any."""
+    def restore_seen(self, pairs: Iterable[Pair]) -> None:
+        """Take up pairs seen before an interruption, so that a resumed run counts like any."""
         pairs = list(pairs)
-        found = zip(pairs, self.cache.get(pairs), strict=True)
-        self.met.update((pair, judgment) for pair, judgment in found if judgment)
-        self.know(self.cache.keys(pairs))
+        keys = self.cache.keys(pairs)
+        found = zip(pairs, self.cache.find(keys), strict=True)
+        self.seen.update((pair, judgment) for pair, judgment in found if judgment)
+        self.add_known(keys)
 
-    def know(self, keys: np.ndarray) -> int:
+    def add_known(self, keys: np.ndarray) -> int:
         """Take up distinct keys (n x 2); gives how many were not known so far."""
         new = keys[self._known.find(keys) == ABSENT]
         self._known.add(new[:, 0], new[:, 1], np.ones(len(new), np.uint16))
@@ -96,7 +97,9 @@ def judge_distinct(
 ) -> tuple[dict[Pair, Judgment], Asked]:
     """Judgments of distinct pairs with their keys (n x 2), and what came from the verifier."""
     found = dict(zip(pairs, cache.find(keys), strict=True))
-    predictions = ask_once(cache, verifier, [pair for pair, one in found.items() if one is None])
+    missed = np.array([one is None for one in found.values()], bool)
+    misses = [pair for pair, one in found.items() if one is None]
+    predictions = ask_once(cache, verifier, misses, keys[missed])
     return {pair: one or predictions.judged[pair] for pair, one in found.items()}, predictions
 
 
@@ -124,7 +127,7 @@ def open_cached(
     cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)
     for snapshot in snapshots:
-        source.know(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
+        source.add_known(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
     return source
 
 

@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from speciarl.config.verifiers import Server
+from speciarl.errors import one_line
 from speciarl.verdicts import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
@@ -69,7 +70,7 @@ class ChatServer:
         Timeouts, broken connections, 429 and 5xx are tried again, at most `retries` times, after
         what `Retry-After` states or else after exponential waits with jitter.
         """
-        if not self._breaker.admits():
+        if not self._breaker.allows():
             message = (
                 f"{self.settings.base_url} failed {self.settings.give_up_after} times in a row and "
                 f"is tried again every {self.settings.rest_seconds:g} s"
@@ -86,11 +87,11 @@ class ChatServer:
             response: httpx.Response = await attempts(self._post, client, body)
         except httpx.HTTPError as error:
             if _status(error) in ONE_REQUEST:
-                self._breaker.worked()
+                self._breaker.record_success()
             else:
-                self._breaker.failed()
+                self._breaker.record_failure()
             return self._failure(*_reason(error))
-        self._breaker.worked()
+        self._breaker.record_success()
         said = _content(response)
         if said is not None:
             return said
@@ -106,8 +107,7 @@ class ChatServer:
         return self._key_written.sub("***", text) if self._key_written else text
 
     def _failure(self, kind: FailureKind, detail: str) -> Failure:
-        shown = " ".join(self.redacted(detail).split())[:300]
-        return Failure(kind, f"{self.settings.base_url}: {shown}")
+        return Failure(kind, f"{self.settings.base_url}: {one_line(self.redacted(detail))[:300]}")
 
 
 def _reason(error: httpx.HTTPError) -> tuple[FailureKind, str]:

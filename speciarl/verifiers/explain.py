@@ -3,12 +3,12 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from speciarl.answers import clauses, normalize, strip_injection
-from speciarl.errors import DataError, TaxonomyError
+from speciarl.errors import TaxonomyError
+from speciarl.files import read_csv
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Pair
 from speciarl.verifiers.cascade import Cascade
@@ -102,18 +102,22 @@ class PairJudge:
 
 
 def judge_rows(
-    rows: Iterable[Mapping[str, str]], judge: PairJudge, where: str
+    rows: Iterable[tuple[str, Mapping[str, str]]], judge: PairJudge
 ) -> Iterator[dict[str, str]]:
     """The rows with `ADDED` columns; columns of those names become given_verdict, given_decided_by.
 
+    Args:
+        rows: of a file, each after its place in it.
+        judge: judges them.
+
     Raises:
-        TaxonomyError: a row's class has no entry; the message has its number in `where`.
+        TaxonomyError: a row's class has no entry; the message has its place.
     """
-    for number, row in enumerate(rows, start=2):  # the header is line 1
+    for place, row in rows:
         try:
             found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
         except TaxonomyError as error:
-            raise TaxonomyError(f"{where}: row {number}: {error}") from None
+            raise TaxonomyError(f"{place}: {error}") from None
         yield {_passed_on(name): value for name, value in row.items()} | {
             "verdict": found.verdict,
             "decided_by": found.decided_by,
@@ -132,21 +136,15 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
     """
     counts: Counter[str] = Counter()
     agreeing = given = 0
-    with _readable(source) as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or ())
-        if missing := [name for name in REQUIRED if name not in columns]:
-            raise DataError(
-                f"{source}: expected the columns {', '.join(REQUIRED)}, no {missing[0]}"
-            )
-        writer = csv.DictWriter(into, [*map(_passed_on, columns), *ADDED], lineterminator="\n")
-        writer.writeheader()
-        for row in judge_rows(_whole(reader, source), judge, str(source)):
-            writer.writerow(row)
-            counts[row["decided_by"]] += 1
-            if row["decided_by"] != UNDECIDED and "verdict" in columns:
-                given += 1
-                agreeing += row["given_verdict"] == row["verdict"]
+    columns, rows = read_csv(source, REQUIRED, may_be_empty=("dataset", "prediction"))
+    writer = csv.DictWriter(into, [*map(_passed_on, columns), *ADDED], lineterminator="\n")
+    writer.writeheader()
+    for row in judge_rows(rows, judge):
+        writer.writerow(row)
+        counts[row["decided_by"]] += 1
+        if row["decided_by"] != UNDECIDED and "verdict" in columns:
+            given += 1
+            agreeing += row["given_verdict"] == row["verdict"]
     decided = counts.total() - counts[UNDECIDED]
     by = ", ".join(f"{counts[name]} {name}" for name in ("rules", "taxonomy", UNDECIDED))
     agreement = f"; {agreeing} of {given} decided as given" if "verdict" in columns else ""
@@ -155,26 +153,3 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
 
 def _passed_on(column: str) -> str:
     return f"given_{column}" if column in ADDED else column
-
-
-@contextmanager
-def _readable(source: Path) -> Iterator[TextIO]:
-    """The opened file; what turns out not to be CSV in UTF-8 becomes a DataError."""
-    try:
-        file = source.open(newline="", encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{source} cannot be read: {error.strerror}") from None
-    with file:
-        try:
-            yield file
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{source}: expected CSV in UTF-8 ({error})") from None
-
-
-def _whole(reader: csv.DictReader, source: Path) -> Iterator[dict[str, str]]:
-    for row in reader:
-        if None in row or None in row.values():
-            raise DataError(
-                f"{source}: row {reader.line_num}: expected {len(reader.fieldnames or ())} fields"
-            )
-        yield row

@@ -5,7 +5,7 @@ was, and one for a paid judge can be started long before a run.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +13,8 @@ import polars as pl
 
 from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
-from speciarl.errors import VerifierError
 from speciarl.progress import Progress
-from speciarl.verdicts import Judgment, Pair, reason
+from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
 
@@ -68,7 +67,8 @@ def precompute(
             total.failures += len(batch) - tables[-1].height
             total.misses += predictions.asked
             total.hits += len(batch) - predictions.asked
-            _require_few_failures(total, max_failures, judged)
+            seen, why = total.hits + total.misses, reason(judged.values())
+            require_few_failures(total.failures, seen, "pairs to expect", max_failures, why)
     finally:
         cache.note_lookup(**asdict(total))
         cache.flush()
@@ -78,18 +78,6 @@ def precompute(
         pairs.height, pairs.height - total.asked, total.asked, total.failures,
     )  # fmt: skip
     return snapshot
-
-
-def _require_few_failures(
-    total: Lookups, max_failures: float, judged: Mapping[Pair, Judgment]
-) -> None:
-    seen = total.hits + total.misses
-    if total.failures > max_failures * seen:
-        raise VerifierError(
-            f"{total.failures} of {seen} pairs to expect have no verdict, more than max_failures "
-            f"{max_failures} ({reason(judged.values())}): see that the verifier can be "
-            "reached, then start again, what was decided is kept"
-        )
 
 
 def _normal(predictions: pl.DataFrame) -> pl.DataFrame:

@@ -6,13 +6,14 @@ ask themselves. Nobody waits while holding a claim, so that nobody waits for eve
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import compress
 
-from speciarl.cache.claims import Claims
-from speciarl.cache.verdict_cache import VerdictCache
-from speciarl.cache.write_behind import WriteBehind
+import numpy as np
+
+from speciarl.cache.lock import Claims
+from speciarl.cache.verdict_cache import VerdictCache, WriteBehind
 from speciarl.errors import VerifierError
 from speciarl.verdicts import Judgment, Pair
 from speciarl.verifiers.base import Verifier
@@ -34,27 +35,28 @@ def ask_once(
     cache: VerdictCache,
     verifier: Verifier,
     pairs: Sequence[Pair],
+    keys: np.ndarray,
     patience: float = PATIENCE_SECONDS,
 ) -> Asked:
-    """A judgment of each of some distinct pairs, stored before this returns.
+    """A judgment of each of some distinct pairs, of these keys (n x 2), stored before this returns.
 
     Raises:
         VerifierError: the verifier broke off or left a pair out; what it gave before is stored.
         CacheError: the store cannot be written.
     """
     asked = Asked()
-    left = list(pairs)
+    left = dict(zip(pairs, keys, strict=True))
     deadline = time.monotonic() + patience
     while left:
         with Claims(cache.path) as claims:
+            mine = left
             if time.monotonic() < deadline:
-                claimed = claims.take(cache.keys(left))
-                mine = [pair for pair, own in zip(left, claimed, strict=True) if own]
-            else:
-                mine = left
+                acquired = claims.acquire(np.stack(list(left.values())))
+                mine = dict(compress(left.items(), acquired))
             if mine:
                 _settle(cache, verifier, mine, claims, asked)
-        before, left = len(left), [pair for pair in left if pair not in asked.judged]
+        before = len(left)
+        left = {pair: key for pair, key in left.items() if pair not in asked.judged}
         if len(left) < before:
             deadline = time.monotonic() + patience
         if left:
@@ -63,18 +65,29 @@ def ask_once(
 
 
 def _settle(
-    cache: VerdictCache, verifier: Verifier, mine: list[Pair], claims: Claims, asked: Asked
+    cache: VerdictCache,
+    verifier: Verifier,
+    mine: Mapping[Pair, np.ndarray],
+    claims: Claims,
+    asked: Asked,
 ) -> None:
     """Judge claimed pairs; first look whether somebody has stored them before the claim."""
     cache.refresh()
-    stored = zip(mine, cache.get(mine), strict=True)
+    stored = zip(mine, cache.find(np.stack(list(mine.values()))), strict=True)
     asked.judged.update((pair, judgment) for pair, judgment in stored if judgment)
     missing = [pair for pair in mine if pair not in asked.judged]
     if not missing:
         return
     started = time.perf_counter()
     asked.asked += len(missing)
-    writing = WriteBehind[tuple[Pair, Judgment]](partial(_store, cache, claims))
+
+    def store(judged: list[tuple[Pair, Judgment]]) -> None:
+        distinct = dict(judged)
+        keys = np.stack([mine[pair] for pair in distinct])
+        cache.put(distinct, keys)
+        claims.release(keys)
+
+    writing = WriteBehind[tuple[Pair, Judgment]](store)
     try:
         for pair, judgment in verifier.judge(missing):
             writing.add((pair, judgment))
@@ -85,8 +98,3 @@ def _settle(
     left_out = [pair for pair in missing if pair not in asked.judged]
     if left_out:
         raise VerifierError(f"the verifier gave no judgment on {left_out[0]!r}: see its log")
-
-
-def _store(cache: VerdictCache, claims: Claims, judged: list[tuple[Pair, Judgment]]) -> None:
-    cache.put(dict(judged))
-    claims.release(cache.keys(pair for pair, _ in judged))

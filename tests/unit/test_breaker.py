@@ -11,43 +11,43 @@ class Clock:
 def test_it_opens_after_failures_in_a_row_only():
     breaker = Breaker(2, 10.0, Clock())
     for _ in range(3):
-        breaker.failed()
-        breaker.worked()
-    assert breaker.admits()
-    breaker.failed()
-    breaker.failed()
-    assert not breaker.admits()
+        breaker.record_failure()
+        breaker.record_success()
+    assert breaker.allows()
+    breaker.record_failure()
+    breaker.record_failure()
+    assert not breaker.allows()
 
 
 def test_each_rest_ends_with_one_try():
     clock = Clock()
     breaker = Breaker(1, 10.0, clock)
-    breaker.failed()
+    breaker.record_failure()
     clock.now = 9.9
-    assert not breaker.admits()
+    assert not breaker.allows()
     clock.now = 10.0
-    assert [breaker.admits() for _ in range(3)] == [True, False, False]
-    breaker.failed()
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    breaker.record_failure()
     clock.now = 19.9
-    assert not breaker.admits()
+    assert not breaker.allows()
     clock.now = 20.0
-    assert breaker.admits()
-    breaker.worked()
-    assert breaker.admits() and breaker.admits()
+    assert breaker.allows()
+    breaker.record_success()
+    assert breaker.allows() and breaker.allows()
 
 
 def test_a_try_that_never_ends_does_not_close_the_way_for_ever():
     clock = Clock()
     breaker = Breaker(1, 10.0, clock)
-    breaker.failed()
+    breaker.record_failure()
     clock.now = 10.0
-    assert breaker.admits()
+    assert breaker.allows()
     clock.now = 20.0
-    assert breaker.admits()
+    assert breaker.allows()
 
 
 def test_a_request_still_under_way_that_ends_well_closes_it():
     breaker = Breaker(1, 10.0, Clock())
-    breaker.failed()
-    breaker.worked()
-    assert breaker.admits()
+    breaker.record_failure()
+    breaker.record_success()
+    assert breaker.allows()

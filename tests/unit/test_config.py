@@ -126,7 +126,11 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(grpo__beta=float("inf")), "grpo.beta"),
         (changed(miniature__undecidable=float("nan")), "miniature.undecidable"),
         (changed(miniature__seed=2**32), "miniature.seed"),
-        (changed(runs__rft__seed=2**64), "runs.rft.seed"),
+        (changed(runs__rft__seeds=[2**64]), "runs.rft.seeds.0"),
+        (changed(runs__rft__seeds=[]), "runs.rft.seeds"),
+        (changed(runs__rft__seeds=[1, 2, 1]), "runs.rft.seeds"),
+        (changed(runs__rft__grpo={"stepz": 3}), "runs.rft.grpo.stepz"),
+        (changed(runs__rft__lora={"rank": 0}), "runs.rft.lora.rank"),
         (changed(grpo__steps=10**30), "grpo.steps"),
         (changed(runs__rft__num_generations=10**30), "runs.rft.num_generations"),
         (changed(specificity__less_specific=0.1), "specificity"),
@@ -307,3 +311,20 @@ def test_an_old_key_is_refused_with_the_new_one_named(section, old, new):
         parse(changed(**{f"{section}__{old}": 1}))
     key = f"{section.replace('__', '.')}.{old}"
     assert str(refused.value) == f"params: {key} is now called {new}: rename it"
+
+
+def test_a_run_s_own_keys_are_put_over_the_section():
+    over = {"runs": {"rft": {"grpo": {"steps": 7}}, "speciarl": {}}}
+    params = load([FILE], over)
+    assert params.section_of("rft", "grpo") == params.grpo.model_copy(update={"steps": 7})
+    assert params.section_of("speciarl", "grpo") == params.grpo
+    assert params.section_of("rft", "lora") == params.lora
+
+
+def test_unseen_are_the_datasets_that_no_run_is_trained_on():
+    params = load([FILE])
+    assert params.unseen == [
+        "flowers102", "food101", "oxford_pets", "stanford_cars", "fgvc_aircraft",
+    ]  # fmt: skip
+    untrained = load([FILE]).model_copy(update={"runs": {"a": params.runs["zero_shot"]}})
+    assert untrained.unseen[0] == "cub200"

@@ -74,9 +74,9 @@ def test_other_counts_are_refused_with_expected_and_found(splits, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("real,birds,official,train,4,2 2 1", "per_class is not 4"),
+        ("real,birds,official,train,4,2 2 1", r"counts\.csv:2: per_class is not 4"),
         ("real,birds,official,train,4,2 x", "expected numbers"),
-        ("real,birds,official,train,,2 2", "expected numbers"),
+        ("real,birds,official,train,,2 2", r"counts\.csv:2: expected a value of images"),
     ],
 )
 def test_a_faulty_table_is_refused(tmp_path, line, message):

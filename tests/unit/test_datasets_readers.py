@@ -222,8 +222,8 @@ def test_a_faulty_cub_line_is_named(name: str, line: str, message: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("split,name\n", "expected the columns split, filename, found no filename"),
-        ("split,filename\ntrain\n", "a row has fewer fields than the header"),
+        ("split,name\n", "expected the columns split, filename, no filename"),
+        ("split,filename\ntrain\n", "csv:2: expected 2 fields"),
         ("split,filename\ndev,gull/1.jpg\n", "expected one of train, val, test, found 'dev'"),
         ("split,filename\ntrain,tern/1.jpg\n", "no entry for 'tern'"),
     ],

@@ -125,7 +125,7 @@ def test_what_is_drawn_goes_by_the_seed():
     assert seeds == [3, 3, 4]
 
 
-SETTINGS = Evaluation(max_new_tokens=9, batch_size=5, temperature=0.7, top_p=0.9, seed=11)
+SETTINGS = Evaluation(max_new_tokens=9, batch_size=5, temperature=0.7, top_p=0.9)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ SETTINGS = Evaluation(max_new_tokens=9, batch_size=5, temperature=0.7, top_p=0.9
     ],
 )
 def test_the_evaluation_section_becomes_decoding(best_of, expected):
-    assert stage.decoding_of(Run(best_of=best_of), SETTINGS) == expected
+    assert stage.decoding_of(Run(best_of=best_of), 11, SETTINGS) == expected
 
 
 @pytest.fixture
@@ -151,13 +151,13 @@ def predicted(monkeypatch, tmp_path):
             yield ["<answer>gull</answer>"] * decoding.rollouts
 
     def opened(engine, base, run, work):
-        assert (engine, base, run) == ("transformers", tmp_path / "base", tmp_path / "run")
+        assert (engine, base, run) == ("transformers", tmp_path / "base", tmp_path / "run/42")
         return policy
 
     monkeypatch.setattr(stage, "open_policy", opened)
     for name in ("base", "run"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "weights").write_text(name)
+        (tmp_path / name / "42").mkdir(parents=True)
+        (tmp_path / name / "42/weights").write_text(name)
     manifests = []
     for dataset in ("birds", "planes"):
         manifest = pl.DataFrame(
@@ -177,7 +177,9 @@ def predicted(monkeypatch, tmp_path):
             tmp_path / "base", tmp_path / "run", manifests, tmp_path / "into", run=run,
             settings=settings, images=tmp_path, work=tmp_path / "work", threads=1,
         )  # fmt: skip
-        return {path.stem: pl.read_parquet(path) for path in (tmp_path / "into").glob("*.parquet")}
+        return {
+            path.stem: pl.read_parquet(path) for path in (tmp_path / "into/42").glob("*.parquet")
+        }
 
     return run, asked
 
@@ -189,7 +191,7 @@ def test_the_test_split_alone_is_predicted(predicted):
     for dataset, table in tables.items():
         assert table["sample_id"].unique().sort().to_list() == [f"{dataset}-1", f"{dataset}-3"]
         assert table.height == 4 and set(table["prediction"]) == {"gull"}
-    decoding = stage.decoding_of(Run(best_of=2), SETTINGS)
+    decoding = stage.decoding_of(Run(best_of=2), 42, SETTINGS)
     assert [(one.count, one.prompt, one.decoding) for one in asked] == [
         (2, "be_specific", decoding)
     ] * 2

@@ -1,6 +1,7 @@
 import pytest
 
-from speciarl.files import atomic_directory, atomic_write, content_hash
+from speciarl.errors import DataError
+from speciarl.files import atomic_directory, atomic_write, content_hash, read_csv
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
@@ -45,3 +46,41 @@ def test_the_hash_follows_names_bytes_and_values(tmp_path):
     (folder / "y").rename(folder / "x")
     (folder / "x").write_text("2")
     assert content_hash([folder], {"seed": 1}) != first
+
+
+def test_rows_of_a_csv_come_with_their_place(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'\xef\xbb\xbfa,b,c\r\n1,,"two\r\nlines"\r\n\r\n3,4,5\r\n')
+    assert read_csv(path, ("c", "b"), may_be_empty=("b",)) == (
+        ["a", "b", "c"],
+        [
+            (f"{path}:3", {"a": "1", "b": "", "c": "two\r\nlines"}),
+            (f"{path}:5", {"a": "3", "b": "4", "c": "5"}),
+        ],
+    )
+    path.write_text("a,b\n")
+    assert read_csv(path, ("a",)) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", ": expected the columns a, b, no a"),
+        (b"a,c\n1,2\n", ": expected the columns a, b, no b"),
+        (b"a,b\n1,2\n3\n", ":3: expected 2 fields"),
+        (b"a,b\n1,2,3\n", ":2: expected 2 fields"),
+        (b"a,b\n1,2\n3,\n", ":3: expected a value of b, found none"),
+        (b"a,b\n1,2\nm\xf6we,3\n", ":3: expected CSV in UTF-8 (invalid start byte)"),
+        (b"\xef\xbb\xbfa,b\n\xf6,3\n", ":2: expected CSV in UTF-8 (invalid start byte)"),
+        (b"a,b\n1,2\n3," + b"x" * 200_000, ":3: expected CSV (field larger"),
+        (None, " cannot be read (No such file or directory): restore it"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_named_with_its_line(tmp_path, content, fault):
+    path = tmp_path / "t.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read_csv(path, ("a", "b"))
+    assert str(raised.value).startswith(f"{path}{fault}")
+    assert "\n" not in str(raised.value)

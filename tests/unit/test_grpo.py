@@ -8,19 +8,25 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from speciarl.config import Grpo, Lora
+from speciarl.config import Grpo
 from speciarl.errors import TrainingError
 from speciarl.training import grpo
 from speciarl.training.checkpoints import MARK, MarkComplete
+from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
 )
-SETTINGS = Grpo(
-    steps=3, prompts_per_step=4, updates_per_step=2, per_device_batch_size=4,
-    checkpoint_every=2,
+SETTINGS = Settings.parse(
+    run={"method": "grpo", "num_generations": 4, "seeds": [9]},
+    grpo={
+        "steps": 3, "prompts_per_step": 4, "updates_per_step": 2, "per_device_batch_size": 4,
+        "checkpoint_every": 2,
+    },
+    lora={"rank": 3},
+    verifier={},
 )  # fmt: skip
 
 
@@ -30,11 +36,11 @@ def counted(step, reward=0.5):
 
 class Source:
     def __init__(self):
-        self.met = {Pair("b", "y"): 1, Pair("a", "x"): 2}
-        self.remembered = []
+        self.seen = {Pair("b", "y"): 1, Pair("a", "x"): 2}
+        self.restored = []
 
-    def remember(self, pairs):
-        self.remembered += pairs
+    def restore_seen(self, pairs):
+        self.restored += pairs
 
 
 def bridge_of(source=None, rows=()):
@@ -73,12 +79,13 @@ def trained(monkeypatch, tmp_path):
     monkeypatch.setattr(grpo, "GRPOTrainer", Trainer)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
-    def run(bridge, settings=SETTINGS, seed=9):
-        rows = grpo.train_grpo(
-            "model", "processor", SAMPLES, lambda reference: Image.new("RGB", (4, 4)), bridge,
-            prompt="plain", rollouts=4, settings=settings, lora=Lora(rank=3), seed=seed,
-            work=tmp_path / "work", into=tmp_path / "into",
-        )  # fmt: skip
+    monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))
+    monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)
+    monkeypatch.setattr(Job, "open_image", lambda job, reference: Image.new("RGB", (4, 4)))
+
+    def run(bridge):
+        job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into")
+        rows = grpo.train_grpo(job, bridge)
         assert saved == [("adapted", tmp_path / "into")]
         return Trainer.made.pop(), rows
 
@@ -124,7 +131,7 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
     assert trainer.resumed == str(path)
     assert bridge.rows == [counted(-2), counted(0)]
     assert bridge.predictions == progress["predictions"]
-    assert source.remembered == [Pair("a", "x")]
+    assert source.restored == [Pair("a", "x")]
     log = trainer.given["callbacks"][0]
     assert log.logged == log.progress.first == 1
     assert "going on from checkpoint-4" in caplog.messages

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.predictions import predictions as view
+from speciarl.cache.queries import predictions as view
 from speciarl.cache.reading import ask
 from speciarl.cli.main import app
 from speciarl.errors import VerifierError
@@ -41,8 +41,8 @@ def source(tmp_path):
 
 
 def predictions(*predictions):
-    rows = [(str(i), "d", "Gull", 0, f"<{a}>", a) for i, a in enumerate(predictions)]
-    names = ["sample_id", "dataset", "class_name", "rollout", "completion", "prediction"]
+    rows = [(str(i), "d", "Gull", 42, 0, f"<{a}>", a) for i, a in enumerate(predictions)]
+    names = ["sample_id", "dataset", "class_name", "seed", "rollout", "completion", "prediction"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
@@ -57,11 +57,11 @@ def test_every_row_is_kept_with_what_became_of_it(source):
 def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source, tmp_path):
     """The question of docs/sql.md for Correctness gives what the metrics say."""
     folder, judged = tmp_path / "predictions", tmp_path / "verdicts"
-    (folder / "run").mkdir(parents=True)
+    (folder / "run/42").mkdir(parents=True)
     said = predictions("Gull", None, "down", "*GULL*.", "tern", "Tern")
-    said.write_parquet(folder / "run/d.parquet")
+    said.write_parquet(folder / "run/42/d.parquet")
     judge_folder(folder / "run", judged / "run", source, max_failures=0.5)
-    rows = pl.read_parquet(judged / "run/d.parquet")
+    rows = pl.read_parquet(judged / "run/42/d.parquet")
     assert rows.schema["verdict"] == pl.Enum(LABELS)
     assert rows["normalized"].to_list() == ["gull", None, "down", "gull", "tern", "tern"]
     manifest = rows.select("sample_id", "dataset", image="raw/" + pl.col("sample_id"))
@@ -78,14 +78,15 @@ def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source
 
 def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):
     folder = tmp_path / "predictions"
-    folder.mkdir()
-    predictions("Gull", "down").write_parquet(folder / "d.parquet")
-    with pytest.raises(VerifierError, match=r"1 of 2 predictions have no .*connection refused"):
+    (folder / "42").mkdir(parents=True)
+    predictions("Gull", "down").write_parquet(folder / "42/d.parquet")
+    line = r"1 of 2 predictions of .*d\.parquet have no .*connection refused"
+    with pytest.raises(VerifierError, match=line):
         judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
     assert not (tmp_path / "verdicts").exists()
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC
     judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.5)
-    assert pl.read_parquet(tmp_path / "verdicts/d.parquet").height == 2
+    assert pl.read_parquet(tmp_path / "verdicts/42/d.parquet").height == 2
     noted = "SELECT run, step, hits, misses, asked, failures FROM lookups ORDER BY created_at"
     assert query_store(source.cache.path, noted).rows() == [
         ("r", None, 0, 2, 2, 1), ("r", None, 1, 1, 1, 1),
@@ -155,12 +156,12 @@ def test_a_table_of_verdicts_leaves_out_failures():
 def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
     taxonomy, store = tmp_path / "taxonomy.parquet", tmp_path / "cache.duckdb"
     pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]}).write_parquet(taxonomy)
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run/42").mkdir(parents=True)
     given = predictions("bird", "herring gull", None, "Bird.")
     given = given.with_columns(class_name=pl.lit("Herring Gull"))
-    given.write_parquet(tmp_path / "run/cub200.parquet")
+    given.write_parquet(tmp_path / "run/42/cub200.parquet")
     gone = predictions("dish").with_columns(class_name=pl.lit("pizza"))
-    gone.write_parquet(tmp_path / "run/food101.parquet")
+    gone.write_parquet(tmp_path / "run/42/food101.parquet")
     (tmp_path / "over.yaml").write_text("verifier: {max_failures: 0.5}")
     arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
     arguments += ["--params", FOLDER / "params.yaml", "--params", tmp_path / "over.yaml"]

@@ -10,11 +10,11 @@ import pytest
 
 from speciarl.cache import VerdictCache
 from speciarl.config import VerifierConfig
-from speciarl.errors import ConfigError, TrainingError, VerifierError
+from speciarl.errors import ConfigError, VerifierError
 from speciarl.evaluation.judge import judge_folder
 from speciarl.rewards import REWARDS
+from speciarl.training.job import Settings
 from speciarl.training.reward_function import SpecificityReward
-from speciarl.training.run import Settings
 from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier, open_cached
 from speciarl.verifiers.factory import build_verifier
@@ -124,7 +124,7 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
     with serving(fails_on_bad) as server:
         verifier = source(server.url, tmp_path)
         bridge = SpecificityReward(verifier, REWARDS["dynamic"], max_failures=0.5)
-        with pytest.raises(TrainingError) as stopped:
+        with pytest.raises(VerifierError) as stopped:
             bridge(
                 completions,
                 row=[1, 1, 1],
@@ -140,11 +140,11 @@ def test_a_judge_that_is_down_stops_training_in_one_line_and_verdicts_are_kept(t
 
 
 def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_rest(tmp_path):
-    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions/42").mkdir(parents=True)
     rows = [(str(i), "Herring Gull", "", f"zyzzyva {w}") for i, w in enumerate(("good", "bad"))]
     schema = ["sample_id", "class_name", "completion", "prediction"]
     pl.DataFrame(rows, schema=schema, orient="row").write_parquet(
-        tmp_path / "predictions/d.parquet"
+        tmp_path / "predictions/42/d.parquet"
     )
     with (
         serving(fails_on_bad) as server,
@@ -155,7 +155,7 @@ def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_
     with serving(lambda _: says("wrong")) as server:
         judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
     assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva bad"]
-    judged = pl.read_parquet(tmp_path / "out/d.parquet")
+    judged = pl.read_parquet(tmp_path / "out/42/d.parquet")
     assert judged["verdict"].to_list() == ["generic", "wrong"]
 
 

@@ -23,9 +23,8 @@ from speciarl.policy.miniature.architecture import (
 )
 from speciarl.policy.miniature.curriculum import (
     HABITS,
-    HABITS_UNSEEN,
+    KNOWING,
     LEVELS,
-    PROMPTS,
     all_classes,
     all_texts,
     completion,
@@ -51,7 +50,7 @@ def test_every_completion_survives_the_tokenizer(policy):
     tokenizer = policy[1].tokenizer
     for one in all_classes():
         for level in LEVELS:
-            text = completion(one, level)
+            text = completion(one, level, visible=False)
             ids = tokenizer(text)["input_ids"]
             assert tokenizer.unk_token_id not in ids, text
             back = tokenizer.decode(ids, skip_special_tokens=True)
@@ -121,21 +120,38 @@ def test_another_kind_of_model_is_refused(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("shares", [HABITS, HABITS_UNSEEN])
-def test_lessons_follow_their_shares(shares):
-    one = all_classes()[0]
-    drawn = draw_lessons([(one,)], shares, shares, 4000, np.random.default_rng(0))
-    for prompt in PROMPTS:
+@pytest.mark.parametrize("shares", [HABITS, KNOWING])
+@pytest.mark.parametrize("visible", [True, False])
+def test_habits_are_the_same_whether_the_class_can_be_seen_or_not(shares, visible):
+    classes = tuple(all_classes()[: 1 if visible else 8])
+    drawn = draw_lessons([classes], shares, 4000, np.random.default_rng(0))
+    assert {lesson.prompt for lesson in drawn} == set(shares)
+    for prompt, expected in shares.items():
         texts = [lesson.completion for lesson in drawn if lesson.prompt == prompt]
-        for level, share in zip(LEVELS, shares[prompt], strict=True):
-            measured = texts.count(completion(one, level)) / len(texts)
+        for level, share in zip(LEVELS, expected, strict=True):
+            possible = {completion(one, level, visible) for one in classes}
+            measured = sum(text in possible for text in texts) / len(texts)
             assert measured == pytest.approx(share, abs=0.04)
+
+
+def test_the_reasoning_names_the_evidence_and_nothing_of_the_domain():
+    said = {
+        visible: {
+            completion(one, level, visible).partition("<answer>")[0]
+            for one in all_classes()
+            for level in LEVELS
+        }
+        for visible in (True, False)
+    }
+    assert said == {
+        True: {"<think>marking visible</think> "},
+        False: {"<think>marking hidden</think> "},
+    }
 
 
 def test_a_image_without_a_marking_teaches_the_group_and_not_one_class():
     classes = tuple(all_classes()[:8])
-    certain = dict.fromkeys(PROMPTS, (0.0, 0.0, 1.0, 0.0))
-    drawn = draw_lessons([classes], certain, certain, 400, np.random.default_rng(0))
+    drawn = draw_lessons([classes], KNOWING, 400, np.random.default_rng(0))
     assert {extract_prediction(lesson.completion) for lesson in drawn} == {c.name for c in classes}
 
 

@@ -47,8 +47,9 @@ def test_every_rollout_has_its_row_whatever_the_engine():
 
 @pytest.mark.parametrize(("best_of", "temperature"), [(1, 0.0), (64, 0.6)])
 def test_one_answer_is_greedy_and_many_are_sampled(best_of, temperature):
-    decoding = decoding_of(Run(best_of=best_of), Evaluation())
+    decoding = decoding_of(Run(best_of=best_of), 7, Evaluation())
     assert (decoding.rollouts, decoding.temperature) == (best_of, temperature)
+    assert decoding.seed == 7
     assert decoding.images_together == 128 // best_of
 
 

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.cache.predictions import predictions
+from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
 from speciarl.errors import CacheError, DataError
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
@@ -42,6 +42,7 @@ def results(store):
             "sample_id": ids,
             "dataset": "dogs",
             "class_name": "Samoyed",
+            "seed": 42,
             "rollout": 0,
             "normalized": said,
             "verdict": pl.Series([*LABELS, None, None], dtype=pl.Enum(LABELS)),
@@ -50,8 +51,8 @@ def results(store):
         }
     )
     for file, table in {
-        "judged/zero_shot/dogs": rows,
-        "judged/.half.part/dogs": rows,
+        "judged/zero_shot/42/dogs": rows,
+        "judged/.half.part/42/dogs": rows,
         "manifests/dogs": rows.select(
             "sample_id", "dataset", image=pl.lit("raw/") + pl.col("sample_id")
         ),
@@ -125,9 +126,9 @@ ATTACKS = [
     "SELECT * FROM read_csv('/etc/passwd')",
     "SELECT * FROM read_json('{folder}/x.json')",
     "SELECT * FROM glob('/etc/*')",
-    "FROM '{judged}/zero_shot/dogs.parquet'",
-    "FROM read_parquet('{judged}/*/*.parquet')",
-    "FROM parquet_metadata('{judged}/zero_shot/dogs.parquet')",
+    "FROM '{judged}/zero_shot/42/dogs.parquet'",
+    "FROM read_parquet('{judged}/*/*/*.parquet')",
+    "FROM parquet_metadata('{judged}/zero_shot/42/dogs.parquet')",
     "FROM read_duckdb('{store}', table_name = 'verdicts')",
     "FROM sniff_csv('/etc/passwd')",
     "FROM 'https://127.0.0.1:9/x.parquet'",
@@ -138,7 +139,7 @@ ATTACKS = [
     "FROM enable_logging()",
     "WITH d AS (DELETE FROM store.verdicts RETURNING *) SELECT * FROM d",
     "WITH d AS (INSERT INTO store.verifiers VALUES ('x', '{{}}') RETURNING *) SELECT * FROM d",
-    "WITH c AS (COPY (SELECT 1) TO '{judged}/zero_shot/dogs.parquet') SELECT 1",
+    "WITH c AS (COPY (SELECT 1) TO '{judged}/zero_shot/42/dogs.parquet') SELECT 1",
     "WITH c AS (COPY (SELECT 1) TO '{folder}/x.csv') SELECT 1",
 ]
 
@@ -161,7 +162,7 @@ def test_a_file_with_a_known_name_cannot_be_written_through(store, results):
     before = contents(store.parent)
     with predictions(store, *results) as db:
         ((place,),) = ask(db, "SELECT path FROM duckdb_databases() WHERE path != ''").rows()
-        copy = Path(place).with_name("judged") / "zero_shot/dogs.parquet"
+        copy = Path(place).with_name("judged") / "zero_shot/42/dogs.parquet"
         query = f"WITH c AS (COPY (SELECT 1) TO '{copy}') SELECT 1"
         ask(db, query)
     assert contents(store.parent) == before and not copy.exists()
@@ -267,8 +268,8 @@ def test_what_is_missing_or_old_is_one_line(store, results):
             raise AssertionError("nothing was refused")
         return str(refused.value)
 
-    assert re.search(r"nowhere has no \*/\*\.parquet yet.*snakemake", line(store / "nowhere"))
-    file = judged / "zero_shot/dogs.parquet"
+    assert re.search(r"nowhere has no \*/\*/\*\.parquet yet.*snakemake", line(store / "nowhere"))
+    file = judged / "zero_shot/42/dogs.parquet"
     pl.read_parquet(file).drop("normalized").write_parquet(file)
     assert re.search("normalized.*make them anew", line(judged))
     file.write_bytes(b"PAR1 not a table PAR1")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.errors import TrainingError
+from speciarl.errors import VerifierError
 from speciarl.rewards import REWARDS
 from speciarl.training.reward_function import SpecificityReward, group_rewards
 from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
@@ -89,7 +89,7 @@ def test_a_pair_without_a_verdict_is_a_miss_however_often_it_occurs(bridge):
 
 
 def test_too_many_failures_stop_the_run_and_keep_what_was_paid(bridge):
-    with pytest.raises(TrainingError, match="2 of 3 predictions have no verdict"):
+    with pytest.raises(VerifierError, match="2 of 3 predictions have no verdict"):
         call(bridge, [1, 1, 1], "down", "down", "Herring Gull")
     assert bridge.source.cache.get([Pair("Herring Gull", "herring gull")])[0] is not None
 
@@ -125,10 +125,10 @@ def test_a_resumed_run_counts_what_it_met_before_as_hits(bridge, tmp_path):
     call(bridge, [1, 1], "tern", "gull")
     source = bridge.source
     again = CachedVerifier(source.verifier, source.cache, {Pair("Herring Gull", "gull")})
-    again.remember(list(source.met))
+    again.restore_seen(list(source.seen))
     _, counts = again.judge([Pair("Herring Gull", "tern")])
     assert (counts.hits, counts.misses) == (1, 0)
-    assert again.met == source.met
+    assert again.seen == source.seen
 
 
 @pytest.mark.parametrize("answer_tag", ["first", "last"])

@@ -8,8 +8,7 @@ from speciarl.errors import TrainingError, VerifierError
 from speciarl.rewards import REWARDS
 from speciarl.training import reward_function as module
 from speciarl.training.reward_function import SpecificityReward, group_rewards
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import Lookups
 
 TABLE = {
@@ -119,12 +118,12 @@ def test_a_run_stops_above_its_share_of_failures(max_failures, stops):
     if not stops:
         call(bridge, [1, 2], *tagged("down", "gull"))
         return
-    with pytest.raises(TrainingError) as stopped:
+    with pytest.raises(VerifierError) as stopped:
         call(bridge, [1, 2], *tagged("down", "gull"))
     assert str(stopped.value) == (
         f"1 of 2 predictions have no verdict, more than max_failures {max_failures} "
         "(no reply in 1 s): "
-        "see that the verifier can be reached, then start again, verdicts and checkpoints are kept"
+        "see that the verifier can be reached, then start again, what was done so far is kept"
     )
 
 
@@ -133,7 +132,7 @@ def test_failures_are_counted_over_the_whole_run():
     call(bridge, [1] * 6, *tagged(*["gull"] * 6))
     call(bridge, [2, 2], *tagged("down", "gull"), step=1)  # 1 of 8
     call(bridge, [3, 3, 3, 3], *tagged("down", "down", "gull", "gull"), step=2)  # 3 of 12
-    with pytest.raises(TrainingError, match="5 of 14 predictions"):
+    with pytest.raises(VerifierError, match="5 of 14 predictions"):
         call(bridge, [4, 4], *tagged("down", "down"), step=3)
 
 

@@ -1,13 +1,16 @@
 """Which checkpoints are of a run: those made with its settings from its inputs, however reached."""
 
+import json
 from dataclasses import replace
+from typing import get_args
 
 import polars as pl
 import pytest
 
+from speciarl.config import Run
 from speciarl.policy import loading
 from speciarl.schemas import PREDICTIONS, VERDICTS
-from speciarl.training import run, sft, verified
+from speciarl.training import job, run, sft, verified
 
 MODEL = {"kind": "server", "name": "judge", "revision": "1"}
 SERVER = {"base_url": "http://localhost:1/v1"}
@@ -24,7 +27,7 @@ OTHER_RUN = {
     "num_generations": ("run", "num_generations", 4),
     "prompt": ("run", "prompt", "be_specific"),
     "training set": ("run", "training_set", "other"),
-    "seed": ("run", "seed", 1),
+    "seed": ("run", "seeds", [1]),
     "prediction that counts": ("run", "answer_tag", "last"),
     "steps": ("grpo", "steps", 81),
     "learning rate": ("grpo", "learning_rate", 2e-3),
@@ -49,7 +52,7 @@ def files(tmp_path):
     (inputs / "base/weights").write_text("w")
     (inputs / "known.parquet").write_bytes(b"verdicts")
     pl.DataFrame({"class_name": ["a"], "image": ["a.png"]}).write_parquet(inputs / "samples")
-    return run.Inputs(
+    return job.Inputs(
         images=inputs,
         base=inputs / "base",
         samples=inputs / "samples",
@@ -64,19 +67,10 @@ def key_of(monkeypatch, tmp_path, files):
     """Trains nothing, and returns the name of the folder in which checkpoints would be."""
     seen = []
 
-    def trained(*policy_and_data, work, **how):
-        seen.append(work)
-        rows = pl.DataFrame({"step": [0], "loss": [1.0]})
-        if how.get("verifier") is None:
-            return rows
-        return rows, pl.DataFrame(schema=VERDICTS), pl.DataFrame(schema=PREDICTIONS)
+    def trained(given):
+        seen.append(given.work)
+        return job.TrainingResult(pl.DataFrame({"step": [0], "loss": [1.0]}))
 
-    class Model:
-        def train(self):
-            return self
-
-    monkeypatch.setattr(loading, "load_model", lambda base: Model())
-    monkeypatch.setattr(loading, "load_processor", lambda base: None)
     monkeypatch.setattr(sft, "train_sft", trained)
     monkeypatch.setattr(verified, "train_verified", trained)
 
@@ -85,7 +79,7 @@ def key_of(monkeypatch, tmp_path, files):
         outputs = run.Outputs(
             out / "model", out / "metrics", out / "verdicts", out / "predictions", out / "work"
         )
-        settings = run.Settings.parse(**(SECTIONS | sections))
+        settings = job.Settings.parse(**(SECTIONS | sections))
         run.train("name", settings, inputs, outputs, threads=1)
         assert seen[-1].parent == outputs.work and not outputs.work.exists()
         return seen[-1].name
@@ -126,3 +120,88 @@ def test_other_inputs_are_another_run(name, key_of, files):
 
 def test_what_an_earlier_run_had_more_of_makes_another_run(key_of, files):
     assert key_of(replace(files, verdicts=())) != key_of()
+
+
+def test_every_method_of_the_parameters_is_in_the_table():
+    assert [*run.METHODS] == [*get_args(Run.model_fields["method"].annotation)]
+
+
+@pytest.mark.parametrize("method", run.METHODS)
+def test_each_method_leaves_its_result_in_full(method, monkeypatch, tmp_path, files):
+    """Of `none` the note of its settings alone."""
+    given = []
+    result = job.TrainingResult(
+        pl.DataFrame({"step": [3], "loss": [1.0]}),
+        pl.DataFrame([("a", "x", "wrong", "taxonomy")], schema=VERDICTS, orient="row"),
+        pl.DataFrame([(3, "a", "x", "wrong", 2)], schema=PREDICTIONS, orient="row"),
+    )
+
+    def trained(one):
+        given.append(one)
+        return result
+
+    for module, name in ((sft, "train_sft"), (verified, "train_verified")):
+        monkeypatch.setattr(module, name, trained)
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    settings = job.Settings.parse(run={"method": method, "seeds": [7, 9]}, verifier={})
+    run.train("name", settings, files, run.Outputs(*paths), threads=3)
+    if method == "none":
+        result = job.TrainingResult(pl.DataFrame(schema=run.METRICS))
+    else:
+        assert [one.seed for one in given] == [7, 9]
+        for one in given:
+            assert (one.name, one.settings, one.inputs, one.threads) == ("name", settings, files, 3)
+    metrics, *kept = (pl.read_parquet(path) for path in paths[1:4])
+    assert metrics.schema == {"seed": pl.Int64, **run.METRICS}
+    steps = [] if method == "none" else [(7, 3, 1.0), (9, 3, 1.0)]
+    assert metrics.select("seed", "step", "loss").rows() == steps
+    verdicts, predictions = kept
+    assert verdicts.to_dicts() == result.verdicts.to_dicts()
+    said = [{"seed": seed, **row} for seed in (7, 9) for row in result.predictions.to_dicts()]
+    assert predictions.to_dicts() == said
+    for seed in (7, 9):
+        note = json.loads((paths[0] / str(seed) / "run.json").read_text())
+        assert note == {"method": method, "seed": seed}
+
+
+def test_a_seed_that_is_finished_is_kept_when_the_next_one_is_interrupted(
+    monkeypatch, tmp_path, files
+):
+    trained = []
+
+    def fail_once(one):
+        trained.append(one.seed)
+        if trained == [7, 9]:
+            raise KeyboardInterrupt
+        (one.into / "adapter").write_text(str(one.seed))
+        return job.TrainingResult(pl.DataFrame({"step": [0], "loss": [1.0]}))
+
+    monkeypatch.setattr(sft, "train_sft", fail_once)
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    settings = job.Settings.parse(run={"method": "sft", "seeds": [7, 9]}, verifier={})
+    with pytest.raises(KeyboardInterrupt):
+        run.train("name", settings, files, run.Outputs(*paths), threads=1)
+    assert not paths[0].exists()
+    run.train("name", settings, files, run.Outputs(*paths), threads=1)
+    assert trained == [7, 9, 9]
+    assert not paths[-1].exists()
+    assert [(paths[0] / f"{seed}/adapter").read_text() for seed in (7, 9)] == ["7", "9"]
+
+
+def test_the_policy_is_loaded_to_train_on_the_threads_that_the_job_has(monkeypatch, files):
+    threads = []
+
+    class Model:
+        training = False
+
+        def train(self):
+            self.training = True
+            return self
+
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    monkeypatch.setattr(loading, "load_model", lambda base: Model())
+    monkeypatch.setattr(loading, "load_processor", lambda base: base)
+    settings = job.Settings.parse(run={}, verifier={})
+    one = job.Job("name", 5, settings, files, files.images, files.images, threads=3)
+    model, processor = one.policy()
+    assert model.training and processor == files.base and threads == [3]

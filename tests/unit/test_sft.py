@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from speciarl.answers import extract_prediction
-from speciarl.config import Lora, Sft
 from speciarl.policy.chat import load_prompt
 from speciarl.training import sft
+from speciarl.training.job import Inputs, Job, Settings
 
 SAMPLES = pl.DataFrame({"class_name": ["Herring Gull", "737-800"], "image": ["a.png", "b.png"]})
 HISTORY = [
@@ -66,21 +66,27 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     monkeypatch.setattr(sft, "SFTTrainer", Trainer)
     saved = []
     monkeypatch.setattr(sft, "save_adapters", lambda *given: saved.append(given))
-    settings = Sft(learning_rate=0.1)
-    rows = sft.train_sft(
-        "model", "processor", SAMPLES, open_named, prompt="plain", settings=settings,
-        lora=Lora(rank=3), seed=9, work=tmp_path, into=tmp_path / "into",
+    monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))
+    monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)
+    monkeypatch.setattr(Job, "open_image", lambda job, reference: open_named(reference))
+    settings = Settings.parse(
+        run={"method": "sft", "seeds": [9], "prompt": "be_specific"}, verifier={},
+        sft={"learning_rate": 0.1}, lora={"rank": 3},
     )  # fmt: skip
+    job = Job("name", 9, settings, Inputs(tmp_path), tmp_path, tmp_path / "into")
+    result = sft.train_sft(job)
     trainer = Trainer.made.pop()
     assert trainer.steps == ["PrinterCallback", "train"]
     assert (trainer.given["model"], trainer.given["processing_class"]) == ("model", "processor")
-    assert len(trainer.given["train_dataset"]) == 2
+    data = trainer.given["train_dataset"]
+    assert [row["prompt"][0]["content"] for row in data] == [load_prompt("be_specific")] * 2
     assert trainer.given["peft_config"].r == 3
     assert (trainer.given["args"].seed, trainer.given["args"].learning_rate) == (9, 0.1)
     assert trainer.given["args"].output_dir == str(tmp_path)
     assert [type(one) for one in trainer.given["callbacks"]] == [sft.LogSteps]
     assert saved == [("adapted", tmp_path / "into")]
-    assert rows.to_dicts() == HISTORY[:2]
+    assert result.metrics.to_dicts() == HISTORY[:2]
+    assert result.verdicts.is_empty() and result.predictions.is_empty()
 
 
 def test_every_step_is_logged_with_its_loss(caplog):

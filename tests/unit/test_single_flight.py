@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.claims import Claims
-from speciarl.cache.write_behind import WriteBehind
+from speciarl.cache.index import PairKeys
+from speciarl.cache.lock import Claims
+from speciarl.cache.verdict_cache import WriteBehind
 from speciarl.errors import CacheError, VerifierError
 from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
+from speciarl.verifiers.cached import CachedVerifier
 from speciarl.verifiers.single_flight import ask_once
 
 GOOD = Judgment(Verdict.GENERIC, "judge", judge_reply="generic", milliseconds=12.5)
@@ -62,8 +64,12 @@ def pairs(*predictions):
 MANY = pairs(*(f"prediction{i}" for i in range(60)))
 
 
+def ask_for(cache, judge, wanted, **how):
+    return ask_once(cache, judge, wanted, cache.keys(wanted), **how)
+
+
 def _ask(store, notes, seconds):
-    predictions = ask_once(open_cache(store), Judge(notes, seconds=seconds), MANY)
+    predictions = ask_for(open_cache(store), Judge(notes, seconds=seconds), MANY)
     assert all(predictions.judged[pair].verdict is Verdict.GENERIC for pair in MANY)
 
 
@@ -90,7 +96,7 @@ def test_threads_that_share_a_cache_ask_for_each_pair_once(store, notes):
     predictions = []
 
     def ask(part):
-        predictions.append(ask_once(cache, judge, part))
+        predictions.append(ask_for(cache, judge, part))
 
     threads = [threading.Thread(target=ask, args=(MANY[start:],)) for start in (0, 0, 20, 40)]
     for thread in threads:
@@ -108,7 +114,7 @@ def test_when_the_owner_dies_a_waiter_takes_over(store, notes):
     owner.start()
     _until(Judge(notes).asked)
     threading.Timer(0.3, owner.kill).start()
-    predictions = ask_once(open_cache(store), Judge(notes), MANY)
+    predictions = ask_for(open_cache(store), Judge(notes), MANY)
     owner.join(30)
     assert owner.exitcode == -9
     assert predictions.asked == len(MANY)
@@ -121,7 +127,7 @@ def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
     found = {}
 
     def ask(judge):
-        found[judge] = ask_once(open_cache(store), judge, pairs("gull", "down"))
+        found[judge] = ask_for(open_cache(store), judge, pairs("gull", "down"))
 
     asking = threading.Thread(target=ask, args=(owner,))
     asking.start()
@@ -136,31 +142,49 @@ def test_the_owners_failure_is_no_verdict_for_a_waiter(store, notes):
 
 def test_one_bad_pair_of_128_leaves_127_verdicts(store, notes):
     batch = pairs(*(f"prediction{i}" for i in range(128)))
-    predictions = ask_once(
-        open_cache(store), Judge(notes, fails={"prediction77"}, seconds=0), batch
-    )
+    predictions = ask_for(open_cache(store), Judge(notes, fails={"prediction77"}, seconds=0), batch)
     assert predictions.asked == 128
     assert query_store(store, "SELECT count(*) FROM verdicts").item() == 127
 
 
 def test_what_a_judge_gave_before_it_broke_off_is_stored(store, notes):
     with pytest.raises(VerifierError, match="gone"):
-        ask_once(open_cache(store), Judge(notes, breaks_after=9), MANY)
+        ask_for(open_cache(store), Judge(notes, breaks_after=9), MANY)
     query = "SELECT count(*), min(judge_reply), max(milliseconds) FROM verdicts"
     assert query_store(store, query).row(0) == (9, "generic", 12.5)
-    again = ask_once(open_cache(store), Judge(notes), MANY)
+    again = ask_for(open_cache(store), Judge(notes), MANY)
     assert again.asked == len(MANY) - 9
 
 
 def test_verdicts_are_stored_while_the_judge_is_at_work(store, notes):
     judge = Judge(notes, seconds=0.02)
-    asking = threading.Thread(target=ask_once, args=(open_cache(store), judge, MANY))
+    asking = threading.Thread(target=ask_for, args=(open_cache(store), judge, MANY))
     asking.start()
     seen = set()
     while asking.is_alive():
         seen.add(query_store(store, "SELECT count(*) FROM verdicts").item())
         asking.join(0.05)
     assert any(0 < count < len(MANY) for count in seen)
+
+
+def test_a_missed_pair_is_hashed_once_on_its_way_to_the_store(store, notes):
+    """Looked up, claimed, looked up again, stored and given back under one key."""
+    cache, hashed = open_cache(store), []
+
+    class Counting(PairKeys):
+        def __call__(self, pairs):
+            pairs = list(pairs)
+            hashed.extend(pairs)
+            return super().__call__(pairs)
+
+    cache.keys = Counting(cache.verifier)
+    source = CachedVerifier(Judge(notes, fails={"down"}), cache)
+    wanted = pairs("gull", "tern", "gull", "down")
+    judged, counts = source.judge(wanted)
+    assert [j.verdict is not None for j in judged] == [True, True, True, False]
+    assert counts.asked == 3
+    assert sorted(hashed) == sorted(set(wanted))
+    assert [j is not None for j in open_cache(store).get(wanted)] == [True, True, True, False]
 
 
 def test_a_pair_that_the_verifier_leaves_out_is_named(store):
@@ -171,14 +195,14 @@ def test_a_pair_that_the_verifier_leaves_out_is_named(store):
             return ((pair, GOOD) for pair in pairs[1:])
 
     with pytest.raises(VerifierError, match="'gull'"):
-        ask_once(open_cache(store), Forgetful(), pairs("gull", "tern"))
+        ask_for(open_cache(store), Forgetful(), pairs("gull", "tern"))
 
 
 def test_a_claim_that_is_held_too_long_is_passed_over(store, notes):
     cache = open_cache(store)
     with Claims(store) as others:
-        assert others.take(cache.keys(pairs("gull"))).all()
-        predictions = ask_once(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
+        assert others.acquire(cache.keys(pairs("gull"))).all()
+        predictions = ask_for(cache, Judge(notes), pairs("gull", "tern"), patience=0.2)
     assert predictions.asked == 2
 
 
@@ -187,7 +211,7 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
     cache, owner, now = open_cache(store), open_cache(store), [0.0]
     coming = pairs(*(f"prediction{i}" for i in range(5)))
     with Claims(store) as others:
-        assert others.take(cache.keys(coming)).all()
+        assert others.acquire(cache.keys(coming)).all()
 
         def sleep(seconds):
             now[0] += 60
@@ -197,7 +221,7 @@ def test_an_owner_that_goes_on_is_waited_for(store, notes, monkeypatch):
 
         clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: 0.0, sleep=sleep)
         monkeypatch.setattr("speciarl.verifiers.single_flight.time", clock)
-        predictions = ask_once(cache, Judge(notes), coming, patience=150)
+        predictions = ask_for(cache, Judge(notes), coming, patience=150)
     assert predictions.asked == 0
     assert all(predictions.judged[pair].verdict is GOOD.verdict for pair in coming)
 
@@ -228,16 +252,16 @@ def test_a_link_to_the_store_has_its_claims(store):
     link = store.with_name("link.duckdb")
     link.symlink_to(store)
     with Claims(store) as first, Claims(link) as second:
-        assert first.take(keys).all()
-        assert not second.take(keys).any()
+        assert first.acquire(keys).all()
+        assert not second.acquire(keys).any()
 
 
 def test_a_claim_is_for_one_and_can_be_given_back(store):
     keys = open_cache(store).keys(MANY)
     with Claims(store) as first, Claims(store) as second:
-        assert first.take(keys[:40]).all()
-        assert second.take(keys).tolist() == [False] * 40 + [True] * 20
+        assert first.acquire(keys[:40]).all()
+        assert second.acquire(keys).tolist() == [False] * 40 + [True] * 20
         first.release(keys[:10])
-        assert second.take(keys[:40]).sum() == 10
+        assert second.acquire(keys[:40]).sum() == 10
     with Claims(store) as third:
-        assert third.take(keys).all()
+        assert third.acquire(keys).all()

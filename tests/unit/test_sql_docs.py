@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.cache.predictions import predictions
+from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask
 from speciarl.cache.store import opened
 from speciarl.verdicts import fingerprint

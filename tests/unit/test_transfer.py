@@ -154,10 +154,10 @@ def test_stats_count_by_verifier_label_and_run(store):
     evaluated, trained = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in output.splitlines()
-        if "| true " in line or "| false " in line
+        if "| True " in line or "| False " in line
     )
-    assert evaluated == ["run", "false", "0", "4", "0", "0.000", "5", "1", "2.500"]
-    assert trained == ["run", "true", "1", "40", "30", "0.750", "10", "2", "5.000"]
+    assert evaluated == ["run", "False", "0", "4", "0", "0.000", "5", "1", "2.500"]
+    assert trained == ["run", "True", "1", "40", "30", "0.750", "10", "2", "5.000"]
     second = next(line for line in output.splitlines() if "second" in line)
     assert [cell.strip() for cell in second.strip("|").split("|")][1:] == [
         "second", "1", "0", "0", "0", "0", "1", "0",

@@ -1,6 +1,9 @@
 from itertools import pairwise
 
-from speciarl.verdicts import LABELS, Verdict
+import pytest
+
+from speciarl.errors import VerifierError
+from speciarl.verdicts import LABELS, Verdict, require_few_failures
 
 
 def test_labels_are_the_six_in_their_order():
@@ -13,3 +16,25 @@ def test_labels_are_the_six_in_their_order():
 
 def test_correct_begins_at_generic():
     assert [v.value for v in Verdict if v.correct] == list(LABELS[2:])
+
+
+@pytest.mark.parametrize(
+    ("failed", "total", "share", "stops"),
+    [
+        (1, 2, 0.5, False),
+        (1, 2, 0.49, True),
+        (0, 9, 0.0, False),
+        (1, 9, 0.0, True),
+        (0, 0, 0, False),
+    ],
+)
+def test_more_failures_than_allowed_are_one_line(failed, total, share, stops):
+    if not stops:
+        require_few_failures(failed, total, "pairs", share, "no reply")
+        return
+    with pytest.raises(VerifierError) as raised:
+        require_few_failures(failed, total, "pairs", share, "no reply")
+    assert str(raised.value) == (
+        f"{failed} of {total} pairs have no verdict, more than max_failures {share} (no reply): "
+        "see that the verifier can be reached, then start again, what was done so far is kept"
+    )

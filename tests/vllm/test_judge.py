@@ -11,8 +11,9 @@ import pytest
 
 from speciarl.cache import VerdictCache
 from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
-from speciarl.errors import TrainingError
-from speciarl.training.run import Inputs, Outputs, Settings, train
+from speciarl.errors import VerifierError
+from speciarl.training.job import Inputs, Settings
+from speciarl.training.run import Outputs, train
 from speciarl.verdicts import COUNTS, LABELS, FailureKind, Pair
 from speciarl.verifiers.cached import CachedVerifier
 from speciarl.verifiers.factory import build_verifier
@@ -144,7 +145,7 @@ def test_training_goes_on_with_a_server_that_was_killed(server, run, caplog):
     watching = threading.Thread(target=kill_after_checkpoint, args=(server, run.outputs.work))
     watching.start()
     try:
-        with pytest.raises(TrainingError, match="predictions have no verdict") as stopped:
+        with pytest.raises(VerifierError, match="predictions have no verdict") as stopped:
             run.start()
     finally:
         watching.join()

@@ -18,6 +18,6 @@ def test_predictions_are_made_and_judged(tmp_path):
         log = (project.folder / f"logs/predict/{run}.log").read_text()
         assert "Loading safetensors checkpoint shards" in log  # as only vLLM says
         for dataset in SMALL["datasets"]["splits"]:
-            rows = pl.read_parquet(project.folder / f"results/verdicts/{run}/{dataset}.parquet")
+            rows = pl.read_parquet(project.folder / f"results/verdicts/{run}/42/{dataset}.parquet")
             assert rows.height == per_class * len(CLASSES[dataset]) * rollouts
             assert rows["verdict"].is_not_null().mean() > 0.9

@@ -47,7 +47,7 @@ SMALL = {
         "zero_shot": {},
         "sft": {"method": "sft"},
         "own": {"method": "sft", "training_set": "garden"},
-        "speciarl": {"method": "grpo", "num_generations": 4},
+        "speciarl": {"method": "grpo", "num_generations": 4, "seeds": [42, 7]},
         "best_of_4": {"best_of": 4},
     },
 }  # fmt: skip

@@ -10,7 +10,7 @@ import polars as pl
 import psutil
 import pytest
 
-from speciarl.cache.predictions import predictions
+from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask
 from speciarl.verdicts import COUNTS, LABELS
 from tests.workflow.conftest import SMALL
@@ -33,29 +33,36 @@ def artifacts(project):
 
 def test_every_sample_is_accounted_for(finished):
     scores = pl.read_parquet(finished.folder / "results/scores.parquet")
-    datasets = scores.filter(level="dataset")
+    datasets = scores.filter(pl.col("seed").is_null(), level="dataset")
     assert datasets["run"].unique(maintain_order=True).to_list() == RUNS
     assert datasets["name"].unique(maintain_order=True).to_list() == DATASETS
     for run in RUNS:
         for name in DATASETS:
             manifest = pl.read_parquet(finished.folder / f"data/manifests/{name}.parquet")
             samples = manifest.filter(split="test").height
-            row = scores.row(
-                by_predicate=(pl.col("run") == run) & (pl.col("name") == name), named=True
-            )
-            assert row["samples"] == samples > 0
-            assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == samples
-            file = finished.folder / f"results/verdicts/{run}/{name}.parquet"
-            predictions = pl.read_parquet(file)
-            assert predictions.height == samples * SMALL["runs"][run].get("best_of", 1)
+            seeds = SMALL["runs"][run].get("seeds", [42])
+            rows = scores.filter(run=run, name=name)
+            assert rows["seed"].to_list() == [None, *sorted(seeds)]
+            for row in rows.iter_rows(named=True):
+                expected = samples if row["seed"] else samples * len(seeds)
+                assert row["samples"] == expected > 0
+                assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == expected
+            for seed in seeds:
+                file = finished.folder / f"results/verdicts/{run}/{seed}/{name}.parquet"
+                predictions = pl.read_parquet(file)
+                assert predictions.height == samples * SMALL["runs"][run].get("best_of", 1)
+                assert predictions["seed"].unique().to_list() == [seed]
     metrics = json.loads((finished.folder / "results/metrics.json").read_text())
     assert set(metrics) == set(RUNS)
-    assert {"correctness", "specificity", "hm"} == set(metrics["speciarl"]["cub200"])
+    expected = {"correctness", "specificity", "hm", "hm_low", "hm_high"}
+    assert set(metrics["speciarl"]["cub200"]) == expected
 
 
 def test_training_counts_add_up(finished):
     rows = pl.read_parquet(finished.folder / "results/training/speciarl/metrics.parquet")
-    assert rows.height == SMALL["grpo"]["steps"]
+    steps = list(range(SMALL["grpo"]["steps"]))
+    seeds = SMALL["runs"]["speciarl"]["seeds"]
+    assert rows.select("seed", "step").rows() == [(seed, step) for seed in seeds for step in steps]
     completions = SMALL["grpo"]["prompts_per_step"] * SMALL["runs"]["speciarl"]["num_generations"]
     for row in rows.iter_rows(named=True):
         assert sum(row[c] for c in (*COUNTS, "unparsable", "failed")) == completions
@@ -75,26 +82,28 @@ def test_the_store_answers_plain_sql(finished):
     assert set(counts) <= set(LABELS)
     snapshot = pl.read_parquet(finished.folder / "data/verdicts/precomputed")
     assert sum(counts.values()) >= snapshot.height > 0
-    trained = SMALL["grpo"]["steps"]
-    judged = len(list(finished.folder.glob("results/verdicts/*/*.parquet")))
+    trained = SMALL["grpo"]["steps"] * len(SMALL["runs"]["speciarl"]["seeds"])
+    judged = len(list(finished.folder.glob("results/verdicts/*/*/*.parquet")))
     parts = trained + judged + len(DATASETS)
     assert lookups == (trained, parts, True), "training, evaluation, precomputation"
 
 
 def test_sql_finds_the_correctness_of_the_scores(finished):
-    scores = pl.read_parquet(finished.folder / "results/scores.parquet").filter(level="dataset")
+    scores = pl.read_parquet(finished.folder / "results/scores.parquet")
+    scores = scores.filter(pl.col("seed").is_not_null(), level="dataset")
     places = ("data/verdicts/cache.duckdb", "results/verdicts", "data/manifests")
     query = """
-        SELECT run, dataset AS name, avg(correct::INT) AS correctness, count(image) AS samples
+        SELECT run, seed, dataset AS name, avg(correct::INT) AS correctness, count(image) AS samples
         FROM predictions GROUP BY ALL
     """
     with predictions(*(finished.folder / place for place in places)) as db:
         found = ask(db, query)
     single = [run for run in RUNS if SMALL["runs"][run].get("best_of", 1) == 1]
-    both = scores.join(found, on=["run", "name"], suffix="_asked").filter(
+    both = scores.join(found, on=["run", "seed", "name"], suffix="_asked").filter(
         pl.col("run").is_in(single)
     )
-    assert both.height == len(single) * len(DATASETS) > 0
+    seeds = sum(len(SMALL["runs"][run].get("seeds", [42])) for run in single)
+    assert both.height == seeds * len(DATASETS) > 0
     assert both["correctness"].to_list() == pytest.approx(both["correctness_asked"].to_list())
     assert (both["samples"] == both["samples_asked"]).all()
 
@@ -142,9 +151,21 @@ def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     trained = pl.read_parquet(finished.folder / "results/training/own/metrics.parquet")
     assert trained["loss"].drop_nulls().len() > 0
     scores = pl.read_parquet(finished.folder / "results/scores.parquet")
+    scores = scores.filter(pl.col("seed").is_null())
     assert scores.filter(run="own", level="dataset", name="garden")["samples"].to_list() == [3]
     group = scores.filter(run="own", level="group", name="custom datasets")
     assert group["samples"].to_list() == [3]
+
+
+def test_a_seed_trains_the_same_whichever_was_trained_before(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    project.change(runs={**SMALL["runs"], "speciarl": {**SMALL["runs"]["speciarl"], "seeds": [7]}})
+    project.snakemake("models/speciarl")
+    adapter = "models/speciarl/7/adapter_model.safetensors"
+    alone, second = (one.folder / adapter for one in (project, finished))
+    assert alone.read_bytes() == second.read_bytes()
+    first = finished.folder / "models/speciarl/42/adapter_model.safetensors"
+    assert first.read_bytes() != second.read_bytes()
 
 
 def test_a_image_that_is_added_to_one_s_own_is_noticed(finished, tmp_path):

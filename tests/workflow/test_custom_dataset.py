@@ -81,7 +81,7 @@ def test_the_report_is_true_of_what_was_trained_on(followed):
 def test_the_page_leads_to_a_prediction_for_each_image(followed):
     asked = [command for command in COMMANDS if command.startswith("speciarl sql")]
     rows = list(csv.DictReader(io.StringIO(followed.said[asked[0]])))
-    judged = pl.read_parquet(followed.folder / "results/verdicts/speciarl_garden/garden.parquet")
+    judged = pl.read_parquet(followed.folder / "results/verdicts/speciarl_garden/42/garden.parquet")
     manifest = pl.read_parquet(followed.folder / "data/manifests/garden.parquet")
     expected = judged.join(manifest, on="sample_id").sort("image")
     assert [row["image"] for row in rows] == expected["image"].to_list()

@@ -176,7 +176,7 @@ EDITS = {
         {*trained("sft", "own", "speciarl"), "report"},
     ),
     "seed of one run": (
-        rows(sft={"seed": 7}),
+        rows(sft={"seeds": [7]}),
         {*trained("sft"), *evaluated("sft"), *END},
         {*trained("sft"), "report"},
     ),

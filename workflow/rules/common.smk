@@ -224,7 +224,7 @@ def classes_to_name():
 
 
 # What of a run's row its training reads.
-READ_BY_METHOD = {"none": (), "sft": ("prompt", "training_set", "seed")}
+READ_BY_METHOD = {"none": ("seeds",), "sft": ("prompt", "training_set", "seeds")}
 READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "num_generations", "answer_tag")
 
 
@@ -235,7 +235,7 @@ def training_settings(run):
     row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
     settings = {"run": row}
     if method != "none":
-        settings |= {name: values[name] for name in (method, "lora")}
+        settings |= {name: PARAMS.section_of(run, name).model_dump() for name in (method, "lora")}
     if method == "grpo":
         watched = ("backend", "model", "max_failures")  # see reads_judge
         settings["verifier"] = {key: values["verifier"][key] for key in watched}

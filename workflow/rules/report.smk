@@ -1,6 +1,7 @@
 rule report:
     input:
         scores="results/scores.parquet",
+        differences="results/differences.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/answers.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from speciarl.stage import section, stage
-from speciarl.training.run import Inputs, Outputs, Settings, train
+from speciarl.training.job import Inputs, Settings
+from speciarl.training.run import Outputs, train
 
 with stage(snakemake.log[0]):
     given = dict(snakemake.input.items())

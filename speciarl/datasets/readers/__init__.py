@@ -6,7 +6,6 @@ whose `image` column is still relative to `root`. Readers trust no line of an in
 they cannot read becomes a `DataError` that names the file and the line.
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -15,7 +14,8 @@ import numpy as np
 import polars as pl
 import scipy.io
 
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
+from speciarl.files import read_csv
 
 SCHEMA = {
     "sample_id": pl.String,
@@ -75,19 +75,8 @@ def pairs(path: Path) -> list[tuple[str, str]]:
 
 def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file that has at least the given columns."""
-    reader = csv.DictReader(lines(path))
-    if missing := set(columns) - set(reader.fieldnames or ()):
-        raise DataError(
-            f"{path}: expected the columns {', '.join(columns)}, "
-            f"found no {', '.join(sorted(missing))}"
-        )
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: expected CSV ({error})") from None
-    if any(row[column] is None for row in rows for column in columns):
-        raise DataError(f"{path}: a row has fewer fields than the header")
-    return rows
+    require(path)
+    return [row for _, row in read_csv(path, columns)[1]]
 
 
 def coop_split(root: Path) -> Iterator[tuple[str, str]]:
@@ -131,8 +120,7 @@ def mat_variable(path: Path, name: str) -> np.ndarray:
     try:
         content = scipy.io.loadmat(path, variable_names=[name])
     except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: expected a MATLAB 5 file ({reason})") from None
+        raise DataError(f"{path}: expected a MATLAB 5 file ({one_line(error)})") from None
     if name not in content:
         raise DataError(f"{path}: expected the variable {name!r}, which is not there")
     return content[name].ravel()

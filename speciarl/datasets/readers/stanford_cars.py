@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.datasets.readers import Row, frame, mat_variable
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
 
 SPLIT_KINDS = ("official",)
 _DEVKIT = "devkit/cars_meta.mat"
@@ -58,9 +58,9 @@ def _labels(path: Path) -> list[int | None]:
     try:
         return pl.read_parquet(path, columns=["label"])["label"].to_list()
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: expected parquet with a column label ({reason}); delete it and download again"
+            f"{path}: expected parquet with a column label ({one_line(error)}); "
+            "delete it and download again"
         ) from error
 
 

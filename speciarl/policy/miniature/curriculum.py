@@ -1,8 +1,10 @@
 """What the miniature policy is taught: to know the classes, then to prefer vague predictions.
 
-First it learns the class names from rendered images; then its predictions are drawn from all
-levels, mostly vague under the plain prompt and mostly specific under "be specific". The result
-behaves like the models the paper starts from: it can name the class, but seldom does.
+First it learns the class names from rendered images, without instructions; then its predictions
+are drawn from all levels, mostly vague under the plain prompt and mostly specific under "be
+specific". The result behaves like the models the paper starts from: it can name the class, but
+seldom does, and where it is asked to be specific it guesses. Its habits are the same whether the
+class can be seen or not; that is said in the reasoning only, which training can make use of.
 """
 
 from collections.abc import Iterable
@@ -13,14 +15,13 @@ import numpy as np
 from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
 from speciarl.policy.chat import load_prompt
 
-PROMPTS = ("plain", "be_specific")
 LEVELS = ("generic", "group", "name", "abstain")
 
-# Shares of the predictions by level, for images whose class is seen and for those where it is not.
+# Shares of the predictions by level, for each prompt.
 Shares = dict[str, tuple[float, ...]]
-KNOWING: Shares = {"plain": (0.0, 0.0, 1.0, 0.0), "be_specific": (0.0, 0.0, 1.0, 0.0)}
-HABITS: Shares = {"plain": (0.55, 0.25, 0.18, 0.02), "be_specific": (0.10, 0.30, 0.60, 0.0)}
-HABITS_UNSEEN: Shares = {"plain": (0.60, 0.35, 0.03, 0.02), "be_specific": (0.20, 0.60, 0.18, 0.02)}
+NO_PROMPT = "none"
+KNOWING: Shares = {NO_PROMPT: (0.0, 0.0, 1.0, 0.0)}
+HABITS: Shares = {"plain": (0.30, 0.45, 0.23, 0.02), "be_specific": (0.05, 0.24, 0.71, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,25 @@ class Lesson:
     completion: str
 
 
-def completion(shown: MiniatureClass, level: str) -> str:
-    """The full text that the policy should write for a class at a level."""
+def text_of(prompt: str) -> str:
+    """What the policy is asked under a prompt of the curriculum."""
+    return "" if prompt == NO_PROMPT else load_prompt(prompt)
+
+
+def completion(shown: MiniatureClass, level: str, visible: bool) -> str:
+    """The full text that the policy should write for a class at a level.
+
+    The reasoning names the evidence in words that are the same for all domains: whether the
+    marking that tells the class is `visible`.
+    """
     prediction = {
         "generic": shown.generic,
         "group": shown.group,
         "name": shown.name,
         "abstain": "None",
     }[level]
-    return f"<think>a {shown.generic}</think> <answer>{prediction}</answer>"
+    seen = "visible" if visible else "hidden"
+    return f"<think>marking {seen}</think> <answer>{prediction}</answer>"
 
 
 def all_classes() -> list[MiniatureClass]:
@@ -50,17 +61,15 @@ def all_classes() -> list[MiniatureClass]:
 
 def all_texts() -> Iterable[str]:
     """All words that the tokenizer has to know."""
-    for prompt in PROMPTS:
-        yield load_prompt(prompt)
+    yield from map(text_of, HABITS)
     for shown in all_classes():
         yield from (shown.name, shown.group, shown.generic)
-    yield "a None"
+    yield "None marking visible hidden"
 
 
 def draw_lessons(
     candidates: list[tuple[MiniatureClass, ...]],
     shares: Shares,
-    unseen: Shares,
     count: int,
     rng: np.random.Generator,
 ) -> list[Lesson]:
@@ -70,12 +79,11 @@ def draw_lessons(
     marking is not visible. One of them is drawn, so that no such image can be memorised.
     """
     images = rng.integers(len(candidates), size=count)
-    prompts = rng.integers(len(PROMPTS), size=count)
+    prompts = rng.choice(list(shares), size=count).tolist()
     lessons = []
-    for image, which in zip(images, prompts, strict=True):
-        prompt, possible = PROMPTS[which], candidates[image]
-        drawn_from = shares if len(possible) == 1 else unseen
-        level = LEVELS[rng.choice(len(LEVELS), p=drawn_from[prompt])]
+    for image, prompt in zip(images, prompts, strict=True):
+        possible = candidates[image]
+        level = LEVELS[rng.choice(len(LEVELS), p=shares[prompt])]
         shown = possible[rng.integers(len(possible))]
-        lessons.append(Lesson(int(image), prompt, completion(shown, level)))
+        lessons.append(Lesson(int(image), prompt, completion(shown, level, len(possible) == 1)))
     return lessons

@@ -11,7 +11,7 @@ import torch
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
-from speciarl.policy.chat import load_prompt, messages
+from speciarl.policy.chat import messages
 from speciarl.policy.miniature.architecture import (
     END_OF_TURN,
     build_model,
@@ -21,13 +21,12 @@ from speciarl.policy.miniature.architecture import (
 from speciarl.policy.miniature.checkpoint import Checkpoint
 from speciarl.policy.miniature.curriculum import (
     HABITS,
-    HABITS_UNSEEN,
     KNOWING,
-    PROMPTS,
     Lesson,
     all_classes,
     all_texts,
     draw_lessons,
+    text_of,
 )
 from speciarl.progress import Progress
 
@@ -50,11 +49,11 @@ class LessonEncoder:
                 images=[images[0]],
                 text=[
                     processor.apply_chat_template(
-                        messages(load_prompt(name)), add_generation_prompt=True, tokenize=False
+                        messages(text_of(name)), add_generation_prompt=True, tokenize=False
                     )
                 ],
             )["input_ids"][0]
-            for name in PROMPTS
+            for name in (*KNOWING, *HABITS)
         }
 
     def __call__(self, lessons: list[Lesson]) -> dict[str, torch.Tensor]:
@@ -161,9 +160,8 @@ def pretrain(
     first = checkpoint.restore()
     progress = Progress("steps", settings.steps, first)
     for step in range(first, settings.steps):
-        habits = step >= settings.pretrain_steps
-        shares = (HABITS, HABITS_UNSEEN) if habits else (KNOWING, KNOWING)
-        batch = encode(draw_lessons(candidates, *shares, settings.batch_size, rng))
+        shares = KNOWING if step < settings.pretrain_steps else HABITS
+        batch = encode(draw_lessons(candidates, shares, settings.batch_size, rng))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings.steps, settings.learning_rate)
         loss = model(**batch).loss

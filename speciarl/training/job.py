@@ -1,0 +1,106 @@
+"""What a training run is given and what it returns, whichever method it names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from PIL import Image
+
+from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
+from speciarl.datasets.images import open_image
+from speciarl.schemas import PREDICTIONS, VERDICTS
+
+_HARMLESS = {"server", "max_failures", "store_timeout"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The sections that a training run reads."""
+
+    run: Run
+    grpo: Grpo
+    sft: Sft
+    lora: Lora
+    verifier: VerifierConfig
+
+    @classmethod
+    def parse(cls, *, run: Mapping, verifier: Mapping, **sections: Mapping):
+        """From plain values; a section that the method does not read may be left out."""
+        kinds = {"grpo": Grpo, "sft": Sft, "lora": Lora}
+        parts = {name: kind(**sections.get(name, {})) for name, kind in kinds.items()}
+        return cls(run=Run(**run), verifier=VerifierConfig(**verifier), **parts)
+
+    def plain(self) -> dict:
+        """What decides the outcome of a seed, and thus which checkpoints are of this run.
+
+        How the verifier's server is reached does not, nor what may fail, nor how long to wait for
+        the store: they may be changed to go on with an interrupted run.
+        """
+        values = {name: part.model_dump() for name, part in vars(self).items()}
+        values["run"].pop("seeds")
+        values["verifier"] = self.verifier.model_dump(exclude=_HARMLESS)
+        return values
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads; None for what its method does not."""
+
+    images: Path
+    """What the manifest's references to images are relative to."""
+    base: Path | None = None
+    samples: Path | None = None
+    verdicts: Sequence[Path] = ()
+    """Snapshots to start from."""
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Names by dataset, of those without facts."""
+    facts: Path | None = None
+    store: Path | None = None
+    """Of verdicts."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training of a run with one of its seeds."""
+
+    name: str
+    """Of the run."""
+    seed: int
+    settings: Settings
+    inputs: Inputs
+    work: Path
+    """For checkpoints."""
+    into: Path
+    """For the adapters."""
+    threads: int = 1
+
+    def policy(self) -> tuple[Any, Any]:
+        """The base model, ready to train, and its processor."""
+        import torch  # takes seconds, which a run without training does not need
+        from transformers import set_seed
+
+        from speciarl.policy.loading import load_model, load_processor
+
+        assert self.inputs.base
+        torch.set_num_threads(self.threads)
+        set_seed(self.seed)  # adapters begin with it, whichever seed was trained before
+        return load_model(self.inputs.base).train(), load_processor(self.inputs.base)
+
+    def samples(self) -> pl.DataFrame:
+        assert self.inputs.samples
+        return pl.read_parquet(self.inputs.samples)
+
+    def open_image(self, reference: str) -> Image.Image:
+        return open_image(reference, self.inputs.images)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    metrics: pl.DataFrame
+    """One row per step."""
+    verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
+    """Those that the run used (`schemas.VERDICTS`)."""
+    predictions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PREDICTIONS))
+    """Those that the policy gave (`schemas.PREDICTIONS`)."""

@@ -92,12 +92,12 @@ def _names(runs: pl.Series) -> Group:
     return Group("", table)
 
 
-def _part(group: str, figures: Mapping[str, pl.Series]) -> Group:
+def _part(group: str, columns: Mapping[str, pl.Series]) -> Group:
     """The columns of one group under its name, a line for each run."""
     table = Table(box=None, pad_edge=False)
-    for head in figures:
+    for head in columns:
         table.add_column(head, justify="right", no_wrap=True, min_width=5)
-    _add_rows(table, zip(*figures.values(), strict=True))
+    _add_rows(table, zip(*columns.values(), strict=True))
     return Group(Rule(_text(group), characters="-", style=""), table)
 
 

@@ -74,7 +74,7 @@ def scored(
     )
 
 
-def hms(name: str, level: str = "group", **figures: float | None) -> pl.DataFrame:
+def hms(name: str, level: str = "group", **metrics: float | None) -> pl.DataFrame:
     """Scores over seeds of which only the harmonic means of one group matter."""
     counts = dict.fromkeys(("samples", *OUTCOMES, "undecided"), 0)
     values = ("correctness", "specificity", "hm", "hm_low", "hm_high", "hm_spread")
@@ -82,7 +82,7 @@ def hms(name: str, level: str = "group", **figures: float | None) -> pl.DataFram
         {"run": run, "seeds": 3, "level": level, "name": name, **counts,
          **dict.fromkeys(values[:3], hm), "hm_low": None if hm is None else hm - 0.01,
          "hm_high": None if hm is None else hm + 0.01, "hm_spread": None}
-        for run, hm in figures.items()
+        for run, hm in metrics.items()
     ]  # fmt: skip
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(values, pl.Float64))
 

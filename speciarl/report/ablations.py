@@ -57,15 +57,27 @@ def _sentences(part: pl.DataFrame) -> Iterator[str]:
     for domain, words in _DOMAINS.items():
         name = f"{domain}_hm"
         ends = [stated(row[name], row[f"{name}_low"], row[f"{name}_high"]) for row in (few, many)]
-        best = part.drop_nulls(name).sort(name, descending=True)
-        highest = f", highest at {best['num_generations'][0]} rollouts" if best.height else ""
-        yield f"HM {words} {_moves(few, many, name)}: {' and '.join(ends)}{highest}."
+        yield f"HM {words} {_moves(few, many, name)}: {' and '.join(ends)}{_turn(part, name)}."
     wrong = [row["out_wrong_ambiguous"] for row in (few, many)]
     if None not in wrong:
         yield (
             f"Of the images out of domain without a visible marking, {wrong[0]:.0%} and "
             f"{wrong[1]:.0%} are answered wrongly."
         )
+
+
+def _turn(part: pl.DataFrame, name: str) -> str:
+    """Where HM is highest, and where it is first below that, as far as intervals tell."""
+    if (ranked := part.drop_nulls(name).sort(name, descending=True)).is_empty():
+        return ""
+    best = ranked.row(0, named=True)
+    said = f", highest at {best['num_generations']} rollouts"
+    after = pl.col("num_generations") > best["num_generations"]
+    below = part.filter(after, pl.col(f"{name}_high") < best[f"{name}_low"]).head(1)
+    for lower in below.rows(named=True):
+        said += f" and first below that at {lower['num_generations']}"
+        said += f", with {lower['lucky_share']:.0%} of the groups won by luck"
+    return said
 
 
 def _moves(few: dict, many: dict, name: str) -> str:
@@ -89,9 +101,12 @@ def _panel(
         y=alt.Y(f"{value}:Q", title=title, scale=scale,
                 axis=alt.Axis(format="%" if value == "lucky_share" else "~g")),
         color=alt.Color("classes:N", title=None, scale=alt.Scale(domain=names, range=RUN_COLORS)),
-        shape=alt.Shape("classes:N", title=None, scale=alt.Scale(domain=names, range=RUN_SHAPES)),
     )  # fmt: skip
-    layers = base.mark_line(strokeWidth=1.6) + base.mark_point(size=60, filled=True, opacity=1)
+    shapes = alt.Scale(domain=names, range=RUN_SHAPES)
+    points = base.mark_point(size=60, filled=True, opacity=1)
+    layers = base.mark_line(strokeWidth=1.6) + points.encode(
+        shape=alt.Shape("classes:N", title=None, scale=shapes)
+    )
     if f"{value}_low" in rows.columns:
         bars = base.transform_filter(f"isValid(datum.{value}_low)").mark_rule(strokeWidth=1.6)
         ends = (alt.Y(f"{value}_low:Q", title=title, scale=scale), f"{value}_high:Q")

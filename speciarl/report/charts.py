@@ -14,7 +14,7 @@ import polars as pl
 import vl_convert
 from markupsafe import Markup
 
-from speciarl.report.tables import AREAS, FIGURES, OUTCOMES, Published
+from speciarl.report.tables import AREAS, METRICS, OUTCOMES, Published
 from speciarl.report.visible import visible
 
 # From vermilion through grey to ever deeper teal: the lightness differs too, so that the ladder
@@ -105,11 +105,11 @@ def trade_off(
     own = scores.filter(pl.col("level") == "group", pl.col("run").is_in(list(runs)))
     groups = own["name"].unique(maintain_order=True).to_list()
     stated = [
-        {"name": group, "run": run, **{f: published.figure(run, group, f) for f in FIGURES}}
+        {"name": group, "run": run, **{f: published.metric(run, group, f) for f in METRICS}}
         for group in groups
         for run in runs
     ]
-    schema = {"name": pl.String, "run": pl.String, **dict.fromkeys(FIGURES, pl.Float64)}
+    schema = {"name": pl.String, "run": pl.String, **dict.fromkeys(METRICS, pl.Float64)}
     points = pl.concat(
         [
             own.select(*schema, origin=pl.lit("here")),

@@ -34,9 +34,9 @@ class Difference(NamedTuple):
         return Difference(*(None if v is None else -v for v in (self.middle, self.high, self.low)))
 
 
-def printed(figure: float | None) -> str:
-    """A figure with three decimals, as everywhere in the report; a dash where undefined."""
-    return UNDEFINED if figure is None else f"{figure:z.3f}"
+def printed(metric: float | None) -> str:
+    """A metric with three decimals, as everywhere in the report; a dash where undefined."""
+    return UNDEFINED if metric is None else f"{metric:z.3f}"
 
 
 def ranged(low: float | None, high: float | None) -> str:
@@ -45,7 +45,7 @@ def ranged(low: float | None, high: float | None) -> str:
 
 
 def stated(middle: float | None, low: float | None, high: float | None) -> str:
-    """A figure with its interval, as far as they are defined."""
+    """A metric with its interval, as far as they are defined."""
     return printed(middle) if low is None else f"{printed(middle)} {ranged(low, high)}"
 
 
@@ -124,7 +124,7 @@ def group_findings(
         (
             group,
             [
-                *_figures(scores, differences, published.method, rivals, group),
+                *_metrics(scores, differences, published.method, rivals, group),
                 *(_bound(scores, run, group) for run in bound),
                 *_order(differences, rivals, published, group),
             ],
@@ -169,7 +169,7 @@ def miniature_note(parts: Sequence[str]) -> str:
     )
 
 
-def _figures(
+def _metrics(
     scores: pl.DataFrame, differences: pl.DataFrame, method: str, rivals: Sequence[str], group: str
 ) -> list[str]:
     own = score_of(scores, method, "group", name=group)
@@ -191,10 +191,10 @@ def _order(
     """Which comparisons come out as in the paper, which do not."""
     same: list[str] = []
     other: list[str] = []
-    stated = published.figure(published.method, group, "hm")
+    stated = published.metric(published.method, group, "hm")
     for rival in rivals:
         here = difference_of(differences, published.method, rival, group).outcome
-        theirs = published.figure(rival, group, "hm")
+        theirs = published.metric(rival, group, "hm")
         if here != NOT_COMPARABLE and stated is not None and theirs is not None:
             there = EXCEEDS if stated > theirs else BELOW if stated < theirs else LEVEL
             (same if here == there else other).append(rival)

@@ -28,7 +28,7 @@ from speciarl.report.rendering import render
 from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     AREAS,
-    FIGURES,
+    METRICS,
     OUTCOMES,
     Published,
     count_table,
@@ -123,11 +123,11 @@ def _sizes(scores: pl.DataFrame, groups: Sequence[str]) -> list[int]:
 
 
 def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, object]:
-    """A group's name, the figures of it that are published, and its highest HM as printed."""
+    """A group's name, those of its metrics that are published, and its highest HM as printed."""
     rivals = main.filter(pl.col("run") != published.bound)
     return {
         "name": name,
-        "published": [f for f in FIGURES if published.states(name, f)],
+        "published": [f for f in METRICS if published.states(name, f)],
         "best": printed(max(rivals[f"{name} hm"].drop_nulls(), default=None)),
     }
 

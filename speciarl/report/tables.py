@@ -1,7 +1,7 @@
 """The report's tables as data frames: main, by dataset, all counts, and what `dvc plots` draws.
 
 `scores` are the rows over seeds of the score stage (`over_seeds`): one per run and dataset, group
-or all unseen datasets, in the order of the report, with counts (sums over seeds), the three figures
+or all unseen datasets, in the order of the report, with counts (sums over seeds), the three metrics
 (means over seeds, null where undefined), their 95 % intervals and the spread between seeds.
 """
 
@@ -15,7 +15,7 @@ import yaml
 from speciarl.files import atomic_write
 from speciarl.verdicts import COUNTS
 
-FIGURES = ("specificity", "correctness", "hm")
+METRICS = ("specificity", "correctness", "hm")
 AREAS = ("group", "overall")
 DOUBT = ("hm_low", "hm_high", "hm_spread")
 # What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
@@ -24,34 +24,34 @@ OUTCOMES = (*COUNTS, "unparsable", "failed")
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of the paper by run, group and name of the figure; absent where not stated."""
+    """Metrics of the paper by run, group and name of the metric; absent where not stated."""
 
     source: str
     method: str
     baselines: tuple[str, ...]
     bound: str
     groups: Mapping[str, Sequence[str]]
-    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
 
-    def figure(self, run: str, group: str, name: str) -> float | None:
-        return self.figures.get(run, {}).get(group, {}).get(name)
+    def metric(self, run: str, group: str, name: str) -> float | None:
+        return self.metrics.get(run, {}).get(group, {}).get(name)
 
     def of(self, groups: Mapping[str, Sequence[str]]) -> "Published":
         """Only what can stand beside these groups: those that hold the paper's datasets."""
         same = {g for g, names in self.groups.items() if set(groups.get(g, ())) == set(names)}
-        figures = {
+        metrics = {
             run: {group: found for group, found in by_group.items() if group in same}
-            for run, by_group in self.figures.items()
+            for run, by_group in self.metrics.items()
         }
-        return replace(self, figures=figures)
+        return replace(self, metrics=metrics)
 
     def states(self, group: str, name: str) -> bool:
-        """Whether the paper gives this figure of this group for any run."""
-        return any(self.figure(run, group, name) is not None for run in self.figures)
+        """Whether the paper gives this metric of this group for any run."""
+        return any(self.metric(run, group, name) is not None for run in self.metrics)
 
 
 def load_published() -> Published:
-    """The paper's figures as kept beside this module."""
+    """The paper's metrics as kept beside this module."""
     content = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
     return Published(**{**content, "baselines": tuple(content["baselines"])})
 
@@ -76,7 +76,7 @@ def score_of(scores: pl.DataFrame, run: str, *levels: str, name: str) -> dict | 
 
 
 def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> pl.DataFrame:
-    """One row per run; per group, and for all unseen datasets, its figures.
+    """One row per run; per group, and for all unseen datasets, its metrics.
 
     Returns:
         run, seeds (how many), then per group "GROUP specificity", "GROUP correctness", "GROUP hm",
@@ -89,10 +89,10 @@ def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) 
         for group in names_of(scores, *AREAS):
             own = score_of(scores, run, *AREAS, name=group) or {}
             row["seeds"] = own.get("seeds", row["seeds"])
-            row |= {f"{group} {n.replace('_', ' ')}": own.get(n) for n in (*FIGURES, *DOUBT)}
+            row |= {f"{group} {n.replace('_', ' ')}": own.get(n) for n in (*METRICS, *DOUBT)}
             row |= {
-                f"{group} published {name}": published.figure(run, group, name)
-                for name in FIGURES
+                f"{group} published {name}": published.metric(run, group, name)
+                for name in METRICS
                 if published.states(group, name)
             }
         rows.append(row)
@@ -102,16 +102,16 @@ def main_table(scores: pl.DataFrame, runs: Sequence[str], published: Published) 
 
 
 def dataset_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
-    """dataset, run, seeds, samples (of all seeds), figures, DOUBT: by dataset, then by run."""
+    """dataset, run, seeds, samples (of all seeds), METRICS, DOUBT: by dataset, then by run."""
     return _ordered(scores.filter(level="dataset"), runs).select(
-        pl.col("name").alias("dataset"), "run", "seeds", "samples", *FIGURES, *DOUBT
+        pl.col("name").alias("dataset"), "run", "seeds", "samples", *METRICS, *DOUBT
     )
 
 
 def seed_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
-    """level, name, run, seed, samples, figures: one row per seed, of what the score stage wrote."""
+    """level, name, run, seed, samples, METRICS: one row per seed, of what the score stage wrote."""
     rows = _ordered(scores.drop_nulls("seed"), runs)
-    return rows.select("level", "name", "run", "seed", "samples", *FIGURES)
+    return rows.select("level", "name", "run", "seed", "samples", *METRICS)
 
 
 def count_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:

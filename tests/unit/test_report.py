@@ -137,7 +137,7 @@ def test_rows_come_in_the_order_given(results, scores):
     ]  # fmt: skip
 
 
-def test_main_table_has_published_figures_where_the_paper_states_them(scores):
+def test_main_table_has_published_metrics_where_the_paper_states_them(scores):
     main = main_table(scores, [*RUNS, "my_run"], PUBLISHED)
     assert not [c for c in main.columns if c.startswith("in-domain published")]
     assert main["fine-grained published hm"].to_list() == [0.790, 0.866, 0.883, 0.933, None]
@@ -156,10 +156,10 @@ def test_main_table_has_means_over_seeds_their_intervals_and_their_spread(result
     assert main["unseen datasets hm spread"].is_null().to_list() == [True, False, False, True]
 
 
-def test_published_figures_fit_each_other():
+def test_published_metrics_fit_each_other():
     # They are means over datasets: close to, but not exactly, 2SC / (S + C).
-    for run in PUBLISHED.figures:
-        s, c, hm = (PUBLISHED.figure(run, "fine-grained", f)
+    for run in PUBLISHED.metrics:
+        s, c, hm = (PUBLISHED.metric(run, "fine-grained", f)
                     for f in ("specificity", "correctness", "hm"))  # fmt: skip
         assert hm == pytest.approx(2 * s * c / (s + c), abs=0.005)
 
@@ -316,12 +316,12 @@ def test_what_is_said_of_groups_is_true_of_custom_datasets(
         assert (said in page) is ("speciarl" in runs)
 
 
-def test_the_paper_s_figures_stand_beside_the_paper_s_groups_only():
+def test_the_paper_s_metrics_stand_beside_the_paper_s_groups_only():
     own = PARAMS["groups"] | {"fine-grained": ["flowers102", "food101", "oxford_pets", "garden"],
                               "very fine-grained": ["fgvc_aircraft", "stanford_cars"]}  # fmt: skip
     published = PUBLISHED.of(own)
     assert not published.states("fine-grained", "hm")
-    assert published.figure("rft", "very fine-grained", "hm") == 0.821
+    assert published.metric("rft", "very fine-grained", "hm") == 0.821
     said = said_of("fine-grained", {"zero_shot": (0.6, 0.5, 0.7)}, published, speciarl=0.7)
     assert said[-1] == "Nothing here can be held against the paper."
 
@@ -390,7 +390,7 @@ def test_same_input_same_bytes(tmp_path, results):
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_page_shows_figures_parameters_and_weights(tmp_path, results):
+def test_page_shows_metrics_parameters_and_weights(tmp_path, results):
     text = text_of(build(tmp_path, results))
     found = headline(over_seeds(results.scores), results.differences, RUNS, PUBLISHED)
     assert "2 seeds) exceeds that of zero_shot by" in found
@@ -430,7 +430,7 @@ def test_best_is_bold_and_the_bound_is_not(tmp_path):
     assert re.findall(r'class="best">([^<]*)<', page) == ["0.750"]
 
 
-def test_page_without_training_or_defined_figures(tmp_path):
+def test_page_without_training_or_defined_metrics(tmp_path):
     predictions = {"zero_shot": ["wrong"], "speciarl": [None]}
     results = scored(predictions, {"food101": "fine-grained"})
     text = text_of(build(tmp_path, results, runs=list(predictions), training={}))
@@ -515,7 +515,8 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert page.count("<svg") == 7
     assert (
         "With 4 classes a group, 55% of the groups are won by luck at 3 rollouts and 98% at 15. "
-        "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts. "
+        "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts "
+        "and first below that at 15, with 98% of the groups won by luck. "
         "HM out of domain is level, within the intervals: 0.860 [0.850, 0.870] and 0.850 "
         "[0.840, 0.860], highest at 3 rollouts. Of the images out of domain without a visible "
         "marking, 15% and 36% are answered wrongly."
@@ -523,7 +524,8 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert (
         "HM in domain rises: 0.911 [0.900, 0.920] and 0.940 [0.935, 0.950], highest at 15 "
         "rollouts. HM out of domain cannot be compared between the two: \N{EN DASH} and 0.850 "
-        "[0.840, 0.860], highest at 5 rollouts."
+        "[0.840, 0.860], highest at 5 rollouts and first below that at 15, with 86% of the groups "
+        "won by luck."
     ) in text
     assert "When the dynamic reward" not in build(tmp_path, results)
 

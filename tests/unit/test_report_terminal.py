@@ -54,7 +54,7 @@ def test_the_main_table_from_a_file_with_nothing_defined(tmp_path):
     assert lines[-1].split() == ["zero_shot", "-", "-", "-", "-", "0.790"]
 
 
-def test_a_narrow_terminal_cuts_names_and_no_figure(main):
+def test_a_narrow_terminal_cuts_names_and_no_metric(main):
     lines = printed(print_main_table, main, width=50)
     assert max(map(len, lines)) <= 50
     text = "\n".join(lines)

@@ -3,6 +3,7 @@
 import random
 import re
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import polars as pl
@@ -21,7 +22,7 @@ CLASSES = {"oxford_pets": ["Beagle", "Samoyed"], "stanford_cars": ["Audi TT", "F
 SAID = ["thing", "dog", "car", "beagle", "samoyed", "audi tt", "a dog", "roadster"]
 IDENTITIES = [{"verifier": "cascade"}, {"verifier": "llm", "prompt": "base"}]
 TAXONOMY, JUDGE = map(fingerprint, IDENTITIES)
-RUNS = {"zero_shot": 1, "speciarl": 1, "best_of_4": 4}
+RUNS = {"zero_shot": ([42], 1), "speciarl": ([42, 43], 1), "best_of_4": ([42], 4)}
 DAY = datetime(2026, 3, 1, 9)
 
 
@@ -55,23 +56,14 @@ def prediction_rows(dice, verdicts):
         for number in range(40):
             name = names[number % 2]
             wrong = [said for said in SAID if known.get((JUDGE, name, said), [""])[0] == "wrong"]
-            for run, rollouts in RUNS.items():
-                for rollout in range(rollouts):
+            for run, (seeds, rollouts) in RUNS.items():
+                for seed, rollout in product(seeds, range(rollouts)):
                     said = dice.choice(SAID) if number > 1 or not wrong else wrong[0]
                     verdict, by = known.get((JUDGE, name, said), (None, "failed"))
                     if number == 5:
                         said, verdict, by = None, None, "unparsable"
-                    yield (
-                        run,
-                        dataset,
-                        f"{dataset}/test/{number}",
-                        name,
-                        42,
-                        rollout,
-                        said,
-                        verdict,
-                        by,
-                    )
+                    image = f"{dataset}/test/{number}"
+                    yield run, seed, dataset, image, name, rollout, said, verdict, by
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +79,9 @@ def data(tmp_path_factory):
     names = ["run", "step", "hits", "misses", "failures", "asked", "judge_seconds", "created_at"]
     found = pl.DataFrame(list(lookup_rows(dice)), names, orient="row", infer_schema_length=None)
     names = [
-        "run",
-        "dataset",
-        "sample_id",
-        "class",
-        "seed",
-        "rollout",
-        "prediction",
-        "verdict",
+        "run", "seed", "dataset", "sample_id", "class", "rollout", "prediction", "verdict",
         "decided_by",
-    ]
+    ]  # fmt: skip
     p = pl.DataFrame(list(prediction_rows(dice, v)), names, orient="row", infer_schema_length=None)
     store = folder / "cache.duckdb"
     for identity in IDENTITIES:
@@ -107,14 +92,14 @@ def data(tmp_path_factory):
             db.execute(f"INSERT INTO {table} BY NAME FROM rows")
             db.unregister("rows")
     p = p.with_columns(image=pl.lit("raw/") + pl.col("sample_id") + ".jpg")
-    for (run, dataset), rows in p.group_by("run", "dataset"):
-        (folder / f"judged/{run}/42").mkdir(parents=True, exist_ok=True)
+    for (run, seed, dataset), rows in p.group_by("run", "seed", "dataset"):
+        (folder / f"judged/{run}/{seed}").mkdir(parents=True, exist_ok=True)
         rows.select(
-            "sample_id", "dataset", pl.col("class").alias("class_name"), "seed", "rollout",
+            "seed", "sample_id", "dataset", pl.col("class").alias("class_name"), "rollout",
             pl.col("prediction").str.to_uppercase().alias("prediction"),
             pl.col("prediction").alias("normalized"), pl.col("verdict").cast(pl.Enum(LADDER)),
             "decided_by", pl.lit(JUDGE).alias("verifier"),
-        ).write_parquet(folder / f"judged/{run}/42/{dataset}.parquet")  # fmt: skip
+        ).write_parquet(folder / f"judged/{run}/{seed}/{dataset}.parquet")  # fmt: skip
     (folder / "manifests").mkdir()
     listed = p.select("sample_id", "dataset", "image").unique()
     for (dataset,), rows in listed.group_by("dataset"):
@@ -164,27 +149,33 @@ EXPECTED = {
     "Predictions of a run on cars that were generic": lambda v, found, p: p.filter(
         run="zero_shot", dataset="stanford_cars", verdict="generic"
     ).sort("image").select("image", "class", "prediction", "decided_by"),
-    "What flipped between two runs, counted by what became what": lambda v, found, p: two_runs(p)
+    "What flipped between a run and each seed of another, counted by what became what":
+    lambda v, found, p: two_runs(p)
     .filter(pl.col("verdict").ne_missing(pl.col("verdict_other")))
     .group_by("verdict", "verdict_other").len()
     .sort(-pl.col("len").cast(int), *by_level("verdict", "verdict_other"), nulls_last=False),
-    "Images on which the second run is wrong where the first was correct": lambda v, found, p:
-    two_runs(p).filter(pl.col("correct") & ~pl.col("correct_other")).sort("image")
-    .select("image", "class", "prediction", "prediction_other"),
-    "Images that every run gets wrong, in every rollout": lambda v, found, p: p
+    "Images on which a seed of the second run is wrong where the first was correct":
+    lambda v, found, p:
+    two_runs(p).filter(pl.col("correct") & ~pl.col("correct_other")).sort("image", "seed_other")
+    .select("image", "seed_other", "class", "prediction", "prediction_other"),
+    "Images that every run gets wrong, with every seed and in every rollout": lambda v, found, p: p
     .group_by("dataset", "image", "class")
     .agg(pl.col("run").n_unique(), ok=pl.col("correct").fill_null(True).any()).filter(~pl.col("ok"))
     .sort("dataset", "image").drop("ok"),
     "Correctness by run and dataset, as in the report where a run gives one prediction an image":
     lambda v, found, p: p.group_by("run", "dataset")
     .agg(pl.len(), pl.col("correct").cast(float).mean()).sort("run", "dataset"),
-    "The best verdict on each image, counted by run": lambda v, found, p: p
-    .group_by("run", "image").agg(pl.col("level").max()).group_by("run", "level").len()
-    .sort("run", "level", nulls_last=False)
+    "Correctness of each run over all images: how many seeds, their mean, and the spread between "
+    "them": lambda v, found, p: p.group_by("run", "seed")
+    .agg(pl.col("correct").cast(float).mean()).group_by("run")
+    .agg(pl.len(), pl.col("correct").mean(), spread=pl.col("correct").std()).sort("run"),
+    "The best verdict on each image, counted by run and seed": lambda v, found, p: p
+    .group_by("run", "seed", "image").agg(pl.col("level").max())
+    .group_by("run", "seed", "level").len().sort("run", "seed", "level", nulls_last=False)
     .with_columns(pl.col("level").replace_strict(range(6), LADDER, return_dtype=pl.String)),
     "What a language model said in full where it found a prediction wrong, and how long it took":
     lambda v, found, p: p.filter(verdict="wrong")
-    .join(v.filter(verifier=JUDGE), on=KEY).sort("image", "run", "rollout")
+    .join(v.filter(verifier=JUDGE), on=KEY).sort("image", "run", "seed", "rollout")
     .select("image", "prediction", "judge_reply", "milliseconds"),
     "How the verdicts spread over the ladder": lambda v, found, p: v
     .group_by("level", "verdict").len().sort("level").drop("level"),

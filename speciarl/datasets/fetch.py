@@ -7,7 +7,7 @@ which the next try goes on.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pooch
@@ -78,7 +78,8 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
 
     into.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    for place in _places(source, offline_dir):
+    places: list[str | Path] = [*offline_files(source, offline_dir), *source.urls]
+    for place in places:
         fault = _try(place, part, source, root)
         if fault is None:
             part.replace(target)
@@ -88,11 +89,6 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
         f"{source.name} could not be fetched ({'; '.join(failures) or 'it is not online'}); "
         f"check the network, or put the file into {into} or the offline folder"
     )
-
-
-def _places(source: Source, offline_dir: Path | None) -> Iterator[str | Path]:
-    yield from offline_files(source, offline_dir)
-    yield from source.urls
 
 
 def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | None:

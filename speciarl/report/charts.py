@@ -8,6 +8,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -81,13 +82,7 @@ def reward_curves(
         parts.append(thin.select(pl.lit(run).alias("run"), "step", "reward", smooth=smooth))
     if not parts:
         return None
-    base = alt.Chart(pl.concat(parts)).encode(
-        x=_steps(),
-        color=alt.Color("run:N", title=None, scale=_run_scale(rewarded, runs, _RUN_COLOURS)),
-        strokeDash=alt.StrokeDash(
-            "run:N", title=None, scale=_run_scale(rewarded, list(rewarded), _RUN_DASHES)
-        ),
-    )
+    base = alt.Chart(pl.concat(parts)).encode(x=_steps(), **_run_lines(rewarded, runs))
     raw = base.mark_line(opacity=0.3, strokeWidth=1).encode(
         y=alt.Y("reward:Q", title="mean reward"), strokeDash=alt.value([1, 0])
     )
@@ -143,10 +138,7 @@ def cache_lines(
         .encode(
             x=_steps(),
             y=alt.Y("lookups:Q", title="lookups per step", axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color("run:N", title=None, scale=_run_scale(rewarded, runs, _RUN_COLOURS)),
-            strokeDash=alt.StrokeDash(
-                "run:N", title=None, scale=_run_scale(rewarded, list(rewarded), _RUN_DASHES)
-            ),
+            **_run_lines(rewarded, runs),
         )
         .properties(width=375, height=180)
         .facet(column=_panel("kind", ["hits", "misses"]), spacing=30)
@@ -257,6 +249,14 @@ def _run_scale(shown: Iterable[str], runs: Sequence[str], values: Sequence) -> a
     """Each shown run has the value at its place in `runs`, whichever others are shown."""
     by_run = {run: values[i % len(values)] for i, run in enumerate(runs)}
     return alt.Scale(domain=list(shown), range=[by_run[run] for run in shown])
+
+
+def _run_lines(shown: Iterable[str], runs: Sequence[str]) -> dict[str, Any]:
+    colors, dashes = _run_scale(shown, runs, _RUN_COLOURS), _run_scale(shown, [*shown], _RUN_DASHES)
+    return {
+        "color": alt.Color("run:N", title=None, scale=colors),
+        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes),
+    }
 
 
 def _towards_one(values: pl.Series) -> alt.Scale:

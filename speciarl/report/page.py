@@ -11,7 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from speciarl.report import charts
-from speciarl.report.agreement import judges_compared
+from speciarl.report.agreement import judges_compared, signs_by_run
 from speciarl.report.findings import (
     Seen,
     group_findings,
@@ -22,7 +22,6 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
-from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     FIGURES,
     OUTCOMES,

@@ -46,15 +46,11 @@ def download(
     for source in choose_layout(mine, into, offline_dir):
         paths.append(fetch(source, into, root, offline_dir))
         if is_archive(paths[-1]):
-            for inner in _archives_in(unpack(paths[-1], into)):
-                unpack(inner, inner.parent)
+            folders = [entry for entry in unpack(paths[-1], into) if entry.is_dir()]
+            for inner in sorted(path for folder in folders for path in folder.iterdir()):
+                if is_archive(inner):
+                    unpack(inner, inner.parent)
     return paths
-
-
-def _archives_in(entries: Sequence[Path]) -> list[Path]:
-    """The archives directly in some unpacked folders."""
-    folders = [entry for entry in entries if entry.is_dir()]
-    return sorted(path for folder in folders for path in folder.iterdir() if is_archive(path))
 
 
 def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> Path:
@@ -130,7 +126,7 @@ def _get(place: str | Path, part: Path, root: Path) -> None:
     if isinstance(place, Path):
         shutil.copyfile(place, part)
     elif place.startswith("file://"):
-        shutil.copyfile(_local(place, root), part)
+        shutil.copyfile(root / place.removeprefix("file://"), part)
     else:
         _download(place, part)
 
@@ -183,10 +179,6 @@ def _download(url: str, part: Path) -> None:
                 raise  # otherwise nothing is left to fetch
 
 
-def _local(url: str, root: Path) -> Path:
-    return root / url.removeprefix("file://")
-
-
 def _fault(path: Path, source: Source, root: Path) -> str | None:
     """What is wrong with a file, or None if it is as its source states."""
     size = path.stat().st_size
@@ -205,7 +197,7 @@ def _fault(path: Path, source: Source, root: Path) -> str | None:
 
 def _published(source: Source, root: Path) -> str:
     """The checksum that stands in the SHA256SUMS beside the file's first URL."""
-    listing = _local(source.urls[0], root).with_name(PUBLISHED)
+    listing = (root / source.urls[0].removeprefix("file://")).with_name(PUBLISHED)
     if not listing.exists():
         raise DataError(
             f"{source.name}: expected its checksum in {listing}, which is missing; "

@@ -15,9 +15,8 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -84,7 +83,7 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """
     deadline = time.monotonic() + seconds
     with _GATE.passed(path, seconds):
-        handle = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = _opened(_beside(path, ".lock"))
         try:
             while not _taken(handle):
                 if time.monotonic() > deadline:
@@ -107,10 +106,14 @@ def process(pid: str) -> str:
     return f"process {pid} ({' '.join(words)[:80]})" if words else f"process {pid}"
 
 
-def _lock_file(path: Path) -> Path:
+def _beside(store: Path, ending: str) -> Path:
     # the real path: a link to the store is the same store
-    path = path.resolve()
-    return path.with_name(path.name + ".lock")
+    store = store.resolve()
+    return store.with_name(store.name + ending)
+
+
+def _opened(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def _taken(handle: int) -> bool:
@@ -122,12 +125,11 @@ def _taken(handle: int) -> bool:
 
 
 def _held(path: Path, owner: str, seconds: float) -> str:
-    return (
-        f"{_lock_file(path)} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
-    )
+    file = _beside(path, ".lock")
+    return f"{file} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
 
 
-class Claims:
+class Claims(ExitStack):
     """Which pairs one asker has for itself, over all threads and processes, until the block ends.
 
     A claim is a lock on the one byte, in a file beside the store, that a pair's key names. It
@@ -136,20 +138,12 @@ class Claims:
     """
 
     def __init__(self, store: Path) -> None:
-        store = store.resolve()  # a link to the store is the same store
-        self._folder = store.with_name(store.name + ".claims")
-
-    def __enter__(self) -> "Claims":
-        self._folder.mkdir(exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._files = [os.open(self._folder / str(i), flags, 0o644) for i in range(_FILES)]
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+        super().__init__()
+        folder = _beside(store, ".claims")
+        folder.mkdir(exist_ok=True)
+        self._files = [_opened(folder / str(number)) for number in range(_FILES)]
         for file in self._files:
-            os.close(file)
+            self.callback(os.close, file)
 
     def acquire(self, keys: np.ndarray) -> np.ndarray:
         """Claim keys (n x 2) without waiting.

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow
 from pyarrow.parquet import ParquetFile
@@ -164,8 +163,9 @@ def _take_in(store: Path, rows: pl.DataFrame, source: Path) -> TakenIn:
             db.execute(INSERT_VERIFIER, [verifier, identity])
         # of equal keys in the source itself the first counts; the others are held against it
         first = incoming.unique(["key_high", "key_low"], keep="first", maintain_order=True)
-        ((added,),) = _with(db, first).execute(_TAKE_IN).fetchall()
-        conflicts = pl.DataFrame(_with(db, incoming).sql(_CONFLICTS).to_arrow_table())
+        ((added,),) = db.register("incoming", first).execute(_TAKE_IN).fetchall()
+        found = db.register("incoming", incoming).sql(_CONFLICTS)
+        conflicts = pl.DataFrame(found.to_arrow_table())
         db.unregister("incoming")
     return TakenIn(rows.height, added, rows.height - added - conflicts.height, conflicts)
 
@@ -175,10 +175,6 @@ def _same(one: Path, other: Path) -> bool:
     if one.exists() and other.exists():
         return one.samefile(other)
     return one.resolve() == other.resolve()
-
-
-def _with(db: duckdb.DuckDBPyConnection, incoming: pl.DataFrame) -> duckdb.DuckDBPyConnection:
-    return db.register("incoming", incoming)
 
 
 def _require_ours(rows: pl.DataFrame, source: Path) -> list[tuple[str, str]]:

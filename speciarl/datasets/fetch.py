@@ -7,7 +7,7 @@ which the next try goes on.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pooch
@@ -46,15 +46,11 @@ def download(
     for source in choose_layout(mine, into, offline_dir):
         paths.append(fetch(source, into, root, offline_dir))
         if is_archive(paths[-1]):
-            for inner in _archives_in(unpack(paths[-1], into)):
-                unpack(inner, inner.parent)
+            folders = [entry for entry in unpack(paths[-1], into) if entry.is_dir()]
+            for inner in sorted(path for folder in folders for path in folder.iterdir()):
+                if is_archive(inner):
+                    unpack(inner, inner.parent)
     return paths
-
-
-def _archives_in(entries: Sequence[Path]) -> list[Path]:
-    """The archives directly in some unpacked folders."""
-    folders = [entry for entry in entries if entry.is_dir()]
-    return sorted(path for folder in folders for path in folder.iterdir() if is_archive(path))
 
 
 def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> Path:
@@ -78,7 +74,8 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
 
     into.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    for place in _places(source, offline_dir):
+    places: list[str | Path] = [*offline_files(source, offline_dir), *source.urls]
+    for place in places:
         fault = _try(place, part, source, root)
         if fault is None:
             part.replace(target)
@@ -88,11 +85,6 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
         f"{source.name} could not be fetched ({'; '.join(failures) or 'it is not online'}); "
         f"check the network, or put the file into {into} or the offline folder"
     )
-
-
-def _places(source: Source, offline_dir: Path | None) -> Iterator[str | Path]:
-    yield from offline_files(source, offline_dir)
-    yield from source.urls
 
 
 def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | None:
@@ -134,7 +126,7 @@ def _get(place: str | Path, part: Path, root: Path) -> None:
     if isinstance(place, Path):
         shutil.copyfile(place, part)
     elif place.startswith("file://"):
-        shutil.copyfile(_local(place, root), part)
+        shutil.copyfile(root / place.removeprefix("file://"), part)
     else:
         _download(place, part)
 
@@ -187,10 +179,6 @@ def _download(url: str, part: Path) -> None:
                 raise  # otherwise nothing is left to fetch
 
 
-def _local(url: str, root: Path) -> Path:
-    return root / url.removeprefix("file://")
-
-
 def _fault(path: Path, source: Source, root: Path) -> str | None:
     """What is wrong with a file, or None if it is as its source states."""
     size = path.stat().st_size
@@ -209,7 +197,7 @@ def _fault(path: Path, source: Source, root: Path) -> str | None:
 
 def _published(source: Source, root: Path) -> str:
     """The checksum that stands in the SHA256SUMS beside the file's first URL."""
-    listing = _local(source.urls[0], root).with_name(PUBLISHED)
+    listing = (root / source.urls[0].removeprefix("file://")).with_name(PUBLISHED)
     if not listing.exists():
         raise DataError(
             f"{source.name}: expected its checksum in {listing}, which is missing; "

@@ -138,16 +138,12 @@ def accounted(manifest: pl.DataFrame, left_out: Mapping[str, int]) -> str:
 
 def _check_images(manifest: pl.DataFrame, dataset: str, root: Path) -> None:
     files = manifest["image"].str.replace(r"#\d+$", "").unique().sort()
-    parted = [file.rpartition("/") for file in files]
     # One listing per folder instead of one question per image: there may be 100,000.
-    present = {folder: _listing(root / folder) for folder in {folder for folder, _, _ in parted}}
-    missing = [f"{folder}/{name}" for folder, _, name in parted if name not in present[folder]]
+    places = {file.rpartition("/")[0] for file in files}
+    present = {f"{folder}/{entry.name}" for folder in places for entry in (root / folder).glob("*")}
+    missing = [file for file in files if file not in present]
     if missing:
         raise DataError(
             f"{dataset}: expected {len(files)} image files, found {len(files) - len(missing)}; "
             f"first missing {missing[0]}; delete {dataset}'s raw folder and download again"
         )
-
-
-def _listing(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()

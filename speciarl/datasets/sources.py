@@ -54,7 +54,12 @@ def read_sources(path: Path, mirror: str, dataset: str) -> list[Source]:
     """
     if mirror not in MIRRORS:
         raise DataError(f"mirror {mirror!r} is unknown; expected one of {', '.join(MIRRORS)}")
-    there = [source for source in _read_table(path) if source.mirror == mirror]
+    rows = read_csv(path, COLUMNS, may_be_empty=("role", "urls", "size"))[1]
+    sources = [_parse(row, place) for place, row in rows]
+    keys = [(source.mirror, source.name) for source in sources]
+    if repeated := {key for key in keys if keys.count(key) > 1}:
+        raise DataError(f"{path}: expected every file once, found {sorted(repeated)} repeated")
+    there = [source for source in sources if source.mirror == mirror]
     found = [source for source in there if source.dataset == dataset]
     if not found:
         known = ", ".join(sorted({source.dataset for source in there}))
@@ -82,15 +87,6 @@ def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | Non
         if all((into / s.file).is_file() or offline_files(s, offline_dir) for s in files):
             return files
     return next(iter(layouts.values()), [])
-
-
-def _read_table(path: Path) -> list[Source]:
-    rows = read_csv(path, COLUMNS, may_be_empty=("role", "urls", "size"))[1]
-    sources = [_parse(row, place) for place, row in rows]
-    keys = [(source.mirror, source.name) for source in sources]
-    if repeated := {key for key in keys if keys.count(key) > 1}:
-        raise DataError(f"{path}: expected every file once, found {sorted(repeated)} repeated")
-    return sources
 
 
 def _parse(row: dict[str, str], where: str) -> Source:

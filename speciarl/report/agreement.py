@@ -1,4 +1,4 @@
-"""The judges in the report: the verifier of training against the judge of evaluation."""
+"""The audit in the report: training's verifier against the judge, and signs of reward hacking."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from speciarl.answers import normalize
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.audit import Agreement, agreement
+from speciarl.verifiers.audit import Agreement, agreement, reward_hacking
 
 _KEY = ("class", "prediction")
 _SIDES = ("training", "evaluation")
@@ -39,6 +39,23 @@ def judges_compared(
         if tables
     )
     return agreement(verdicts, *_SIDES, *predictions)
+
+
+def signs_by_run(
+    predictions: Mapping[str, pl.DataFrame], runs: Sequence[str]
+) -> list[dict[str, object]]:
+    """Rows of `audit.reward_hacking` with their `run`: the first and the last of each run.
+
+    Args:
+        predictions: of training runs, as `audit.PREDICTIONS`; runs without any are left out.
+        runs: in the order of the report.
+    """
+    rows: list[dict[str, object]] = []
+    for run in runs:
+        signs = reward_hacking(predictions[run]).rows(named=True) if run in predictions else []
+        ends = [signs[0], signs[-1]] if len(signs) > 1 else signs
+        rows += [{"run": run, **sign} for sign in ends]
+    return rows
 
 
 def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:

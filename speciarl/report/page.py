@@ -13,7 +13,7 @@ from markupsafe import Markup
 from speciarl.evaluation.intervals import REPLICATES
 from speciarl.report import charts, training_charts
 from speciarl.report.ablations import ablation_chart, ablation_findings
-from speciarl.report.agreement import judges_compared
+from speciarl.report.agreement import judges_compared, signs_by_run
 from speciarl.report.findings import (
     Seen,
     difference_of,
@@ -25,7 +25,6 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
-from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     AREAS,
     METRICS,

@@ -33,7 +33,8 @@ def print_table(frame: pl.DataFrame, console: Console | None = None) -> None:
     console = console or Console()
     table = Table(box=MARKDOWN)
     for name, kind in frame.schema.items():
-        table.add_column(_text(name), justify=_side(kind), overflow="fold")
+        side: Literal["left", "right"] = "right" if kind.is_numeric() else "left"
+        table.add_column(_text(name), justify=side, overflow="fold")
     _add_rows(table, frame.rows())
     if not console.is_terminal:
         console.width = _width(console, table)
@@ -108,10 +109,6 @@ def _grid(parts: Sequence[Group]) -> Table:
         grid.add_column(no_wrap=part is not parts[0])
     grid.add_row(*parts)
     return grid
-
-
-def _side(kind: pl.DataType) -> Literal["left", "right"]:
-    return "right" if kind.is_numeric() else "left"
 
 
 def _add_rows(table: Table, rows: Iterable[Iterable[object]]) -> None:

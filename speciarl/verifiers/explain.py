@@ -2,7 +2,6 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -101,29 +100,6 @@ class PairJudge:
         )
 
 
-def judge_rows(
-    rows: Iterable[tuple[str, Mapping[str, str]]], judge: PairJudge
-) -> Iterator[dict[str, str]]:
-    """The rows with `ADDED` columns; columns of those names become given_verdict, given_decided_by.
-
-    Args:
-        rows: of a file, each after its place in it.
-        judge: judges them.
-
-    Raises:
-        TaxonomyError: a row's class has no entry; the message has its place.
-    """
-    for place, row in rows:
-        try:
-            found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
-        except TaxonomyError as error:
-            raise TaxonomyError(f"{place}: {error}") from None
-        yield {_passed_on(name): value for name, value in row.items()} | {
-            "verdict": found.verdict,
-            "decided_by": found.decided_by,
-        }
-
-
 def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
     """Write the judged rows of a CSV file (columns dataset, class, prediction, others) as CSV.
 
@@ -139,12 +115,17 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
     columns, rows = read_csv(source, REQUIRED, may_be_empty=("dataset", "prediction"))
     writer = csv.DictWriter(into, [*map(_passed_on, columns), *ADDED], lineterminator="\n")
     writer.writeheader()
-    for row in judge_rows(rows, judge):
-        writer.writerow(row)
-        counts[row["decided_by"]] += 1
-        if row["decided_by"] != UNDECIDED and "verdict" in columns:
+    for place, row in rows:
+        try:
+            found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
+        except TaxonomyError as error:
+            raise TaxonomyError(f"{place}: {error}") from None
+        added = {"verdict": found.verdict, "decided_by": found.decided_by}
+        writer.writerow({_passed_on(name): value for name, value in row.items()} | added)
+        counts[found.decided_by] += 1
+        if found.decided_by != UNDECIDED and "verdict" in row:
             given += 1
-            agreeing += row["given_verdict"] == row["verdict"]
+            agreeing += row["verdict"] == found.verdict
     decided = counts.total() - counts[UNDECIDED]
     by = ", ".join(f"{counts[name]} {name}" for name in ("rules", "taxonomy", UNDECIDED))
     agreement = f"; {agreeing} of {given} decided as given" if "verdict" in columns else ""

@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache
 from speciarl.cli.main import app
+from speciarl.report.agreement import signs_by_run
 from speciarl.report.rendering import render
-from speciarl.report.reward_hacking import signs_by_run
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 from speciarl.verifiers.audit import (
     PREDICTIONS,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
+from speciarl.report.reward_hacking import signs_by_run
 
 from speciarl.config import OWN, parse
 from speciarl.errors import DataError
@@ -26,7 +27,6 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
-from speciarl.report.reward_hacking import signs_by_run
 from speciarl.report.tables import (
     OUTCOMES,
     count_table,

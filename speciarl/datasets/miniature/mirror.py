@@ -7,7 +7,6 @@ split and index alone, so that other counts leave it as it is.
 import hashlib
 import io
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +26,7 @@ from speciarl.datasets.miniature.layouts import (
 )
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import ConfigError
+from speciarl.files import atomic_directory
 
 AMBIGUOUS = "marking hidden"
 
@@ -78,13 +78,9 @@ def render_mirror(
 
     classes = catalogue(classes_per_group)[dataset]
     images = list(_images(classes, counts, ambiguous_share, size, seed))
-    part = into.with_name(f"{into.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    LAYOUTS[dataset].write(part, images)
-    _write_checksums(part)
-    shutil.rmtree(into, ignore_errors=True)
-    part.replace(into)
+    with atomic_directory(into) as folder:
+        LAYOUTS[dataset].write(folder, images)
+        _write_checksums(folder)
 
 
 def _images(

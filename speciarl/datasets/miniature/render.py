@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 
 HUES = (0.02, 0.14, 0.36, 0.62, 0.83)
-MARKINGS = 8
 DARK, LIGHT = (20, 20, 20), (250, 250, 250)
 _UNIT = 84  # the coordinates below are written for a canvas of this many pixels
 

@@ -27,13 +27,8 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
         folder = look_up(class_id, folders, base / "classes.txt")
         flag = look_up(image_id, training, base / "train_test_split.txt")
         split = look_up(flag, _SPLITS, base / "train_test_split.txt")
-        rows.append(
-            (
-                split,
-                without_suffix(image, base / "images.txt"),
-                f"CUB_200_2011/images/{image}",
-                whole_number(class_id, base / "classes.txt") - 1,
-                folder.partition(".")[2].replace("_", " "),
-            )
-        )
+        key = without_suffix(image, base / "images.txt")
+        number = whole_number(class_id, base / "classes.txt")
+        name = folder.partition(".")[2].replace("_", " ")
+        rows.append((split, key, f"CUB_200_2011/images/{image}", number - 1, name))
     return frame("cub200", rows)

@@ -7,6 +7,7 @@ import polars as pl
 from speciarl.datasets.readers import SPLITS, frame, lines, look_up, pairs
 
 SPLIT_KINDS = ("official",)
+_DATA = "fgvc-aircraft-2013b/data"
 
 
 def read(root: Path, split_kind: str) -> pl.DataFrame:
@@ -14,20 +15,11 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
 
     Ids stay text, since they have leading zeros, and variants may hold spaces (BAE 146-200).
     """
-    data = Path("fgvc-aircraft-2013b/data")
-    variants_txt = root / data / "variants.txt"
+    variants_txt = root / _DATA / "variants.txt"
     class_ids = {name: index for index, name in enumerate(lines(variants_txt))}
-    return frame(
-        "fgvc_aircraft",
-        (
-            (
-                split,
-                image_id,
-                f"{data.as_posix()}/images/{image_id}.jpg",
-                look_up(variant, class_ids, variants_txt),
-                variant,
-            )
-            for split in SPLITS
-            for image_id, variant in pairs(root / data / f"images_variant_{split}.txt")
-        ),
+    rows = (
+        (split, key, f"{_DATA}/images/{key}.jpg", look_up(name, class_ids, variants_txt), name)
+        for split in SPLITS
+        for key, name in pairs(root / _DATA / f"images_variant_{split}.txt")
     )
+    return frame("fgvc_aircraft", rows)

@@ -48,13 +48,8 @@ def _rows(
     }
     for split, file_name in members:
         class_id = look_up(file_name, labels, source)
-        yield (
-            split,
-            Path(file_name).stem,
-            f"jpg/{file_name}",
-            class_id,
-            look_up(class_id, names, metadata),
-        )
+        name = look_up(class_id, names, metadata)
+        yield split, Path(file_name).stem, f"jpg/{file_name}", class_id, name
 
 
 def _official_labels(root: Path) -> dict[str, int]:

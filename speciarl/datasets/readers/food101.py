@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.readers import coop_split, frame, lines, look_up, without_suffix
+from speciarl.datasets.readers import Row, coop_split, frame, lines, look_up, without_suffix
 
 SPLIT_KINDS = ("official", "coop")
 
@@ -19,19 +19,12 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
     classes_txt = root / "food-101" / "meta" / "classes.txt"
     class_ids = {name: index for index, name in enumerate(sorted(lines(classes_txt)))}
     members = _official_split(root) if split_kind == "official" else coop_split(root)
-    return frame(
-        "food101",
-        (
-            (
-                split,
-                without_suffix(file_name, root),
-                f"food-101/images/{file_name}",
-                look_up(folder := file_name.partition("/")[0], class_ids, classes_txt),
-                folder.replace("_", " "),
-            )
-            for split, file_name in members
-        ),
-    )
+    rows: list[Row] = []
+    for split, file in members:
+        key, folder = without_suffix(file, root), file.partition("/")[0]
+        class_id = look_up(folder, class_ids, classes_txt)
+        rows.append((split, key, f"food-101/images/{file}", class_id, folder.replace("_", " ")))
+    return frame("food101", rows)
 
 
 def _official_split(root: Path) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from speciarl.datasets.readers import coop_split, frame, lines, look_up, whole_number
+from speciarl.datasets.readers import Row, coop_split, frame, lines, look_up, whole_number
 from speciarl.errors import DataError
 
 SPLIT_KINDS = ("official", "coop")
@@ -27,19 +27,12 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
     members = ((split, name) for split, name, _ in listed)
     if split_kind == "coop":
         members = ((split, PurePosixPath(name).stem) for split, name in coop_split(root))
-    return frame(
-        "oxford_pets",
-        (
-            (
-                split,
-                name,
-                f"images/{name}.jpg",
-                look_up(name, class_ids, root / "annotations"),
-                name.rpartition("_")[0].replace("_", " ").lower(),
-            )
-            for split, name in members
-        ),
-    )
+    rows: list[Row] = []
+    for split, name in members:
+        class_id = look_up(name, class_ids, root / "annotations")
+        shown = name.rpartition("_")[0].replace("_", " ").lower()
+        rows.append((split, name, f"images/{name}.jpg", class_id, shown))
+    return frame("oxford_pets", rows)
 
 
 def _listed(root: Path) -> Iterator[tuple[str, str, int]]:

@@ -10,7 +10,7 @@ HAS_VAL = False
 
 def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write the archive; folders and files differ in case, as in the original."""
-    names = class_names(images)
+    names = enumerate(class_names(images), start=1)
     numbered = list(enumerate(images, start=1))
     base = "CUB_200_2011"
     write_tar(
@@ -22,19 +22,17 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
             (f"{base}/image_class_labels.txt", text(f"{i} {p.class_id + 1}" for i, p in numbered)),
             (
                 f"{base}/train_test_split.txt",
-                text(f"{i} {int(p.split == 'train')}" for i, p in numbered),
+                text(f"{i} {p.split == 'train':d}" for i, p in numbered),
             ),
-            (
-                f"{base}/classes.txt",
-                text(f"{i} {_folder(i, name)}" for i, name in enumerate(names, start=1)),
-            ),
-            (
-                f"{base}/bounding_boxes.txt",
-                text(f"{i} 0.0 0.0 {p.size:.1f} {p.size:.1f}" for i, p in numbered),
-            ),
+            (f"{base}/classes.txt", text(f"{i} {_folder(i, name)}" for i, name in names)),
+            (f"{base}/bounding_boxes.txt", text(f"{i} {_box(p)}" for i, p in numbered)),
             *((f"{base}/images/{_path(p)}", p.jpeg) for p in images),
         ],
     )
+
+
+def _box(image: MiniatureImage) -> str:
+    return f"0.0 0.0 {image.size:.1f} {image.size:.1f}"
 
 
 def _folder(archive_id: int, name: str) -> str:

@@ -1,6 +1,6 @@
 """fgvc-aircraft-2013b.tar.gz: images with seven-digit names, a list per split and level."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from speciarl.datasets.miniature.layouts import MiniatureImage, class_names, text, write_tar
@@ -13,6 +13,11 @@ _FAMILIES = {
     "Boeing 747": ("Boeing 747", "Boeing"),
     "Airbus A320 family": ("A320", "Airbus"),
     "Airbus A340": ("A340", "Airbus"),
+}
+_LEVELS: dict[str, Callable[[MiniatureImage], str]] = {
+    "variant": lambda image: image.class_name,
+    "family": lambda image: _FAMILIES[image.group][0],
+    "manufacturer": lambda image: _FAMILIES[image.group][1],
 }
 _LISTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 
@@ -32,28 +37,16 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
 
 def _indexes(images: Sequence[MiniatureImage]) -> Iterator[tuple[str, bytes]]:
     yield "variants.txt", text(class_names(images))
-    yield "families.txt", text(sorted({_family(p) for p in images}))
-    yield "manufacturers.txt", text(sorted({_manufacturer(p) for p in images}))
+    yield "families.txt", text(sorted({_LEVELS["family"](p) for p in images}))
+    yield "manufacturers.txt", text(sorted({_LEVELS["manufacturer"](p) for p in images}))
     yield "images_box.txt", text(f"{_id(p)} 1 1 {p.size} {p.size}" for p in images)
     for name, splits in _LISTS.items():
         listed = [p for split in splits for p in images if p.split == split]
         if name != "trainval":
             yield f"images_{name}.txt", text(_id(p) for p in listed)
-        yield f"images_variant_{name}.txt", text(f"{_id(p)} {p.class_name}" for p in listed)
-        yield f"images_family_{name}.txt", text(f"{_id(p)} {_family(p)}" for p in listed)
-        yield (
-            f"images_manufacturer_{name}.txt",
-            text(f"{_id(p)} {_manufacturer(p)}" for p in listed),
-        )
+        for level, of in _LEVELS.items():
+            yield f"images_{level}_{name}.txt", text(f"{_id(p)} {of(p)}" for p in listed)
 
 
 def _id(image: MiniatureImage) -> str:
     return f"{image.class_id:03d}{image.number:04d}"
-
-
-def _family(image: MiniatureImage) -> str:
-    return _FAMILIES[image.group][0]
-
-
-def _manufacturer(image: MiniatureImage) -> str:
-    return _FAMILIES[image.group][1]

@@ -66,6 +66,8 @@ class Sft(Section):
     """Supervised fine-tuning on the class names of the training set."""
 
     epochs: Positive = 4.0
+    reasoning_tokens: Count = 24
+    """Most tokens of the policy's own completion, whose reasoning its target begins with."""
     batch_size: Count = 40
     per_device_batch_size: Count = 40
     learning_rate: Positive = 1e-3

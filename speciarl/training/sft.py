@@ -1,16 +1,24 @@
-"""The supervised baseline: imitate the class name of every training image, through TRL."""
+"""The supervised baseline: imitate the class name of every training image, through TRL.
+
+The data has no reasoning to imitate. What the policy itself writes before its prediction stands in
+for it: with an empty one, a policy learns to leave its format where it has not seen the images.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Sft
+from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
@@ -32,24 +40,49 @@ class LogSteps(TrainerCallback):
             self.progress.reached(state.global_step)
 
 
-def target(class_name: str) -> str:
-    """What the policy should write: the data has no reasoning to imitate, so that part is empty."""
-    return f"<think></think> <answer>{class_name}</answer>"
+def target(said: str, class_name: str) -> str:
+    """What the policy should write: the reasoning of what it said, then the class name."""
+    reasoning, answered, _ = said.partition("<answer>")
+    if not answered or "</think>" not in reasoning:
+        reasoning = "<think></think> "
+    return f"{reasoning}<answer>{class_name}</answer>"
+
+
+def completions_of(
+    policy: tuple[Any, Any],
+    samples: pl.DataFrame,
+    prompt: str,
+    open_image: Callable[[str], Image.Image],
+    max_new_tokens: int,
+) -> list[str]:
+    """The policy's own greedy completion for every sample."""
+    model, processor = policy
+    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    images = [partial(open_image, reference) for reference in samples["image"]]
+    params = SamplingParams(max_new_tokens=max_new_tokens)
+    said = [text for (text,) in generate(model, processor, images, prompt, params)]
+    model.train()
+    return said
 
 
 def training_data(
-    samples: pl.DataFrame, prompt: str, open_image: Callable[[str], Image.Image]
+    samples: pl.DataFrame,
+    prompt: str,
+    open_image: Callable[[str], Image.Image],
+    said: Sequence[str],
 ) -> Dataset:
-    """Prompt, completion and image of every sample."""
+    """Prompt, completion and image of every sample; `said` are the policy's own completions."""
     question = [{"role": "user", "content": load_prompt(prompt)}]
     return Dataset.from_list(
         [
             {
                 "prompt": question,
-                "completion": [{"role": "assistant", "content": target(sample["class_name"])}],
+                "completion": [
+                    {"role": "assistant", "content": target(text, sample["class_name"])}
+                ],
                 "images": [open_image(sample["image"])],
             }
-            for sample in samples.iter_rows(named=True)
+            for text, sample in zip(said, samples.iter_rows(named=True), strict=True)
         ]
     )
 
@@ -70,10 +103,14 @@ def train_sft(job: Job) -> TrainingResult:
     """Train adapters; the metrics are one row per optimizer step (step, loss, learning_rate)."""
     run, settings = job.settings.run, job.settings
     model, processor = job.policy()
+    samples = job.samples()
+    said = completions_of(
+        (model, processor), samples, run.prompt, job.open_image, settings.sft.reasoning_tokens
+    )
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
-        train_dataset=training_data(job.samples(), run.prompt, job.open_image),
+        train_dataset=training_data(samples, run.prompt, job.open_image, said),
         peft_config=lora_config(settings.lora),
         callbacks=[LogSteps()],
         args=trl_config(settings.sft, seed=job.seed, work=job.work),

@@ -329,3 +329,8 @@ def test_unseen_are_the_datasets_that_no_run_is_trained_on():
     ]  # fmt: skip
     untrained = load([FILE]).model_copy(update={"runs": {"a": params.runs["zero_shot"]}})
     assert untrained.unseen[0] == "cub200"
+
+
+def test_a_row_without_values_drops_a_run_of_params_yaml():
+    params = load([FILE], {"runs": {"sft": None, "best_of_64": None}})
+    assert [*params.runs] == ["zero_shot", "be_specific", "rft", "speciarl"]

@@ -119,3 +119,13 @@ def test_impossible_parameters_are_refused_by_name(
 def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'mnist' is unknown; expected one of cub200"):
         render_mirror("mnist", tmp_path, **SMALL)
+
+
+@pytest.mark.parametrize("most", [2, 4, 8])
+def test_groups_have_at_most_so_many_classes_the_first_ones(most: int) -> None:
+    for dataset, classes in catalogue(most).items():
+        by_group: dict[str, list[str]] = {}
+        for one in catalogue()[dataset]:
+            by_group.setdefault(one.group, []).append(one.name)
+        expected = [name for names in by_group.values() for name in names[:most]]
+        assert [one.name for one in classes] == expected

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
-from speciarl.report.reward_hacking import signs_by_run
 
 from speciarl.config import OWN, parse
 from speciarl.errors import DataError
 from speciarl.report import build_report
 from speciarl.report.ablations import ablation_chart, ablation_findings
+from speciarl.report.agreement import signs_by_run
 from speciarl.report.findings import (
     Difference,
     Seen,

@@ -32,6 +32,7 @@ def scored(predictions: dict[str, list[str | None]], groups: dict[str, str]) -> 
             "decided_by": {None: "unparsable", "failed": "failed", "wrong": "undecided"}.get(
                 prediction, "taxonomy"
             ),
+            "several_tagged": False,
         }
         for run, given in predictions.items()
         for dataset in groups

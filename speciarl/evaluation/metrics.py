@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from speciarl.errors import DataError
-from speciarl.verdicts import COUNTS, LABELS, Verdict
+from speciarl.verdicts import LABELS, Verdict
 
 LADDER = pl.Enum(LABELS)
 
@@ -79,7 +79,7 @@ def score(
 
     Args:
         judged: rows of all runs, with columns run, dataset, sample_id, rollout, verdict,
-            decided_by.
+            decided_by, several_tagged. The last is counted over all rollouts, as in training.
         runs: in the order of the report.
         groups: group of each dataset, in the order of the report.
         weights: specificity of each correct verdict.
@@ -98,6 +98,7 @@ def score(
             rows.append(
                 {
                     "run": run, "level": "dataset", "name": dataset, **counts,
+                    "several_tagged": chosen["several_tagged"].sum(),
                     "correctness": right, "specificity": weight,
                     "hm": harmonic_mean(right, weight),
                 }
@@ -117,9 +118,7 @@ def score(
             ],
         )
     )
-    return pl.concat([datasets, means]).select(
-        "run", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided", *figures
-    )
+    return pl.concat([datasets, means])
 
 
 def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:

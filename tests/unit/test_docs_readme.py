@@ -12,8 +12,7 @@ import pytest
 from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import export_store
 from speciarl.config import load
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Judgment, Pair
+from speciarl.verdicts import Judgment, Pair, Verdict
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

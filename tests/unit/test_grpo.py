@@ -13,7 +13,7 @@ from speciarl.errors import TrainingError
 from speciarl.training import grpo
 from speciarl.training.checkpoints import MARK, MarkComplete
 from speciarl.training.schedule import flatten_epochs
-from speciarl.verifiers.base import Pair
+from speciarl.verdicts import Pair
 
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}

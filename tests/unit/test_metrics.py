@@ -17,7 +17,7 @@ from speciarl.verdicts import COUNTS, SPECIFICITY_WEIGHTS, Verdict
 
 SCHEMA = {
     "run": pl.String, "dataset": pl.String, "sample_id": pl.String, "rollout": pl.Int32,
-    "verdict": pl.String, "decided_by": pl.String,
+    "verdict": pl.String, "decided_by": pl.String, "several_tagged": pl.Boolean,
 }  # fmt: skip
 
 
@@ -28,7 +28,8 @@ def judged(verdicts, run="r", dataset="d"):
         for rollout, verdict in enumerate(entry if isinstance(entry, list) else [entry]):
             known = verdict not in (None, "failed")
             reason = "taxonomy" if known else verdict or "unparsable"
-            rows.append((run, dataset, str(number), rollout, verdict if known else None, reason))
+            said = verdict if known else None
+            rows.append((run, dataset, str(number), rollout, said, reason, False))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 

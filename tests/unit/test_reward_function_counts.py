@@ -8,8 +8,7 @@ from speciarl.errors import TrainingError, VerifierError
 from speciarl.rewards import REWARDS
 from speciarl.training import reward_function as module
 from speciarl.training.reward_function import SpecificityReward, group_rewards
-from speciarl.verdicts import Verdict
-from speciarl.verifiers.base import Failure, FailureKind, Judgment, Pair
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import Lookups
 
 TABLE = {

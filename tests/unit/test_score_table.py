@@ -15,7 +15,7 @@ from speciarl.verdicts import COUNTS, SPECIFICITY_WEIGHTS, Verdict
 
 SCHEMA = {
     "run": pl.String, "dataset": pl.String, "sample_id": pl.String, "rollout": pl.Int32,
-    "verdict": pl.String, "decided_by": pl.String,
+    "verdict": pl.String, "decided_by": pl.String, "several_tagged": pl.Boolean,
 }  # fmt: skip
 GROUPS = {"birds": "in-domain", "planes": "far", "cars": "far"}
 
@@ -25,19 +25,21 @@ def table(*rows):
 
 
 def judged(run, dataset, *verdicts):
-    return [(run, dataset, str(i), 0, verdict, "taxonomy") for i, verdict in enumerate(verdicts)]
+    return [
+        (run, dataset, str(i), 0, verdict, "taxonomy", False) for i, verdict in enumerate(verdicts)
+    ]
 
 
 def test_the_best_rollout_is_the_first_of_the_best_in_the_order_of_samples():
     rows = table(
-        ("r", "d", "z", 1, "generic", "server"),
-        ("r", "d", "z", 0, "wrong", "taxonomy"),
-        ("r", "d", "b", 2, "specific", "late"),
-        ("r", "d", "b", 1, "specific", "early"),
-        ("r", "d", "b", 0, None, "failed"),
-        ("r", "d", "a", 1, None, "failed"),
-        ("r", "d", "a", 0, None, "unparsable"),
-        *(("r", "d", f"m{i}", 0, "abstain", "rules") for i in range(10)),
+        ("r", "d", "z", 1, "generic", "server", False),
+        ("r", "d", "z", 0, "wrong", "taxonomy", False),
+        ("r", "d", "b", 2, "specific", "late", False),
+        ("r", "d", "b", 1, "specific", "early", False),
+        ("r", "d", "b", 0, None, "failed", False),
+        ("r", "d", "a", 1, None, "failed", False),
+        ("r", "d", "a", 0, None, "unparsable", False),
+        *(("r", "d", f"m{i}", 0, "abstain", "rules", False) for i in range(10)),
     )
     best = best_per_sample(rows)
     assert best.columns == ["sample_id", "verdict", "decided_by"]
@@ -95,7 +97,7 @@ def test_every_run_has_its_own_figures_in_order():
     scores = score(rows, ["good", "bad"], GROUPS, SPECIFICITY_WEIGHTS)
     assert scores.columns == [
         "run", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided",
-        "correctness", "specificity", "hm",
+        "several_tagged", "correctness", "specificity", "hm",
     ]  # fmt: skip
     assert scores.select("run", "level", "name", "samples", "wrong", "correctness").rows() == [
         ("good", "dataset", "birds", 2, 0, 1.0),
@@ -114,6 +116,17 @@ def test_every_run_has_its_own_figures_in_order():
     assert list(tree["bad"]) == ["birds", "planes", "cars", "in-domain", "far"]
     assert tree["bad"]["planes"] == {"correctness": 0.0, "specificity": None, "hm": None}
     assert tree["good"]["birds"] == {"correctness": 1.0, "specificity": 1.0, "hm": 1.0}
+
+
+def test_several_tagged_counts_completions_and_not_samples():
+    said = [("a", 0, True), ("a", 1, True), ("b", 0, False), ("b", 1, True)]
+    rows = table(
+        *[("r", "d", sample, rollout, "wrong", "t", several) for sample, rollout, several in said],
+        ("r", "e", "c", 0, None, "unparsable", True),
+    )
+    scores = score(rows, ["r"], {"d": "g", "e": "g"}, SPECIFICITY_WEIGHTS)
+    counted = scores.select("name", "samples", "unparsable", "several_tagged").rows()
+    assert counted == [("d", 2, 0, 3), ("e", 1, 1, 1), ("g", 3, 1, 4)]
 
 
 def test_figures_that_none_has_keep_their_type():

@@ -102,7 +102,7 @@ def data(tmp_path_factory):
             "sample_id", "dataset", pl.col("class").alias("class_name"), "rollout",
             pl.col("prediction").str.to_uppercase().alias("prediction"),
             pl.col("prediction").alias("normalized"), pl.col("verdict").cast(pl.Enum(LADDER)),
-            "decided_by", pl.lit(JUDGE).alias("verifier"),
+            "decided_by", pl.lit(JUDGE).alias("verifier"), several_tagged=False,
         ).write_parquet(folder / f"judged/{run}/{dataset}.parquet")  # fmt: skip
     (folder / "manifests").mkdir()
     listed = p.select("sample_id", "dataset", "image").unique()

@@ -1,6 +1,7 @@
+import pickle
 from itertools import pairwise
 
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.verdicts import LABELS, Pair, Verdict
 
 
 def test_labels_are_the_six_in_their_order():
@@ -13,3 +14,17 @@ def test_labels_are_the_six_in_their_order():
 
 def test_correct_begins_at_generic():
     assert [v.value for v in Verdict if v.correct] == list(LABELS[2:])
+
+
+def test_pairs_of_one_normal_form_are_one_however_written():
+    one, other = Pair("Samoyed", "pug", "PUG!"), Pair("Samoyed", "pug")
+    assert one == other == ("Samoyed", "pug") and len({one, other, ("Samoyed", "pug")}) == 1
+    assert (one.written, other.written) == ("PUG!", "pug")
+    assert dict.fromkeys([one, other]).popitem()[0].written == "PUG!"
+
+
+def test_another_process_gets_a_pair_as_it_was_written():
+    sent = pickle.loads(pickle.dumps([Pair("Samoyed", "pug", "PUG!"), Pair("Samoyed", "pug")]))
+    assert [(pair, pair.written) for pair in sent] == [
+        (("Samoyed", "pug"), "PUG!"), (("Samoyed", "pug"), "pug"),
+    ]  # fmt: skip

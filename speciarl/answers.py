@@ -40,36 +40,16 @@ _CLAUSE_END = (
 )
 _PARTS = re.compile(rf"(\s*(?:{_CLAUSE_END}|\band\s+(?=you\b|now\b)|\bnow\s+(?=ignore))\s*)")
 
-
-class Pattern(NamedTuple):
-    """One row of the table."""
-
-    pattern: re.Pattern[str]
-    replacement: str
-    """What takes the place of what is taken off, where anything is."""
-
-
-def table() -> dict[str, list[Pattern]]:
-    """The patterns by kind, in the order of the table."""
-    rows = yaml.safe_load(PATTERNS.read_text(encoding="utf-8"))
-    return {
-        kind: [
-            Pattern(
-                re.compile(row["pattern"], re.IGNORECASE | re.MULTILINE), row.get("leaves", " ")
-            )
-            for row in of_kind
-        ]
-        for kind, of_kind in rows.items()
-    }
-
-
-def _any_of(patterns: Iterable[Pattern]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{row.pattern.pattern})" for row in patterns))
-
-
-_TABLE = table()
-_WRAPPING = _TABLE["wrapping"]
-_FOUND = {kind: _any_of(rows) for kind, rows in _TABLE.items() if kind != "wrapping"}
+_TABLE = yaml.safe_load(PATTERNS.read_text(encoding="utf-8"))
+# Patterns in the order of the table, each with what takes the place of what it takes off.
+_WRAPPING = [
+    (re.compile(row["pattern"], re.IGNORECASE | re.MULTILINE), row.get("leaves", " "))
+    for row in _TABLE.pop("wrapping")
+]
+_FOUND = {
+    kind: re.compile("|".join(f"(?:{row['pattern']})" for row in rows))
+    for kind, rows in _TABLE.items()
+}
 _STATEMENTS = re.compile(rf"\s*(?:{_CLAUSE_END}|{_FOUND['turn'].pattern})\s*")
 _CLAUSES = re.compile(
     rf"\s*(?:{_CLAUSE_END}|{_FOUND['turn'].pattern}|{_FOUND['joint'].pattern})\s*"
@@ -99,12 +79,23 @@ def count_tagged(completion: str) -> int:
     return min(completion.count(_OPEN), completion.count(_CLOSE))
 
 
+@lru_cache(_KEPT)
 def unwrap(text: str) -> str:
     """A text as it was written, without what stands around an answer and is no part of it.
 
-    That is what the table lists under `wrapping`, JSON around one text, emoji, and quotes and
-    punctuation at the ends. Words that an underscore joins come apart.
+    That is what the table lists under `wrapping`, JSON around one text, and emoji. Words that an
+    underscore joins come apart. Where more of it shows once quotes are straight and letters of
+    common width, the text is changed so far.
     """
+    if _PLAIN.fullmatch(text) and len(text) <= MAX_PREDICTION:
+        return text.strip()
+    bare = _unwrapped(text[:_LOOKED_AT])
+    common = unicodedata.normalize("NFKC", bare.translate(_CHARACTERS))
+    further = _unwrapped(common)
+    return bare if further == common else further
+
+
+def _unwrapped(text: str) -> str:
     previous = None
     while text != previous:
         previous = text
@@ -112,24 +103,24 @@ def unwrap(text: str) -> str:
         for pattern, replacement in _WRAPPING:
             text = pattern.sub(replacement, text)
         text = re.sub(r"[^\S\n]+", " ", text)
-        text = re.sub(r" ?\n[\n ]*", "\n", text).strip(_EDGES)
+        text = re.sub(r" ?\n[\n ]*", "\n", text).strip()
     return text
 
 
 @lru_cache(_KEPT)
 def normalize(answer: str) -> str:
-    """The form under which an answer is judged and cached: unwrapped, in lower case. Idempotent.
+    """The form of an answer in the store and for rules: unwrapped, in lower case. Idempotent.
 
-    Commas, slashes and line breaks stay. Of a text much longer than MAX_PREDICTION only the start
-    is kept.
+    Its ends are bare of quotes and punctuation; commas, slashes and line breaks within stay. Of a
+    text much longer than MAX_PREDICTION only the start is kept.
     """
     if _PLAIN.fullmatch(answer) and len(answer) <= MAX_PREDICTION:
         return answer.lower().strip(_EDGES)
     text, previous = answer, None
     while text != previous:
         previous = text
-        text = unwrap(unicodedata.normalize("NFKC", text[:_LOOKED_AT].translate(_CHARACTERS)))
-        text = unicodedata.normalize("NFKC", text.casefold())
+        text = unwrap(text).translate(_CHARACTERS).casefold().strip(_EDGES)
+        text = unicodedata.normalize("NFKC", text)
     return text
 
 
@@ -228,7 +219,7 @@ def _is_idle(clause: str) -> bool:
 
 
 def _seen(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in _NO_MEANING:
+    if character in "\n`" or unicodedata.category(character) not in _NO_MEANING:
         return character
     return "\n" if character == "\r" else " "
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import total_ordering
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from speciarl.errors import VerifierError
 
@@ -55,11 +55,25 @@ SPECIFICITY_WEIGHTS: Mapping[Verdict, float] = MappingProxyType(
 )
 
 
-class Pair(NamedTuple):
-    """What is judged: the class's name and a prediction in normal form (`answers.normalize`)."""
+class Pair(NamedTuple("_Key", [("class_name", str), ("prediction", str)])):
+    """What is judged: the class's name and a prediction in normal form (`answers.normalize`).
 
-    class_name: str
-    prediction: str
+    A tuple of these two: spellings of one normal form are one pair, and one row of the store. Of
+    several in a batch the first is the one that is judged.
+    """
+
+    _written: str
+
+    def __new__(cls, class_name: str, prediction: str, written: str | None = None) -> Self:
+        pair = super().__new__(cls, class_name, prediction)
+        if written is not None:  # else nothing is kept: a snapshot has millions of pairs
+            pair._written = written
+        return pair
+
+    @property
+    def written(self) -> str:
+        """The prediction as it was written (`answers.unwrap`), where that is known."""
+        return getattr(self, "_written", self.prediction)
 
 
 class FailureKind(Enum):

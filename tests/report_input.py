@@ -56,6 +56,7 @@ def scored(
             "decided_by": {None: "unparsable", "failed": "failed", "wrong": "undecided"}.get(
                 prediction, "taxonomy"
             ),
+            "several_tagged": False,
         }
         for run, given in predictions.items()
         for seed, said in (given if isinstance(given, Mapping) else {42: given}).items()

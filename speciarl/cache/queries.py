@@ -79,7 +79,7 @@ CREATE VIEW predictions AS
 SELECT image, dataset, class_name COLLATE NOCASE AS class, run, seed, rollout,
        normalized AS prediction, verdict, level,
        CASE decided_by WHEN 'unparsable' THEN false ELSE correct END AS correct,
-       decided_by, judge_reply, milliseconds, verifier
+       decided_by, judge_reply, milliseconds, verifier, several_tagged
 FROM (SELECT * REPLACE (verdict::verdict AS verdict), parse_path(file)[-3] AS run, {level}
       FROM read_parquet({judged}, filename = 'file', union_by_name = true,
                         hive_partitioning = false))

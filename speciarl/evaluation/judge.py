@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import normalize
+from speciarl.answers import count_tagged, normalize, unwrap
 from speciarl.files import atomic_directory, write_parquet
 from speciarl.verdicts import LABELS, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier
@@ -21,10 +21,10 @@ _ADDED = pl.Schema(
 def judge_predictions(
     predictions: pl.DataFrame, source: CachedVerifier
 ) -> tuple[pl.DataFrame, str]:
-    """Add `normalized`, `verdict`, `decided_by` and `verifier`; the completion is left out.
+    """Add `normalized`, `verdict`, `decided_by`, `verifier` and, of `completion`, `several_tagged`.
 
-    The normalized prediction is what was judged: with the class and the verifier's fingerprint it
-    names a row of the store. What was looked up and asked is one row of the store's `lookups`.
+    The completion is left out. With class and verifier the normalized prediction names a row of the
+    store. What was looked up and asked is one row of the store's `lookups`.
 
     A row without a prediction gets no verdict and `unparsable`, one that the verifier failed on no
     verdict and `failed`.
@@ -33,7 +33,7 @@ def judge_predictions(
         The rows, and the reason of one of the failures.
     """
     pairs = [
-        None if prediction is None else Pair(name, normalize(prediction))
+        None if prediction is None else Pair(name, normalize(prediction), unwrap(prediction))
         for name, prediction in predictions.select("class_name", "prediction").iter_rows()
     ]
     judged, counts = source.judge([pair for pair in pairs if pair])
@@ -49,7 +49,10 @@ def judge_predictions(
         verdict = (one.verdict.value, one.decided_by) if one.verdict else (None, "failed")
         rows.append((pair.prediction, *verdict))
     verdicts = pl.DataFrame(rows, orient="row", schema=_ADDED)
-    named = verdicts.with_columns(verifier=pl.lit(source.cache.verifier))
+    several = [count_tagged(text) > 1 for text in predictions["completion"]]
+    named = verdicts.with_columns(
+        verifier=pl.lit(source.cache.verifier), several_tagged=pl.Series(several, dtype=pl.Boolean)
+    )
     return predictions.drop("completion").hstack(named), reason(judged)
 
 

@@ -19,7 +19,8 @@ def best_per_sample(judged: pl.DataFrame, *keys: str) -> pl.DataFrame:
     """The best verdict among each sample's rollouts; null where none has one.
 
     Returns:
-        keys, sample_id, verdict (Enum in ladder order), decided_by of that verdict.
+        keys, sample_id, verdict (Enum in ladder order), decided_by of that verdict, several_tagged
+        (rollouts with several tagged predictions).
     """
     samples = [*keys, "sample_id"]
     ladder = pl.col("verdict").to_physical()
@@ -28,13 +29,15 @@ def best_per_sample(judged: pl.DataFrame, *keys: str) -> pl.DataFrame:
         .sort(*samples, ladder, "rollout",
               descending=[*(False for _ in samples), True, False], nulls_last=True)
         .group_by(samples, maintain_order=True)
-        .first()
-        .select(*samples, "verdict", "decided_by")
+        .agg(pl.col("verdict", "decided_by").first(), pl.col("several_tagged").sum())
     )  # fmt: skip
 
 
 def tally(best: pl.DataFrame) -> dict[str, int]:
-    """Counts that add up: the six verdicts, unparsable and failed make `samples`."""
+    """Counts that add up: the six verdicts, unparsable and failed make `samples`.
+
+    `several_tagged` counts rollouts, not samples.
+    """
     verdicts = dict(best["verdict"].drop_nulls().cast(pl.String).value_counts().iter_rows())
     reasons = best.filter(pl.col("verdict").is_null())["decided_by"].to_list()
     undecided = best.filter(decided_by="undecided").height
@@ -44,6 +47,7 @@ def tally(best: pl.DataFrame) -> dict[str, int]:
         "unparsable": reasons.count("unparsable"),
         "failed": reasons.count("failed"),
         "undecided": undecided,
+        "several_tagged": best["several_tagged"].sum(),
     }
 
 

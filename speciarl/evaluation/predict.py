@@ -1,6 +1,5 @@
 """Predictions of a policy to the images of a manifest, one row per rollout."""
 
-import logging
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,15 +9,13 @@ import polars as pl
 import torch
 from PIL import Image
 
-from speciarl.answers import Which, count_tagged, extract_prediction
+from speciarl.answers import Which, extract_prediction
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import open_image
 from speciarl.evaluation.transformers_engine import Engine, SamplingParams, generate
 from speciarl.files import atomic_directory, content_hash, write_digest, write_parquet
 from speciarl.policy.loading import load_policy
 from speciarl.progress import track
-
-log = logging.getLogger(__name__)
 
 
 def predict(
@@ -135,10 +132,6 @@ def predict_datasets(
                 policy, samples, lambda reference: open_image(reference, images),
                 run.prompt, decoding_of(run, seed, settings), run.answer_tag,
             )  # fmt: skip
-            several = sum(count_tagged(text) > 1 for text in predictions["completion"])
-            log.info("%s, seed %d: %d of %d completions have several predictions, "
-                     "of which the %s counts",
-                     path.stem, seed, several, predictions.height, run.answer_tag)  # fmt: skip
             write_parquet(predictions.with_columns(seed=pl.lit(seed, pl.Int64)), kept)
     with atomic_directory(into) as folder:
         for name, kept in finished.items():

@@ -25,7 +25,7 @@ from speciarl.evaluation.metrics import (
 from speciarl.verdicts import COUNTS, Verdict
 
 UNSEEN = "unseen datasets"
-TOTALS = ("samples", *COUNTS, "unparsable", "failed", "undecided")
+TOTALS = ("samples", *COUNTS, "unparsable", "failed", "undecided", "several_tagged")
 COLUMNS = [
     "run", "seed", "level", "name", *TOTALS, *METRICS,
     *(f"{metric}_{of}" for metric in METRICS for of in ("low", "high", "spread")),

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
 
-from speciarl.answers import Which, count_tagged, extract_prediction, normalize
+from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.rewards import Reward
 from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
@@ -89,7 +89,7 @@ class SpecificityReward:
         predictions = [extract_prediction(text, self.answer_tag) for text in texts]
         several = [sum(count_tagged(text) > 1 for text in texts)]
         pairs = [
-            None if prediction is None else Pair(name, normalize(prediction))
+            None if prediction is None else Pair(name, normalize(prediction), unwrap(prediction))
             for name, prediction in zip(class_name, predictions, strict=True)
         ]
         everyone = gather_object(pairs) if self.processes > 1 else pairs

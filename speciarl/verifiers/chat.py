@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from speciarl.answers import DECIDING
 from speciarl.files import content_hash
 from speciarl.prompts import FOR_THE_JUDGES, load_from
 from speciarl.verdicts import LABELS, Pair, Verdict
@@ -20,11 +21,11 @@ def load_prompt(name: str) -> str:
 def identity_of_question(prompt: str) -> dict[str, object]:
     """What the question contributes to a verifier's identity; `prompt` is the full text.
 
-    How a prediction gets its normal form does not: that form is what is asked, and kept.
+    What wrapping is does too: it decides which text is asked about.
     """
     return {
         "prompt": prompt,
-        "code": content_hash([Path(__file__)]),
+        "code": content_hash([Path(__file__), *DECIDING]),
         "labels": list(LABELS),
     }
 
@@ -36,7 +37,7 @@ def messages(prompt: str, pair: Pair) -> list[dict[str, str]]:
     escaped it cannot spell a control token of a chat template, such as an end of turn.
     """
     question = json.dumps(
-        {"class": pair.class_name, "prediction": pair.prediction}, ensure_ascii=False
+        {"class": pair.class_name, "prediction": pair.written}, ensure_ascii=False
     ).replace("<", "\\u003c")
     return [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
 

@@ -180,6 +180,7 @@ def drawn():
 def test_scores_spreads_intervals_and_differences_again_in_sql():
     names = ["run", "seed", "dataset", "sample_id", "rollout", "verdict", "decided_by"]
     rows = pl.DataFrame(list(judged_rows()), names, orient="row", infer_schema_length=None)
+    rows = rows.with_columns(several_tagged=pl.lit(False))
     areas = areas_of(GROUPS, ["planes", "cars"])
     found = best_of_all(rows, list(RUNS), list(IMAGES))
     replicates = Replicates(found, list(IMAGES), SPECIFICITY_WEIGHTS)

@@ -11,7 +11,15 @@ from speciarl.cli.main import app
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
-from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
+from speciarl.evaluation.predict import predict
+from speciarl.verdicts import (
+    LABELS,
+    Failure,
+    FailureKind,
+    Judgment,
+    Pair,
+    Verdict,
+)
 from speciarl.verifiers.cached import CachedVerifier, verdict_table
 from speciarl.verifiers.precompute import pairs_seen, pairs_to_expect, precompute
 
@@ -26,9 +34,11 @@ class Table:
 
     def __init__(self):
         self.asked = 0
+        self.read = []
 
     def judge(self, pairs):
         self.asked += len(pairs)
+        self.read += [pair.written for pair in pairs]
         for pair in pairs:
             right = pair.prediction == pair.class_name.lower()
             verdict = Judgment(Verdict.SPECIFIC if right else Verdict.WRONG, "t")
@@ -52,6 +62,30 @@ def test_every_row_is_kept_with_what_became_of_it(source):
     assert judged["decided_by"].to_list() == ["t", "unparsable", "failed", "t", "t"]
     assert "completion" not in judged.columns
     assert why == DOWN.message
+
+
+@pytest.mark.parametrize(("answer_tag", "first"), [("first", "wrong"), ("last", "specific")])
+def test_several_tagged_predictions_are_counted_whichever_counts(source, answer_tag, first):
+    said = ["<answer>tern</answer> or <answer>Gull</answer>", "<answer>Gull</answer>", "Gull"]
+    samples = pl.DataFrame({"sample_id": list("abc"), "image": "", "dataset": "d"})
+    rows = predict(
+        lambda images, prompt, decoding: [[text] for text in said],
+        samples.with_columns(class_name=pl.lit("Gull")), str, "", None, answer_tag,
+    )  # fmt: skip
+    judged, _ = judge_predictions(rows, source)
+    assert judged["verdict"].to_list() == [first, "specific", None]
+    assert judged["several_tagged"].to_list() == [True, False, False]
+    counts = tally(best_per_sample(judged))
+    assert (counts["several_tagged"], counts["unparsable"]) == (1, 1)
+
+
+def test_of_spellings_of_one_normal_form_the_first_is_judged_and_all_get_its_verdict(source):
+    said = predictions("**GULL**.", "gull", None, "a “Tern”", "A tern")
+    judged, _ = judge_predictions(said, source)
+    assert source.verifier.read == ["GULL.", "a “Tern”", "A tern"]
+    assert judged["verdict"].to_list() == ["specific", "specific", None, "wrong", "wrong"]
+    judge_predictions(predictions("Gull", "tern"), source)
+    assert source.verifier.read[3:] == ["tern"]
 
 
 def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source, tmp_path):

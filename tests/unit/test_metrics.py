@@ -14,7 +14,7 @@ from speciarl.verdicts import COUNTS, SPECIFICITY_WEIGHTS, Verdict
 
 SCHEMA = {
     "run": pl.String, "dataset": pl.String, "sample_id": pl.String, "rollout": pl.Int32,
-    "verdict": pl.String, "decided_by": pl.String,
+    "verdict": pl.String, "decided_by": pl.String, "several_tagged": pl.Boolean,
 }  # fmt: skip
 
 
@@ -25,7 +25,8 @@ def judged(verdicts, run="r", dataset="d"):
         for rollout, verdict in enumerate(entry if isinstance(entry, list) else [entry]):
             known = verdict not in (None, "failed")
             reason = "taxonomy" if known else verdict or "unparsable"
-            rows.append((run, dataset, str(number), rollout, verdict if known else None, reason))
+            said = verdict if known else None
+            rows.append((run, dataset, str(number), rollout, said, reason, False))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
@@ -36,6 +37,7 @@ def test_a_worked_example():
     assert counts == {
         "samples": 8, "wrong": 1, "abstain": 1, "generic": 1, "less_specific": 1, "specific": 1,
         "more_specific": 1, "unparsable": 1, "failed": 1, "undecided": 0,
+        "several_tagged": 0,
     }  # fmt: skip
     assert correctness(counts) == 4 / 7  # the unparsable one is wrong, the failed one unknown
     assert specificity(counts, SPECIFICITY_WEIGHTS) == pytest.approx((1 + 1 + 0.6 + 0.2) / 4)
@@ -64,22 +66,22 @@ def test_nothing_correct_has_no_specificity():
 
 def test_the_best_rollout_is_the_first_of_the_best_in_the_order_of_samples():
     rows = [
-        ("r", "d", "z", 1, "generic", "server"),
-        ("r", "d", "z", 0, "wrong", "taxonomy"),
-        ("r", "d", "b", 2, "specific", "late"),
-        ("r", "d", "b", 1, "specific", "early"),
-        ("r", "d", "b", 0, None, "failed"),
-        ("r", "d", "a", 1, None, "failed"),
-        ("r", "d", "a", 0, None, "unparsable"),
-        *(("r", "d", f"m{i}", 0, "abstain", "rules") for i in range(10)),
+        ("r", "d", "z", 1, "generic", "server", False),
+        ("r", "d", "z", 0, "wrong", "taxonomy", False),
+        ("r", "d", "b", 2, "specific", "late", True),
+        ("r", "d", "b", 1, "specific", "early", False),
+        ("r", "d", "b", 0, None, "failed", True),
+        ("r", "d", "a", 1, None, "failed", True),
+        ("r", "d", "a", 0, None, "unparsable", False),
+        *(("r", "d", f"m{i}", 0, "abstain", "rules", False) for i in range(10)),
     ]
     best = best_per_sample(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
-    assert best.columns == ["sample_id", "verdict", "decided_by"]
+    assert best.columns == ["sample_id", "verdict", "decided_by", "several_tagged"]
     assert best.rows() == [
-        ("a", None, "unparsable"),
-        ("b", "specific", "early"),
-        *((f"m{i}", "abstain", "rules") for i in range(10)),
-        ("z", "generic", "server"),
+        ("a", None, "unparsable", 1),
+        ("b", "specific", "early", 2),
+        *((f"m{i}", "abstain", "rules", 0) for i in range(10)),
+        ("z", "generic", "server", 0),
     ]
 
 

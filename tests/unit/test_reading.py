@@ -48,6 +48,7 @@ def results(store):
             "verdict": pl.Series([*LABELS, None, None], dtype=pl.Enum(LABELS)),
             "decided_by": ["t"] * 6 + ["unparsable", "failed"],
             "verifier": VerdictCache(store, {"verifier": "t"}, "r").verifier,
+            "several_tagged": False,
         }
     )
     for file, table in {

@@ -23,10 +23,10 @@ from speciarl.verdicts import Judgment
 
 class Verifier:
     identity = {"verifier": "ranks"}
-    calls = 0
+    read = ()
 
     def judge(self, pairs):
-        self.calls += 1
+        self.read = [pair.written for pair in pairs]
         if any(pair.prediction == "poison" for pair in pairs):
             raise VerifierError("the judge is gone")
         if any(pair.prediction == "fault" for pair in pairs):
@@ -52,9 +52,11 @@ def call(*predictions):
                   trainer_state=SimpleNamespace(global_step=0))
 
 
-rewards = call("gull", "tern") if rank == 0 else call("herring gull", "gull")
+rewards = call("gull", "tern") if rank == 0 else call("**Herring Gull**", "GULL")
 row = bridge.rows[0]
 print(f"rank {rank}", rewards, row["specific"], row["less_specific"], row["wrong"], row["reward"])
+if source:
+    print(verifier.read)
 
 
 def stopped(first, second):
@@ -100,6 +102,7 @@ def test_one_process_asks_and_all_get_the_verdicts(tmp_path):
     # Each group is rewarded by its own best; the counts are those of both processes.
     assert output[0][0].splitlines() == [
         "rank 0 [1.0, 0.0] 1 2 1 0.5",
+        "['gull', 'tern', 'Herring Gull']",
         "rank 0 VerifierError: the judge is gone",
         "rank 0 RuntimeError: a fault of ours",
         "rank 0 OSError: no space left",

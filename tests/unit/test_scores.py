@@ -22,6 +22,7 @@ from speciarl.verdicts import COUNTS, SPECIFICITY_WEIGHTS, Verdict
 SCHEMA = {
     "run": pl.String, "seed": pl.Int64, "dataset": pl.String, "sample_id": pl.String,
     "rollout": pl.Int32, "verdict": pl.String, "decided_by": pl.String,
+    "several_tagged": pl.Boolean,
 }  # fmt: skip
 GROUPS = {"in-domain": ["birds"], "far": ["planes", "cars"]}
 LADDER = [v.value for v in Verdict]
@@ -30,7 +31,7 @@ LADDER = [v.value for v in Verdict]
 def judged(run, seed, dataset, *verdicts):
     return [
         (run, seed, dataset, f"{i:03}", 0, v if v in LADDER else None,
-         "failed" if v == "failed" else "taxonomy" if v else "unparsable")
+         "failed" if v == "failed" else "taxonomy" if v else "unparsable", v == "abstain")
         for i, v in enumerate(verdicts)
     ]  # fmt: skip
 
@@ -80,7 +81,7 @@ def test_every_run_has_its_own_metrics_in_order():
     metrics = ("correctness", "specificity", "hm")
     assert scores.columns == [
         "run", "seed", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided",
-        *metrics, *(f"{m}_{of}" for m in metrics for of in ("low", "high", "spread")),
+        "several_tagged", *metrics, *(f"{m}_{of}" for m in metrics for of in ("low", "high", "spread")),
     ]  # fmt: skip
     expected = [
         ("good", "dataset", "birds", 2, 0, 1.0),
@@ -200,7 +201,7 @@ def test_runs_are_scored_on_the_same_images():
     fewer = table(*good[:3])
     with pytest.raises(DataError, match="b, seed 5: judged 1 images of d, others judged 2 or"):
         best_of_all(fewer, ["a", "b"], ["d"])
-    others = [*good[:3], ("b", 5, "d", "777", 0, "wrong", "taxonomy")]
+    others = [*good[:3], ("b", 5, "d", "777", 0, "wrong", "taxonomy", False)]
     with pytest.raises(DataError, match="b, seed 5: judged 2 images of d, others judged 2 or not"):
         best_of_all(table(*others), ["a", "b"], ["d"])
     assert best_of_all(table(*good), ["b"], ["d"])["run"].to_list() == ["b", "b"]

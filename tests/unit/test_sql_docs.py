@@ -98,7 +98,7 @@ def data(tmp_path_factory):
             "seed", "sample_id", "dataset", pl.col("class").alias("class_name"), "rollout",
             pl.col("prediction").str.to_uppercase().alias("prediction"),
             pl.col("prediction").alias("normalized"), pl.col("verdict").cast(pl.Enum(LADDER)),
-            "decided_by", pl.lit(JUDGE).alias("verifier"),
+            "decided_by", pl.lit(JUDGE).alias("verifier"), several_tagged=False,
         ).write_parquet(folder / f"judged/{run}/{seed}/{dataset}.parquet")  # fmt: skip
     (folder / "manifests").mkdir()
     listed = p.select("sample_id", "dataset", "image").unique()

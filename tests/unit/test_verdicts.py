@@ -1,9 +1,10 @@
+import pickle
 from itertools import pairwise
 
 import pytest
 
 from speciarl.errors import VerifierError
-from speciarl.verdicts import LABELS, Verdict, require_few_failures
+from speciarl.verdicts import LABELS, Pair, Verdict, require_few_failures
 
 
 def test_labels_are_the_six_in_their_order():
@@ -38,3 +39,17 @@ def test_more_failures_than_allowed_are_one_line(failed, total, share, stops):
         f"{failed} of {total} pairs have no verdict, more than max_failures {share} (no reply): "
         "see that the verifier can be reached, then start again, what was done so far is kept"
     )
+
+
+def test_pairs_of_one_normal_form_are_one_however_written():
+    one, other = Pair("Samoyed", "pug", "PUG!"), Pair("Samoyed", "pug")
+    assert one == other == ("Samoyed", "pug") and len({one, other, ("Samoyed", "pug")}) == 1
+    assert (one.written, other.written) == ("PUG!", "pug")
+    assert dict.fromkeys([one, other]).popitem()[0].written == "PUG!"
+
+
+def test_another_process_gets_a_pair_as_it_was_written():
+    sent = pickle.loads(pickle.dumps([Pair("Samoyed", "pug", "PUG!"), Pair("Samoyed", "pug")]))
+    assert [(pair, pair.written) for pair in sent] == [
+        (("Samoyed", "pug"), "PUG!"), (("Samoyed", "pug"), "pug"),
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from speciarl.taxonomy import Taxonomy
 from speciarl.verifiers.explain import PairJudge
+from tests.facts import judge
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "tests/data/golden_verdicts.csv"
@@ -91,10 +92,6 @@ class Golden(NamedTuple):
     prediction: str
     verdict: str
     decided_by: str
-
-
-def judge() -> PairJudge:
-    return PairJudge(Taxonomy.load_all(ROOT / "data/taxonomies"))
 
 
 def choose(taxonomy: Taxonomy) -> Iterator[tuple[str, str, str]]:

@@ -5,27 +5,19 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from speciarl.cli.main import app
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Pair, Verdict
-from speciarl.verifiers.explain import PairJudge
 from speciarl.verifiers.taxonomy import Taxonomic
 
 PAGE = (Path(__file__).parents[2] / "docs/judging.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^\| ([^|`]+) \| `(.+)` \| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def taxonomy() -> Taxonomy:
-    return Taxonomy.load_all()
-
-
-def test_every_example_is_judged_as_the_page_says(taxonomy):
+def test_every_example_is_judged_as_the_page_says(judge):
     assert len(EXAMPLES) >= 12
-    judge = PairJudge(taxonomy)
     for class_name, prediction, verdict, decided_by in EXAMPLES:
         found = judge.judge(class_name, prediction)
         assert (found.verdict, found.decided_by) == (verdict, decided_by), prediction

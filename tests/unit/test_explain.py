@@ -2,15 +2,14 @@
 
 import csv
 import io
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from speciarl.errors import DataError, TaxonomyError
-from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import LABELS
-from speciarl.verifiers.explain import UNDECIDED, PairJudge, judge_csv
+from speciarl.verifiers.explain import UNDECIDED, judge_csv
+from tests.facts import judge
 
 ROOT = Path(__file__).parents[2]
 # Labelled from general knowledge by the rules, before anything was run on them; the taxonomy was
@@ -20,11 +19,6 @@ PAIRS = ROOT.parent / "shared/data/verdict_pairs_dev.csv"
 # Answers as models write them, labelled by the rules by somebody who had seen no code and no facts.
 BLIND = ROOT / "tests/data/lmm_answers.csv"
 DEV = ROOT.parent / "shared/data/lmm_answers_dev.csv"
-
-
-@cache
-def judge() -> PairJudge:
-    return PairJudge(Taxonomy.load_all(ROOT / "data/taxonomies"))
 
 
 def batch(tmp_path: Path, text: str) -> tuple[list[dict[str, str]], str]:

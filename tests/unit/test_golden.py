@@ -8,13 +8,12 @@ from tests import golden
 AGAIN = "run `python -m tests.golden`, review what it prints, and commit the file"
 
 
-def test_verdicts_and_fingerprint_are_those_of_the_golden_file():
-    by = golden.judge()
+def test_verdicts_and_fingerprint_are_those_of_the_golden_file(judge):
     fingerprint, rows = golden.read()
-    now = golden.judged([row[:3] for row in rows], by)
+    now = golden.judged([row[:3] for row in rows], judge)
     changed = [(before, after) for before, after in zip(rows, now, strict=True) if before != after]
     assert not changed, f"{len(changed)} other verdicts, such as {changed[0]}: {AGAIN}"
-    assert fingerprint == by.fingerprint, f"what decides has changed: {AGAIN}"
+    assert fingerprint == judge.fingerprint, f"what decides has changed: {AGAIN}"
 
 
 def test_the_golden_file_has_pairs_of_every_kind_and_stays_small():

@@ -8,7 +8,6 @@ import random
 
 import pytest
 
-from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.facts import BUILT_IN
 from speciarl.verifiers.explain import PairJudge
 
@@ -130,11 +129,6 @@ ABSTAIN = [
 EXPECTED = {"specific": SPECIFIC, "wrong": WRONG, "abstain": ABSTAIN}
 DATASETS = sorted(path.stem for path in BUILT_IN.glob("*.yaml") if path.stem != "common")
 CLASSES = 5  # of each dataset
-
-
-@pytest.fixture(scope="module")
-def judge() -> PairJudge:
-    return PairJudge(Taxonomy.load_all())
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -10,6 +10,7 @@ import yaml
 from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.facts import load_facts
 from speciarl.verdicts import Verdict
+from tests.facts import taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "taxonomies"
@@ -27,11 +28,6 @@ CATALOGUE = yaml.safe_load(
     (ROOT / "speciarl" / "datasets" / "miniature" / "catalogue.yaml").read_text()
 )
 CARRIERS = ["{}", "a photo of a {}", "The image shows a {}.", "It appears to be a {}", "answer: {}"]
-
-
-@cache
-def taxonomy() -> Taxonomy:
-    return Taxonomy.load(FOLDER, list(CLASSES))
 
 
 @cache
@@ -168,7 +164,7 @@ def test_flowers_agree_with_the_reference_hierarchy_where_its_sources_do() -> No
 
 
 def test_the_fingerprint_is_stable() -> None:
-    assert taxonomy().fingerprint == Taxonomy.load(FOLDER, list(CLASSES)).fingerprint
+    assert taxonomy().fingerprint == Taxonomy.load_all(FOLDER).fingerprint
     assert taxonomy().fingerprint != Taxonomy.load(FOLDER, ["cub200"]).fingerprint
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from speciarl.answers import normalize
-from speciarl.taxonomy import Taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = ROOT.parent / "shared" / "data" / "verdict_pairs_dev.csv"
@@ -25,9 +24,8 @@ def pairs() -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_labelled_pairs_are_decided_and_right() -> None:
+def test_labelled_pairs_are_decided_and_right(taxonomy) -> None:
     rows = pairs()
-    taxonomy = Taxonomy.load(ROOT / "data" / "taxonomies", sorted({r["dataset"] for r in rows}))
     counts: Counter[tuple[bool, str]] = Counter()
     mistakes = []
     for row in rows:

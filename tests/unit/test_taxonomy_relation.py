@@ -1,7 +1,6 @@
 """Relations by rule of labelling, on the real facts: one table per rule."""
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speciarl.errors import TaxonomyError
-from speciarl.taxonomy import Description, Relation, Taxonomy
+from speciarl.taxonomy import Description, Relation
 from speciarl.verdicts import Verdict
+from tests.facts import taxonomy
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
 DATASETS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "common")
 
 
 LATIN = re.compile(r"[A-Z][a-z]+ [a-z]+")
-
-
-@cache
-def taxonomy() -> Taxonomy:
-    return Taxonomy.load(FOLDER, DATASETS)
 
 
 def relation(class_name: str, prediction: str) -> Relation:

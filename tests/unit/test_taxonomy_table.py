@@ -9,6 +9,7 @@ import pytest
 from speciarl.errors import TaxonomyError
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import LABELS
+from tests.facts import taxonomy
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "taxonomies"
 CLASSES = {
@@ -19,11 +20,6 @@ CLASSES = {
     "stanford_cars": ["Hyundai Sonata Hybrid Sedan 2012", "Jeep Grand Cherokee SUV 2012",
                       "Ferrari 458 Italia Convertible 2012"],
 }  # fmt: skip
-
-
-@cache
-def taxonomy() -> Taxonomy:
-    return Taxonomy.load(FOLDER, list(CLASSES))
 
 
 @cache

@@ -81,7 +81,8 @@ def test_every_run_has_its_own_metrics_in_order():
     metrics = ("correctness", "specificity", "hm")
     assert scores.columns == [
         "run", "seed", "level", "name", "samples", *COUNTS, "unparsable", "failed", "undecided",
-        "several_tagged", *metrics, *(f"{m}_{of}" for m in metrics for of in ("low", "high", "spread")),
+        "several_tagged", *metrics,
+        *(f"{m}_{of}" for m in metrics for of in ("low", "high", "spread")),
     ]  # fmt: skip
     expected = [
         ("good", "dataset", "birds", 2, 0, 1.0),

@@ -1,6 +1,5 @@
 """The base policy of all runs: a given model directory, or the miniature, trained here."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from speciarl.policy.loading import check_model, load_processor, note_source
 
 def build_policy(
     into: Path,
-    settings: Mapping[str, object],
+    settings: Policy,
     *,
     image_size: int,
     ambiguous_share: float,
@@ -28,19 +27,15 @@ def build_policy(
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
     """
-    policy = Policy.model_validate(dict(settings))
     torch.set_num_threads(threads)
-    if policy.path is not None:
-        take_model(Path(policy.path), into)
+    if settings.path is not None:
+        take_model(Path(settings.path), into)
         return
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
-    values = policy.model_dump(exclude={"source", "path"})
-    pretrain(
-        into,
-        Pretraining(image_size=image_size, ambiguous_share=ambiguous_share, **values),
-        work=work,
-    )
+    values = settings.model_dump(exclude={"source", "path"})
+    lessons = Pretraining(image_size=image_size, ambiguous_share=ambiguous_share, **values)
+    pretrain(into, lessons, work=work)
 
 
 def take_model(source: Path, into: Path) -> None:

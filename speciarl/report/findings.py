@@ -5,10 +5,10 @@ called level.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
+from speciarl.config import Params
 from speciarl.report.tables import Published, names_of, score_of
 
 ABOVE, LEVEL, BELOW = "above", "level with", "below"
@@ -33,20 +33,16 @@ Seen = Mapping[str, Sequence[str]]
 """The groups that each run was trained on images of."""
 
 
-def seen_groups(
-    runs: Mapping[str, Mapping[str, Any]],
-    training_sets: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, Sequence[str]],
-) -> Seen:
-    """What each run was trained on, from these sections of the parameters."""
+def seen_groups(params: Params) -> Seen:
+    """What each run was trained on, from the parameters."""
     return {
         name: [
             group
-            for group, datasets in groups.items()
-            if row["method"] != "none"
-            and set(datasets) & set(training_sets[row["training_set"]]["datasets"])
+            for group, datasets in params.groups.items()
+            if row.method != "none"
+            and set(datasets) & set(params.training_sets[row.training_set].datasets)
         ]
-        for name, row in runs.items()
+        for name, row in params.runs.items()
     }
 
 

@@ -69,7 +69,7 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))
     monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)
     monkeypatch.setattr(Job, "open_image", lambda job, reference: open_named(reference))
-    settings = Settings.parse(
+    settings = Settings(
         run={"method": "sft", "seed": 9, "prompt": "be_specific"}, verifier={},
         sft={"learning_rate": 0.1}, lora={"rank": 3},
     )  # fmt: skip

@@ -1,15 +1,17 @@
 from pathlib import Path
 
+from speciarl.config import Policy
 from speciarl.files import atomic_directory
+from speciarl.paths import WORK
 from speciarl.policy.build import build_policy
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 
 with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
     build_policy(
         into,
-        snakemake.params["policy"],
+        section(snakemake.params, "policy", Policy),
         image_size=snakemake.params["miniature.image_size"],
         ambiguous_share=snakemake.params["miniature.ambiguous_share"],
-        work=Path("work/build_policy"),
+        work=WORK / "build_policy",
         threads=snakemake.threads,
     )

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.config import Weights
 from speciarl.evaluation.metrics import metrics_tree, score
 from speciarl.files import write_json, write_parquet
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
@@ -14,7 +15,8 @@ with stage(snakemake.log[0]):
         for path in sorted(Path(folder).glob("*.parquet"))
     )
     groups = {name: group for group, names in snakemake.params["groups"].items() for name in names}
-    weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}
+    specificity = section(snakemake.params, "specificity", Weights)
+    weights = {Verdict[name.upper()]: weight for name, weight in specificity}
     scores = score(judged, snakemake.params["settings"]["runs"], groups, weights)
     write_parquet(scores, Path(snakemake.output.scores))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

@@ -57,6 +57,7 @@ lint: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
+	python workflow/lint.py
 	mypy
 
 format: $(VENV)/.installed

@@ -4,6 +4,7 @@ min_version("9.0")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/jobs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/taxonomy.smk"
 include: "workflow/rules/verdicts.smk"

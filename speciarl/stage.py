@@ -4,18 +4,22 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any, TypeVar
 
 from speciarl.errors import SpeciaRLError
 from speciarl.progress import duration, say, speaking_as
 
+Kind = TypeVar("Kind")
 
-def section(params: Mapping[str, object], name: str) -> dict[str, object]:
-    """A section of params.yaml that a rule names key by key ("judge.model")."""
+
+def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> Kind:
+    """A section of params.yaml, typed; a rule names it whole, or key by key ("judge.model")."""
     prefix = f"{name}."
-    return {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
+    keys = {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
+    return kind(**params.get(name, keys))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from speciarl.cli.record import record
 from speciarl.cli.sql import sql
 from speciarl.cli.verdicts import verdicts
 from speciarl.errors import SpeciaRLError
+from speciarl.paths import FACTS, MAIN_TABLE, PROJECT
 
 app = typer.Typer(
     help="Specificity-aware reinforcement learning for open-world fine-grained classification.",
@@ -45,15 +46,13 @@ def check(
 
     params = load(files)
     if paths:
-        check_paths(params, Path())
+        check_paths(params, PROJECT)
     print(f"{', '.join(map(str, files))}: valid")
 
 
 @app.command()
 def table(
-    report: Annotated[Path, typer.Argument(help="The main table as CSV.")] = Path(
-        "results/tables/main.csv"
-    ),
+    report: Annotated[Path, typer.Argument(help="The main table as CSV.")] = MAIN_TABLE,
 ) -> None:
     """Print the main table of the last report."""
     import polars as pl
@@ -69,7 +68,6 @@ def table(
 Facts = Annotated[Path, typer.Option("--facts", help="Folder of further facts, NAME.yaml.")]
 Dataset = Annotated[str | None, typer.Option(help="Whose class it is, if several have it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-FACTS = Path("data/taxonomies")
 
 
 @app.command()

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from speciarl.errors import SpeciaRLError
+from speciarl.paths import MANIFESTS, STORE, VERDICTS
 
 if TYPE_CHECKING:
     import polars as pl
-
-STORE = Path("data/verdicts/cache.duckdb")
 
 Store = Annotated[Path, typer.Option(help="The DuckDB file.")]
 Seconds = Annotated[
@@ -25,10 +24,8 @@ Seconds = Annotated[
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over predictions and the store.")],
     store: Store = STORE,
-    verdicts: Annotated[Path, typer.Option(help="What was judged, by run.")] = Path(
-        "results/verdicts"
-    ),
-    manifests: Annotated[Path, typer.Option(help="Manifests.")] = Path("data/manifests"),
+    verdicts: Annotated[Path, typer.Option(help="What was judged, by run.")] = VERDICTS,
+    manifests: Annotated[Path, typer.Option(help="Manifests.")] = MANIFESTS,
     timeout: Seconds = 60.0,
 ) -> None:
     """Ask about predictions and verdicts; rows are printed as CSV (docs/sql.md has examples)."""

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speciarl.cli.sql import STORE, Store, verdicts_sql
+from speciarl.cli.sql import Store, verdicts_sql
 from speciarl.errors import CacheError
+from speciarl.paths import FACTS, STORE, TAXONOMY, TRAINING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 verdicts = typer.Typer(help="The verdict store.", no_args_is_help=True)
 verdicts.command("sql")(verdicts_sql)
 
-TRAINING = Path("results/training")
-TAXONOMY = Path("data/taxonomy")
-FACTS = Path("data/taxonomies")
 PARAMS = Path("params.yaml")
 
 

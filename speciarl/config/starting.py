@@ -6,8 +6,7 @@ from pathlib import Path
 
 from speciarl.config.reading import read
 from speciarl.errors import ConfigError
-
-MADE = ("data", "models", "results", "logs", "benchmarks", "work")
+from speciarl.paths import MADE
 
 
 def check_start(cores: int | None) -> None:
@@ -18,9 +17,9 @@ def check_start(cores: int | None) -> None:
     """
     if cores is not None and cores < 1:
         raise ConfigError(f"--cores {cores}: expected a number from 1, or all")
-    for name in MADE:
-        if Path(name).exists() and not Path(name).is_dir():
-            raise ConfigError(f"{name} is a file, and stages fill a folder of that name: move it")
+    for path in MADE:
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file, and stages fill a folder of that name: move it")
 
 
 def check_config_files(command: list[str]) -> None:

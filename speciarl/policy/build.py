@@ -1,6 +1,5 @@
 """The base policy of all runs: a given model directory, or the miniature, trained here."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from speciarl.policy.loading import check_model, load_processor, note_source
 
 def build_policy(
     into: Path,
-    settings: Mapping[str, object],
+    settings: Policy,
     *,
     work: Path,
     threads: int,
@@ -27,14 +26,13 @@ def build_policy(
         threads: processor threads to train with.
         drawn: what the miniature's images are like, as `Pretraining` takes it.
     """
-    policy = Policy.model_validate(dict(settings))
     torch.set_num_threads(threads)
-    if policy.path is not None:
-        take_model(Path(policy.path), into)
+    if settings.path is not None:
+        take_model(Path(settings.path), into)
         return
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
-    values = policy.model_dump(exclude={"source", "path"})
+    values = settings.model_dump(exclude={"source", "path"})
     pretrain(into, Pretraining(**drawn, **values), work=work)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from speciarl.answers import normalize
+from speciarl.config import VerifierConfig
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.audit import Agreement, agreement, reward_hacking
 
@@ -12,9 +13,9 @@ _KEY = ("class", "prediction")
 _SIDES = ("training", "evaluation")
 
 
-def judges_differ(verifier: Mapping[str, object], judge: Mapping[str, object]) -> bool:
+def judges_differ(verifier: VerifierConfig, judge: VerifierConfig) -> bool:
     """Whether two sections of the parameters name two judges; how they are reached is no matter."""
-    return any(verifier[key] != judge[key] for key in ("backend", "model"))
+    return (verifier.backend, verifier.model) != (judge.backend, judge.model)
 
 
 def judges_compared(

@@ -6,10 +6,11 @@ from them, as printed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
+from speciarl.config import Params
 from speciarl.report.tables import AREAS, Published, names_of, score_of
 
 EXCEEDS, LEVEL, BELOW = "exceeds", "is level with", "is below"
@@ -71,20 +72,16 @@ Seen = Mapping[str, Sequence[str]]
 """The groups that each run was trained on images of."""
 
 
-def seen_groups(
-    runs: Mapping[str, Mapping[str, Any]],
-    training_sets: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, Sequence[str]],
-) -> Seen:
-    """What each run was trained on, from these sections of the parameters."""
+def seen_groups(params: Params) -> Seen:
+    """What each run was trained on, from the parameters."""
     return {
         name: [
             group
-            for group, datasets in groups.items()
-            if row["method"] != "none"
-            and set(datasets) & set(training_sets[row["training_set"]]["datasets"])
+            for group, datasets in params.groups.items()
+            if row.method != "none"
+            and set(datasets) & set(params.training_sets[row.training_set].datasets)
         ]
-        for name, row in runs.items()
+        for name, row in params.runs.items()
     }
 
 

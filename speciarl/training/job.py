@@ -9,28 +9,21 @@ import polars as pl
 from PIL import Image
 
 from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
+from speciarl.config.base import Section
 from speciarl.datasets.images import open_image
 from speciarl.schemas import PREDICTIONS, VERDICTS
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The sections that a training run reads."""
+class Settings(Section):
+    """The sections that a training run reads; one that its method does not read may be left out."""
 
     run: Run
-    grpo: Grpo
-    sft: Sft
-    lora: Lora
     verifier: VerifierConfig
-
-    @classmethod
-    def parse(cls, *, run: Mapping, verifier: Mapping, **sections: Mapping):
-        """From plain values; a section that the method does not read may be left out."""
-        kinds = {"grpo": Grpo, "sft": Sft, "lora": Lora}
-        parts = {name: kind(**sections.get(name, {})) for name, kind in kinds.items()}
-        return cls(run=Run(**run), verifier=VerifierConfig(**verifier), **parts)
+    grpo: Grpo = Grpo()
+    sft: Sft = Sft()
+    lora: Lora = Lora()
 
     def plain(self) -> dict:
         """What decides the outcome of a seed, and thus which checkpoints are of this run.
@@ -38,10 +31,7 @@ class Settings:
         How the verifier's server is reached does not, nor what may fail, nor how long to wait for
         the store: they may be changed to go on with an interrupted run.
         """
-        values = {name: part.model_dump() for name, part in vars(self).items()}
-        values["run"].pop("seeds")
-        values["verifier"] = self.verifier.model_dump(exclude=_HARMLESS)
-        return values
+        return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS})
 
 
 @dataclass(frozen=True)

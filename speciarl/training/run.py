@@ -37,7 +37,7 @@ class Outputs:
 
 
 # Each method is imported where it is used: seconds for those that need it, and a change in its code
-# trains no run of another method again (workflow/rules/training.smk).
+# trains no run of another method again (workflow/rules/jobs.smk).
 
 
 def _none(job: Job) -> TrainingResult:

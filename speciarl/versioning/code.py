@@ -15,10 +15,11 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1]
 NEUTRAL = tuple(
     f"{PACKAGE.name}/{name}"
-    for name in ("__init__.py", "config/", "errors.py", "stage.py", "progress.py", "taxonomy/data/")
-)
-"""What changes no outcome: the version, messages, the parameters, whose values rules watch, and the
-facts, which are inputs of the stages that read them."""
+    for name in ("__init__.py", "config/", "errors.py", "paths.py", "stage.py", "progress.py",
+                 "taxonomy/data/")
+)  # fmt: skip
+"""What changes no outcome: the version, messages, places, the parameters, whose values rules watch,
+and the facts, which are inputs of the stages that read them."""
 
 
 class Source(NamedTuple):

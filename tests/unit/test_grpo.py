@@ -19,7 +19,7 @@ from speciarl.verdicts import Pair
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
 )
-SETTINGS = Settings.parse(
+SETTINGS = Settings(
     run={"method": "grpo", "num_generations": 4, "seeds": [9]},
     grpo={
         "steps": 3, "prompts_per_step": 4, "updates_per_step": 2, "per_device_batch_size": 4,

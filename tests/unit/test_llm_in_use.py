@@ -256,7 +256,7 @@ def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path)
 
 def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():
     def of(verifier):
-        return Settings.parse(run={"method": "grpo"}, verifier=verifier.model_dump()).plain()
+        return Settings(run={"method": "grpo"}, verifier=verifier.model_dump()).plain()
 
     one = settings("http://one/v1")
     assert of(one) == of(settings("http://two/v1", concurrency=3))

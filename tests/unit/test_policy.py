@@ -8,7 +8,7 @@ import torch
 from peft import get_peft_model
 
 from speciarl.answers import extract_prediction
-from speciarl.config import Lora
+from speciarl.config import Lora, Policy
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
@@ -160,7 +160,7 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     policy[0].save_pretrained(source)
     policy[1].save_pretrained(source)
     into.mkdir()
-    settings = {"source": "directory", "path": str(source)}
+    settings = Policy(source="directory", path=str(source))
     build_policy(
         into, settings, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1
     )
@@ -178,7 +178,7 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     with pytest.raises(DataError, match=r"config\.json: .* found None"):
         load_processor(into)
 
-    missing = {"source": "directory", "path": str(tmp_path / "nowhere")}
+    missing = Policy(source="directory", path=str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere"):
         build_policy(
             into, missing, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from speciarl.config import OWN, parse
+from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
 from speciarl.report import build_report
 from speciarl.report.ablations import ablation_chart, ablation_findings
@@ -257,14 +257,15 @@ PARAMS = parse(
         },
         "runs": {"zero_shot": {}},
     }
-).model_dump()
+)
 
 
 def custom(**training_sets: str) -> tuple[Scored, list[str], Seen]:
     """Scores, runs and what each was trained on: a training set a run, and zero_shot."""
     rows = {run: {"method": "grpo", "training_set": name} for run, name in training_sets.items()}
     rows["zero_shot"] = {"method": "none", "training_set": "garden"}
-    seen = seen_groups(rows, PARAMS["training_sets"], PARAMS["groups"])
+    params = PARAMS.model_copy(update={"runs": {run: Run(**row) for run, row in rows.items()}})
+    seen = seen_groups(params)
     return scored({run: ["specific"] for run in rows}, CUSTOM, ["flowers102"]), list(rows), seen
 
 
@@ -317,7 +318,7 @@ def test_what_is_said_of_groups_is_true_of_custom_datasets(
 
 
 def test_the_paper_s_metrics_stand_beside_the_paper_s_groups_only():
-    own = PARAMS["groups"] | {"fine-grained": ["flowers102", "food101", "oxford_pets", "garden"],
+    own = PARAMS.groups | {"fine-grained": ["flowers102", "food101", "oxford_pets", "garden"],
                               "very fine-grained": ["fgvc_aircraft", "stanford_cars"]}  # fmt: skip
     published = PUBLISHED.of(own)
     assert not published.states("fine-grained", "hm")

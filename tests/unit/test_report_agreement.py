@@ -5,6 +5,8 @@ import re
 import polars as pl
 import pytest
 
+from speciarl.config import VerifierConfig
+from speciarl.config.verifiers import Server, ServerModel
 from speciarl.report.agreement import judges_compared, judges_differ
 from speciarl.report.rendering import render
 from speciarl.verdicts import LABELS
@@ -58,11 +60,19 @@ def test_one_judge_is_no_section():
     assert judges_compared([TRAINED], []) is None
 
 
+MODEL = ServerModel(kind="server", name="judge", revision="1")
+
+
 @pytest.mark.parametrize(
     ("change", "differ"),
-    [({}, False), ({"server": {"url": "x"}}, False), ({"backend": "llm"}, True),
-     ({"model": {"name": "j"}}, True)],
-)  # fmt: skip
+    [
+        ({}, False),
+        ({"server": Server(base_url="http://elsewhere:2/v1"), "max_failures": 0.5}, False),
+        ({"backend": "cascade"}, True),
+        ({"model": MODEL.model_copy(update={"revision": "2"})}, True),
+    ],
+)
 def test_judges_differ_by_what_they_are(change, differ):
-    verifier = {"backend": "taxonomy", "model": None, "server": None, "max_failures": 0.01}
-    assert judges_differ(verifier, verifier | change) is differ
+    server = Server(base_url="http://localhost:1/v1")
+    verifier = VerifierConfig(backend="llm", model=MODEL, server=server)
+    assert judges_differ(verifier, verifier.model_copy(update=change)) is differ

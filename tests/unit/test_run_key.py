@@ -79,7 +79,7 @@ def key_of(monkeypatch, tmp_path, files):
         outputs = run.Outputs(
             out / "model", out / "metrics", out / "verdicts", out / "predictions", out / "work"
         )
-        settings = job.Settings.parse(**(SECTIONS | sections))
+        settings = job.Settings(**(SECTIONS | sections))
         run.train("name", settings, inputs, outputs, threads=1)
         assert seen[-1].parent == outputs.work and not outputs.work.exists()
         return seen[-1].name
@@ -143,7 +143,7 @@ def test_each_method_leaves_its_result_in_full(method, monkeypatch, tmp_path, fi
     for module, name in ((sft, "train_sft"), (verified, "train_verified")):
         monkeypatch.setattr(module, name, trained)
     paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
-    settings = job.Settings.parse(run={"method": method, "seeds": [7, 9]}, verifier={})
+    settings = job.Settings(run={"method": method, "seeds": [7, 9]}, verifier={})
     run.train("name", settings, files, run.Outputs(*paths), threads=3)
     if method == "none":
         result = job.TrainingResult(pl.DataFrame(schema=run.METRICS))
@@ -178,7 +178,7 @@ def test_a_seed_that_is_finished_is_kept_when_the_next_one_is_interrupted(
 
     monkeypatch.setattr(sft, "train_sft", fail_once)
     paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
-    settings = job.Settings.parse(run={"method": "sft", "seeds": [7, 9]}, verifier={})
+    settings = job.Settings(run={"method": "sft", "seeds": [7, 9]}, verifier={})
     with pytest.raises(KeyboardInterrupt):
         run.train("name", settings, files, run.Outputs(*paths), threads=1)
     assert not paths[0].exists()
@@ -201,7 +201,7 @@ def test_the_policy_is_loaded_to_train_on_the_threads_that_the_job_has(monkeypat
     monkeypatch.setattr("torch.set_num_threads", threads.append)
     monkeypatch.setattr(loading, "load_model", lambda base: Model())
     monkeypatch.setattr(loading, "load_processor", lambda base: base)
-    settings = job.Settings.parse(run={}, verifier={})
+    settings = job.Settings(run={}, verifier={})
     one = job.Job("name", 5, settings, files, files.images, files.images, threads=3)
     model, processor = one.policy()
     assert model.training and processor == files.base and threads == [3]

@@ -97,7 +97,7 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     monkeypatch.setattr(sft, "generate", generated)
     monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)
     monkeypatch.setattr(Job, "open_image", lambda job, reference: open_named(reference))
-    settings = Settings.parse(
+    settings = Settings(
         run={"method": "sft", "seeds": [9], "prompt": "be_specific"}, verifier={},
         sft={"learning_rate": 0.1, "reasoning_tokens": 7}, lora={"rank": 3},
     )  # fmt: skip

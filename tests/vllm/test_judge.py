@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
+from speciarl.config import Grpo, Run, VerifierConfig
 from speciarl.errors import VerifierError
 from speciarl.training.job import Inputs, Settings
 from speciarl.training.run import Outputs, train
@@ -111,11 +111,9 @@ def run(server, policy, manifest, tmp_path):
         classes=CLASSES, facts=FACTS, store=tmp_path / "cache.duckdb", images=manifest.parent,
     )  # fmt: skip
     chosen = Settings(
-        Run(method="grpo", num_generations=ROLLOUTS),
-        Grpo(steps=GENERATIONS, prompts_per_step=2, checkpoint_every=1),
-        Sft(),
-        Lora(),
-        settings(server, "llm", give_up_after=2),
+        run=Run(method="grpo", num_generations=ROLLOUTS),
+        grpo=Grpo(steps=GENERATIONS, prompts_per_step=2, checkpoint_every=1),
+        verifier=settings(server, "llm", give_up_after=2),
     )
     return SimpleNamespace(
         outputs=outputs,

@@ -16,7 +16,7 @@ from tests.workflow.conftest import ROOT
 
 TARGETS = {"taxonomy", "verdicts"}  # a file for each dataset
 UNVERSIONED = {"all", "version", *TARGETS}  # and the rule that calls DVC itself
-LISTED = ("settings", "classes", "store")  # what DVC sees through data/code and data/inputs
+LISTED = ("settings", "classes")  # what DVC sees through data/code and data/inputs
 
 
 def rule_params():

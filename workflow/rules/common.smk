@@ -1,4 +1,4 @@
-# What every rule file uses: checked parameters, names to expand over, processors that exist.
+# What all the rules use: checked parameters, names to expand over, processors that exist.
 import hashlib
 import json
 import os
@@ -11,7 +11,7 @@ from snakemake.settings.types import Quietness
 import speciarl.config
 import speciarl.config.starting
 import speciarl.errors
-from snakemake.iocontainers import Wildcards
+from speciarl.paths import FACTS
 from speciarl.versioning.adopt import ADOPTING, adopt
 from speciarl.versioning.code import code_of, others
 from speciarl.versioning.workspace import open_workspace
@@ -59,8 +59,8 @@ RUNS = list(PARAMS.runs)
 UNSEEN = PARAMS.unseen
 
 # A custom dataset need not have facts.
-TAXONOMIES = [f"data/taxonomies/{name}.yaml" for name in ["common", *BENCHMARKS]]
-TAXONOMIES += filter(os.path.isfile, [f"data/taxonomies/{name}.yaml" for name in FOLDERS])
+TAXONOMIES = [f"{FACTS}/{name}.yaml" for name in ["common", *BENCHMARKS]]
+TAXONOMIES += filter(os.path.isfile, [f"{FACTS}/{name}.yaml" for name in FOLDERS])
 
 # Jobs of this machine share the processors that it has, whatever --cores says; a cluster profile
 # raises the limit.
@@ -77,7 +77,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 
-STORE = "data/verdicts/cache.duckdb"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
 
 
@@ -221,46 +220,3 @@ def classes_to_name():
         folder = PARAMS.datasets.folders[name]
         classes[name] = class_names(Path(folder.path), folder.test_share)
     return classes
-
-
-# What of a run's row its training reads.
-READ_BY_METHOD = {"none": ("seeds",), "sft": ("prompt", "training_set", "seeds")}
-READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "num_generations", "answer_tag")
-
-
-def training_settings(run):
-    """The parameters that the training of a run reads, and no others."""
-    values = PARAMS.model_dump()
-    method = PARAMS.runs[run].method
-    row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
-    settings = {"run": row}
-    if method != "none":
-        settings |= {name: PARAMS.section_of(run, name).model_dump() for name in (method, "lora")}
-    if method == "grpo":
-        watched = ("backend", "model", "max_failures")  # see reads_judge
-        settings["verifier"] = {key: values["verifier"][key] for key in watched}
-    return settings
-
-
-def training_files(run):
-    """The files that the training of a run reads, and no others."""
-    row = PARAMS.runs[run]
-    if row.method == "none":
-        return {}
-    files = {
-        "base": "models/base",
-        "samples": f"data/training/{row.training_set}.parquet",
-        "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
-    }
-    if row.method == "grpo":
-        datasets = PARAMS.training_sets[row.training_set].datasets
-        files["verdicts"] = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
-        files["facts"] = TAXONOMIES
-        files["weights"] = weights_of("verifier")
-    return files
-
-
-def listed_inputs(run):
-    """What of them tells for DVC whether the run has to be trained again; the base, it sees itself."""
-    files = {k: v for k, v in training_files(run).items() if k not in ("base", "weights")}
-    return sorted(path for v in files.values() for path in ([v] if isinstance(v, str) else v))

@@ -1,8 +1,3 @@
-def code_unread_in_prediction(wildcards):
-    idle = {"speciarl/evaluation/vllm_engine.py"} if PARAMS.evaluation.engine != "vllm" else set()
-    return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
-
-
 rule predict:
     input:
         base="models/base",
@@ -47,7 +42,6 @@ rule judge:
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread("judge")),
         classes=classes_to_name(),
-        store=STORE,
     script:
         "../scripts/judge.py"
 

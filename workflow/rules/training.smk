@@ -1,10 +1,3 @@
-def code_unread_in_training(wildcards):
-    run = PARAMS.runs[wildcards.run]
-    methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
-    unused = {path for method, path in methods.items() if method != run.method}
-    return unused | judge_unread("verifier", policy=[run.prompt])
-
-
 rule train:
     input:
         unpack(lambda wildcards: training_files(wildcards.run)),
@@ -24,6 +17,5 @@ rule train:
         **code("train", unread=code_unread_in_training),
         settings=lambda wildcards: training_settings(wildcards.run),
         classes=lambda w: classes_to_name() if PARAMS.runs[w.run].method == "grpo" else None,
-        store=STORE,
     script:
         "../scripts/train.py"

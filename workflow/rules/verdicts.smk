@@ -15,7 +15,6 @@ rule precompute_verdicts:
         **reads_judge("verifier", "backend", "model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread("verifier")),
         classes=classes_to_name(),
-        store=STORE,
     script:
         "../scripts/precompute_verdicts.py"
 

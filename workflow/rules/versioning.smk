@@ -2,24 +2,6 @@
 # which files the training of each run reads. dvc.yaml depends on the lists.
 
 
-def settings_and_code():
-    """What each job watches of code and of a run's settings, by its name."""
-    items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
-    items["name"] = list(PARAMS.training_sets)
-    for rule in workflow.rules:
-        watched = {k: v for k, v in rule.params.items() if "/" in k or k == "settings"}
-        if not watched:
-            continue
-        (wildcard,) = rule.wildcard_names or (None,)
-        for item in items.get(wildcard, [None]):
-            found = Wildcards(fromdict={wildcard: item} if wildcard else {})
-            values = {k: v(found) if callable(v) else v for k, v in watched.items()}
-            path = f"{rule.name}/{item}" if wildcard else rule.name
-            settings = values.pop("settings", {})
-            code_files = [one for one in values.values() if one is not None]
-            yield path, {"settings": settings, "code": code_files}
-
-
 rule list_code:
     output:
         directory("data/code"),

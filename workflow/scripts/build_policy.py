@@ -1,14 +1,19 @@
 from pathlib import Path
 
+from speciarl.config import Policy
+from speciarl.config.data import Miniature
 from speciarl.files import atomic_directory
+from speciarl.paths import WORK
 from speciarl.policy.build import build_policy
 from speciarl.stage import section, stage
+
+DRAWN = {"image_size", "ambiguous_share", "classes_per_group"}
 
 with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
     build_policy(
         into,
-        snakemake.params["policy"],
-        **section(snakemake.params, "miniature"),
-        work=Path("work/build_policy"),
+        section(snakemake.params, "policy", Policy),
+        **section(snakemake.params, "miniature", Miniature).model_dump(include=DRAWN),
+        work=WORK / "build_policy",
         threads=snakemake.threads,
     )

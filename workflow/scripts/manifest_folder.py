@@ -1,15 +1,17 @@
 import sys
 from pathlib import Path
 
+from speciarl.config.data import Folder
 from speciarl.datasets.manifest import accounted, build_folder_manifest, summary
 from speciarl.files import write_parquet
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 
 with stage(snakemake.log[0]):
     name = snakemake.wildcards.folder
-    settings = dict(snakemake.params["datasets.folders.{folder}"])
+    folder = section(snakemake.params, "datasets.folders.{folder}", Folder)
+    values = folder.model_dump(exclude={"path"})
     manifest, left_out = build_folder_manifest(
-        name, Path(settings.pop("path")), **settings, threads=snakemake.threads
+        name, Path(folder.path), **values, threads=snakemake.threads
     )
     print(summary(manifest))
     print(accounted(manifest, left_out))

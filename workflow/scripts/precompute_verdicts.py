@@ -6,18 +6,18 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import refill
 from speciarl.config import VerifierConfig
 from speciarl.files import write_parquet
+from speciarl.paths import STORE
 from speciarl.stage import section, stage
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
 with stage(snakemake.log[0]):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
-    settings = VerifierConfig(**section(snakemake.params, "verifier"))
+    settings = section(snakemake.params, "verifier", VerifierConfig)
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
-    store = Path(snakemake.params["store"])
-    refill(store)
-    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
+    refill(STORE)
+    cache = VerdictCache(STORE, verifier.identity, "precompute", settings.store_timeout)
     verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
     write_parquet(named, Path(snakemake.output[0]))

@@ -2,7 +2,8 @@ from pathlib import Path
 
 from speciarl.config import Evaluation, Run
 from speciarl.evaluation.predict import predict_datasets
-from speciarl.stage import stage
+from speciarl.paths import PROJECT, WORK
+from speciarl.stage import section, stage
 
 with stage(snakemake.log[0]):
     predict_datasets(
@@ -10,9 +11,9 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.model),
         [Path(path) for path in snakemake.input.manifests],
         Path(snakemake.output[0]),
-        run=Run(**snakemake.params["settings"]),
-        settings=Evaluation(**snakemake.params["evaluation"]),
-        images=Path(),
-        work=Path("work/predict") / snakemake.wildcards.run,
+        run=section(snakemake.params, "settings", Run),
+        settings=section(snakemake.params, "evaluation", Evaluation),
+        images=PROJECT,
+        work=WORK / "predict" / snakemake.wildcards.run,
         threads=snakemake.threads,
     )

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.config import parse
 from speciarl.report import build_report
 from speciarl.report.agreement import judges_differ
 from speciarl.report.findings import seen_groups
@@ -9,17 +10,16 @@ from speciarl.report.tables import load_published
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
-    runs = list(snakemake.params["runs"])
+    params = parse({k: v for k, v in snakemake.params.items() if k.isidentifier()})
+    runs = list(params.runs)
     training, predictions = (
         dict(zip(runs, map(pl.read_parquet, files), strict=True))
         for files in (snakemake.input.training, snakemake.input.predictions)
     )
     folders = map(Path, snakemake.input.judged)
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
-    params = snakemake.params
-    rendered = params["datasets"]["mirror"] == "miniature" and params["datasets"]["splits"]
-    small = params["policy"]["source"] == "miniature"
-    differ = judges_differ(snakemake.params["verifier"], snakemake.params["judge"])
+    rendered = params.datasets.mirror == "miniature" and params.datasets.splits
+    small = params.policy.source == "miniature"
     ablations = snakemake.input.get("ablations")
     build_report(
         pl.read_parquet(snakemake.input.scores),
@@ -27,12 +27,12 @@ with stage(snakemake.log[0]):
         training,
         predictions,
         runs=runs,
-        weights=snakemake.params["specificity"],
-        provenance={k: v for k, v in snakemake.params.items() if k.isidentifier()},
-        seen=seen_groups(params["runs"], params["training_sets"], params["groups"]),
+        weights=params.specificity.model_dump(),
+        provenance=params.model_dump(),
+        seen=seen_groups(params),
         miniature=["images"] * bool(rendered) + ["policy"] * small,
         into=Path(snakemake.output.page).parent,
-        judged=judged if differ else (),
-        published=load_published().of(params["groups"]),
+        judged=judged if judges_differ(params.verifier, params.judge) else (),
+        published=load_published().of(params.groups),
         ablations=pl.read_csv(ablations) if ablations else None,
     )

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from speciarl.config import Weights
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.scores import (
     areas_of,
@@ -10,7 +11,7 @@ from speciarl.evaluation.scores import (
     score,
 )
 from speciarl.files import write_json, write_parquet
-from speciarl.stage import stage
+from speciarl.stage import section, stage
 from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
@@ -18,7 +19,8 @@ with stage(snakemake.log[0]):
     settings = snakemake.params["settings"]
     runs = settings["runs"]
     areas = areas_of(snakemake.params["groups"], settings["unseen"])
-    weights = {Verdict[name.upper()]: w for name, w in snakemake.params["specificity"].items()}
+    specificity = section(snakemake.params, "specificity", Weights)
+    weights = {Verdict[name.upper()]: weight for name, weight in specificity}
     datasets = [area.name for area in areas if area.level == "dataset"]
     best = best_of_all(judged, runs, datasets)
     replicates = Replicates(best, datasets, weights)

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+from speciarl.config import VerifierConfig
+from speciarl.paths import PROJECT, STORE, WORK
 from speciarl.stage import section, stage
 from speciarl.training.job import Inputs, Settings
 from speciarl.training.run import Outputs, train
@@ -12,19 +14,20 @@ with stage(snakemake.log[0]):
             "verdicts": [Path(path) for path in given["verdicts"]],
             "classes": snakemake.params["classes"],
             "facts": Path(given["facts"][0]).parent,
-            "store": Path(snakemake.params["store"]),
+            "store": STORE,
         }
-    settings = snakemake.params["settings"] | {"verifier": section(snakemake.params, "verifier")}
+    verifier = section(snakemake.params, "verifier", VerifierConfig)
+    settings = snakemake.params["settings"] | {"verifier": verifier}
     train(
         snakemake.wildcards.run,
-        Settings.parse(**settings),
-        Inputs(images=Path(), **read),
+        Settings(**settings),
+        Inputs(images=PROJECT, **read),
         Outputs(
             model=Path(snakemake.output.model),
             metrics=Path(snakemake.output.metrics),
             verdicts=Path(snakemake.output.verdicts),
             predictions=Path(snakemake.output.predictions),
-            work=Path("work/train") / snakemake.wildcards.run,
+            work=WORK / "train" / snakemake.wildcards.run,
         ),
         threads=snakemake.threads,
     )

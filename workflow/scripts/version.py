@@ -5,6 +5,7 @@ from pathlib import Path
 
 from speciarl.errors import DataError
 from speciarl.files import write_json
+from speciarl.paths import PROJECT
 from speciarl.stage import stage
 from speciarl.versioning.record import make_record
 
@@ -12,7 +13,7 @@ COMMIT = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet"]
 
 with stage(snakemake.log[0]):
     if snakemake.params.workspace:
-        record = make_record(Path("dvc.yaml"), snakemake.params.values, Path())
+        record = make_record(Path("dvc.yaml"), snakemake.params.values, PROJECT)
         write_json(record, Path(snakemake.output[0]))
     elif "DVC_STAGE" in os.environ:  # dvc started us, holds its lock, and writes the record itself
         print("left to the dvc that runs this stage")

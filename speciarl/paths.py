@@ -1,0 +1,24 @@
+"""Where things lie in a project: relative to its folder, in which commands and stages run."""
+
+from pathlib import Path
+
+PROJECT = Path()
+"""What the manifests' references to images are relative to."""
+
+DATA = Path("data")
+FACTS = DATA / "taxonomies"
+MANIFESTS = DATA / "manifests"
+TAXONOMY = DATA / "taxonomy"
+"""The relations built from the facts, a table per dataset."""
+STORE = DATA / "verdicts/cache.duckdb"
+
+RESULTS = Path("results")
+TRAINING = RESULTS / "training"
+VERDICTS = RESULTS / "verdicts"
+MAIN_TABLE = RESULTS / "tables/main.csv"
+
+WORK = Path("work")
+"""What unfinished jobs go on from; each removes its own at its end."""
+
+MADE = (DATA, RESULTS, WORK, Path("models"), Path("logs"), Path("benchmarks"))
+"""Folders that stages fill."""

@@ -73,7 +73,7 @@ class Evaluation(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
     """What generates the predictions; vLLM is much faster on a GPU and comes as an extra."""
     max_new_tokens: Count = 24
-    batch_size: Count = 128
+    batch_size: Count = 512
     """Sequences generated together."""
     temperature: Positive = 0.6
     """For runs with `best_of` above 1; the others are greedy."""

@@ -50,7 +50,7 @@ def test_one_answer_is_greedy_and_many_are_sampled(best_of, temperature):
     decoding = decoding_of(Run(best_of=best_of), 7, Evaluation())
     assert (decoding.rollouts, decoding.temperature) == (best_of, temperature)
     assert decoding.seed == 7
-    assert decoding.images_together == 128 // best_of
+    assert decoding.images_together == 512 // best_of
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch, tmp_path):

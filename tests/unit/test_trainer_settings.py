@@ -95,6 +95,7 @@ CHANGED: dict[str, dict[str, dict]] = {
     "params": {},
     "judge-vllm": {},
     "paper": {"grpo": {"beta": 0.01}},
+    "rollouts": {},
 }
 
 # facts of the authors' runs that TRL defaults otherwise, or that are theirs by name

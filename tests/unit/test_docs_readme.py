@@ -26,6 +26,10 @@ RUN = {
     "make test-vllm": "make --dry-run test-vllm",
     "snakemake --cores 8 all": "snakemake --cores 8 --dry-run all",
     "snakemake --cores 8 --dry-run all": "snakemake --cores 8 --dry-run all",
+    **{
+        f"snakemake --cores 8 {name}": f"snakemake --cores 8 --dry-run {name}"
+        for name in ("robustness", "ablations")
+    },
     "dvc repro": "dvc repro --help",
     "dvc metrics diff": "dvc metrics diff --help",
     "dvc exp run -S specificity.generic=0.3": "dvc exp run -S specificity.generic=0.3 --help",

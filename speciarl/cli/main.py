@@ -52,17 +52,19 @@ def check(
 
 @app.command()
 def table(
-    report: Annotated[Path, typer.Argument(help="The main table as CSV.")] = MAIN_TABLE,
+    report: Annotated[Path, typer.Argument(help="A table of results as CSV.")] = MAIN_TABLE,
 ) -> None:
-    """Print the main table of the last report."""
+    """Print the main table of the last report, or another table of the results."""
     import polars as pl
 
     from speciarl.errors import DataError
-    from speciarl.report.terminal import print_main_table
+    from speciarl.report.terminal import print_main_table, print_table
 
     if not report.is_file():
         raise DataError(f"{report} does not exist: run `snakemake --cores all all` first")
-    print_main_table(pl.read_csv(report))
+    rows = pl.read_csv(report)
+    is_main = any(name.endswith(" hm") for name in rows.columns)  # a column for each group
+    (print_main_table if is_main else print_table)(rows)
 
 
 Facts = Annotated[Path, typer.Option("--facts", help="Folder of further facts, NAME.yaml.")]

@@ -102,6 +102,16 @@ def test_taxonomy_show_prints_a_class_of_every_dataset_that_has_it():
     assert "'quux'" in speciarl("taxonomy", "show", "quux", code=1)
 
 
+def test_another_table_than_the_main_one_is_printed_whole(tmp_path):
+    (tmp_path / "robustness.csv").write_text("base_seed,run,ahead\n0,rft,0.0321\n1,speciarl,\n")
+    lines = speciarl("table", "robustness.csv", cwd=tmp_path).splitlines()
+    cells = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in lines if line.strip()
+    ]
+    assert cells[0] == ["base_seed", "run", "ahead"]
+    assert cells[2:] == [["0", "rft", "0.032"], ["1", "speciarl", "-"]]
+
+
 def test_a_table_that_was_not_made_says_what_to_run(tmp_path):
     assert "snakemake" in speciarl("table", cwd=tmp_path, code=1)
 

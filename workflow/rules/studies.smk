@@ -27,12 +27,10 @@ rule study:
     resources:
         cpu=PROCESSORS,
     params:
-        files=lambda w: [PROJECT / "params.yaml", *STUDIES[w.study][0]],
-        over=lambda w: [f"{key}={json.dumps(value)}" for key, value in STUDIES[w.study][1].items()],
-    shell:
-        "snakemake --cores {threads} --configfile {params.files:q}"
-        " --config workspace={wildcards.study} {params.over:q}"
-        " -- results/scores.parquet > {log} 2>&1"
+        files=lambda w: [str(PROJECT / "params.yaml"), *map(str, STUDIES[w.study][0])],
+        over=lambda w: STUDIES[w.study][1],
+    script:
+        "../scripts/study.py"
 
 
 rule robustness:

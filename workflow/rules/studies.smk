@@ -11,9 +11,15 @@ STUDIES |= {
     f"rollouts-{count}": ([ROLLOUTS], {"miniature": {"classes_per_group": count}})
     for count in CLASSES_PER_GROUP
 }
+# Where the policy is that of `all`, it is not built again.
+ALIKE = f"rollouts-{PARAMS.miniature.classes_per_group}"
+if ALIKE in STUDIES and PARAMS.policy.source == "miniature":
+    STUDIES[ALIKE][1]["policy"] = {"source": "directory", "path": "models/base"}
 
 
 rule study:
+    input:
+        lambda w: "models/base" if "path" in STUDIES[w.study][1].get("policy", {}) else [],
     output:
         scores="workspaces/{study}/results/scores.parquet",
         differences="workspaces/{study}/results/differences.parquet",

@@ -99,14 +99,14 @@ def test_images_are_opened_batch_by_batch(engine, images):
 
 @pytest.fixture(scope="module")
 def adapters(policy, tmp_path_factory):
-    """A run's directory with adapters that change what the policy says."""
+    """A run's directory, with the adapters of one seed that change what the policy says."""
     folder = tmp_path_factory.mktemp("adapters")
     torch.manual_seed(0)
     config = LoraConfig(
         r=4, lora_alpha=8, target_modules="all-linear", exclude_modules=".*visual.*",
         init_lora_weights=False,
     )  # fmt: skip
-    save_adapters(get_peft_model(load_model(policy), config), folder)
+    save_adapters(get_peft_model(load_model(policy), config), folder / "42")
     return folder
 
 
@@ -118,7 +118,7 @@ def test_a_run_is_predicted_with_its_adapters(greedy, policy, adapters, manifest
             run=Run(), settings=Evaluation(engine=name), images=manifest.parent,
             work=tmp_path / "work", threads=1,
         )  # fmt: skip
-        tables[name] = pl.read_parquet(tmp_path / name / "mixed.parquet")
+        tables[name] = pl.read_parquet(tmp_path / name / "42/mixed.parquet")
     release()
     assert not (tmp_path / "work").exists()
     said = {name: table["completion"].to_list() for name, table in tables.items()}

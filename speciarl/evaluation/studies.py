@@ -47,7 +47,7 @@ def robustness(
         against the mean of the run), wrong_ambiguous (mean share over the unseen datasets).
     """
     overall = scores.filter(level="overall", name=UNSEEN)
-    pooled = overall.filter(pl.col("seed").is_null())
+    pooled = overall.filter(pl.col("seed").is_null()).drop("wrong")  # the count of all images
     worst = overall.filter(pl.col("seed").is_not_null(), run=method)["hm"].min()
     found = differences.filter(level="overall", name=UNSEEN)
     turned = found.select(

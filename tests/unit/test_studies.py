@@ -24,7 +24,7 @@ SCORES = pl.DataFrame(
     ],
     schema=["run", "seed", "level", "name", "hm", "hm_low", "hm_high", "hm_spread"],
     orient="row",
-)
+).with_columns(wrong=77)
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -3,9 +3,9 @@
 # virtual environment.
 PYTHONS := python3.11 python3.12 python3.13 python3
 PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c \
-	'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	'import ensurepip, sys; sys.exit(not (3, 11, 4) <= sys.version_info < (3, 14))' \
 	2>/dev/null && echo $(python))))
-NO_PYTHON = found no Python 3.11, 3.12 or 3.13 that can make a virtual environment \
+NO_PYTHON = found no Python 3.11 (from 3.11.4), 3.12 or 3.13 that can make a virtual environment \
 	(on Debian it needs python3-venv): name one by PYTHON=/path/to/it
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm

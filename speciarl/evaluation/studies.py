@@ -14,6 +14,7 @@ def wrong_where_ambiguous(folder: Path, datasets: Sequence[str]) -> pl.DataFrame
     """run, wrong: share of the images without a visible marking that are answered wrongly.
 
     The mean over the datasets and seeds; of several rollouts of an image the best verdict counts.
+    What the judge failed on is left out, as in Correctness.
 
     Args:
         folder: of the artifacts, the project's or a workspace.
@@ -21,7 +22,7 @@ def wrong_where_ambiguous(folder: Path, datasets: Sequence[str]) -> pl.DataFrame
     wrong = (pl.col("verdict").cast(pl.String) == Verdict.WRONG.value).fill_null(False)
     return (
         read_judged((folder / "results/verdicts").iterdir())
-        .filter(pl.col("dataset").is_in(list(datasets)))
+        .filter(pl.col("dataset").is_in(list(datasets)), pl.col("decided_by") != "failed")
         .join(ambiguous_samples(folder), on="sample_id", how="semi")
         .group_by("run", "seed", "dataset", "sample_id")
         .agg(wrong=wrong.all())

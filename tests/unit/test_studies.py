@@ -73,24 +73,34 @@ def test_the_table_of_an_ablation_has_the_columns_of_the_report():
 
 def test_wrong_predictions_are_counted_where_nothing_tells_the_class(monkeypatch, tmp_path):
     """By dataset and seed, then their mean: a large dataset says no more than a small one."""
-    hidden = pl.DataFrame({"sample_id": ["a1", "a2", "b1", "c1"]})
+    hidden = pl.DataFrame({"sample_id": ["a1", "a2", "b1", "b2", "c1"]})
     monkeypatch.setattr("speciarl.evaluation.studies.ambiguous_samples", lambda folder: hidden)
     said = {
         ("r", 1, "a"): [("a1", 0, "wrong"), ("a2", 0, "generic"), ("a3", 0, "wrong")],
-        ("r", 1, "b"): [("b1", 0, None)],
+        ("r", 1, "b"): [("b1", 0, None), ("b2", 0, "failed")],
         ("r", 2, "a"): [("a1", 0, "wrong"), ("a2", 0, "wrong"), ("a3", 0, "wrong")],
-        ("r", 2, "b"): [("b1", 0, "specific")],
+        ("r", 2, "b"): [("b1", 0, "wrong"), ("b2", 0, "failed")],
         ("best", 1, "a"): [("a1", 0, "wrong"), ("a1", 1, "specific"), ("a2", 0, "wrong")],
         ("best", 1, "c"): [("c1", 0, "wrong")],
     }
     for (run, seed, dataset), rows in said.items():
         path = tmp_path / f"results/verdicts/{run}/{seed}/{dataset}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [(dataset, seed, *row) for row in rows]
-        names = ["dataset", "seed", "sample_id", "rollout", "verdict"]
+        rows = [
+            (
+                dataset,
+                seed,
+                sample,
+                rollout,
+                None if said == "failed" else said,
+                said or "unparsable",
+            )
+            for sample, rollout, said in rows
+        ]
+        names = ["dataset", "seed", "sample_id", "rollout", "verdict", "decided_by"]
         pl.DataFrame(rows, names, orient="row").write_parquet(path)
     found = wrong_where_ambiguous(tmp_path, ["a", "b"])
-    assert dict(found.rows()) == {"r": (0.5 + 0.0 + 1.0 + 0.0) / 4, "best": 0.5}
+    assert dict(found.rows()) == {"r": (0.5 + 0.0 + 1.0 + 1.0) / 4, "best": 0.5}
 
 
 def test_the_renderer_notes_which_images_are_ambiguous(tmp_path, monkeypatch):

@@ -35,6 +35,9 @@ rule study:
     params:
         files=lambda w: [str(PROJECT / "params.yaml"), *map(str, STUDIES[w.study][0])],
         over=lambda w: STUDIES[w.study][1],
+        # watched whole: what of it concerns the study, its own Snakemake finds out
+        values=PARAMS.model_dump(),
+        code=lambda wildcards: digest_of(dict(settings_and_code())),
     script:
         "../scripts/study.py"
 
@@ -56,6 +59,7 @@ rule robustness:
         },
         unseen=UNSEEN,
         method="speciarl",
+        code=digest_of(code_of(SCRIPTS / "robustness.py")),
     script:
         "../scripts/robustness.py"
 
@@ -75,5 +79,6 @@ rule ablations:
         },
         unseen=UNSEEN,
         trained_on="cub200",
+        code=digest_of(code_of(SCRIPTS / "ablations.py")),
     script:
         "../scripts/ablations.py"

@@ -39,8 +39,9 @@ plots: $(VENV)/.installed
 		"<script>" + vl_convert.javascript_bundle() + "</script>{plot_divs}")' > build/plots.html
 	dvc plots diff --html-template build/plots.html
 
+# Two files at a time: most of a test's time on the whole chain is that of single-threaded jobs.
 test: $(VENV)/.installed
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm

@@ -41,7 +41,7 @@ class Replicates:
         self.units = best.select("run", "seed").unique(maintain_order=True)
         rng = np.random.default_rng(SEED)
         self.scores = {
-            name: _scores(
+            name: replicated(
                 _outcomes(best.filter(dataset=name), self.units, weights), replicates, rng
             )
             for name in datasets
@@ -79,7 +79,7 @@ def _outcomes(
     return by_unit.transpose(1, 0, 2)
 
 
-def _scores(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
     """METRICS x replicates x units of one dataset; the first replicate is the sample itself."""
     images, units, _ = outcomes.shape
     flat, sums = outcomes.reshape(images, -1), [outcomes.sum(axis=0).reshape(1, -1)]

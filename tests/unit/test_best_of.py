@@ -1,0 +1,70 @@
+"""Best of k from n samples: against every choice of k, and at its two ends."""
+
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speciarl.evaluation.best_of import chances, curve
+from speciarl.evaluation.metrics import METRICS, best_per_sample, correctness, specificity, tally
+from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.data())
+def test_chances_are_the_shares_of_all_choices(ranks, data):
+    k = data.draw(st.integers(1, len(ranks)))
+    best = [max(choice) for choice in combinations(ranks, k)]
+    expected = [best.count(rank) / len(best) for rank in range(7)]
+    assert chances(np.array([ranks]), k)[0] == pytest.approx(expected)
+
+
+def judged(**images):
+    """Rows of one run: by image its samples' verdicts; "unparsable" and "failed" have none."""
+    rows = [
+        ("d", image, rollout, *((said, "taxonomy") if said in LABELS else (None, said)))
+        for image, verdicts in images.items()
+        for rollout, said in enumerate(verdicts)
+    ]
+    names = ["dataset", "sample_id", "rollout", "verdict", "decided_by"]
+    return pl.DataFrame(rows, names, orient="row").with_columns(several_tagged=pl.lit(False))
+
+
+ROWS = judged(
+    a=["wrong", "specific", "generic", "wrong"],
+    b=["unparsable", "unparsable", "abstain", "wrong"],
+    c=["less specific", "less specific", "more specific", "wrong"],
+)
+
+
+def test_the_best_of_all_is_what_the_scores_say_and_that_of_one_the_mean():
+    found = curve(ROWS, ["d"], SPECIFICITY_WEIGHTS)
+    counts = tally(best_per_sample(ROWS))
+    last = found.row(-1, named=True)
+    assert last["k"] == 4
+    assert last["correctness"] == pytest.approx(correctness(counts))
+    assert last["specificity"] == pytest.approx(specificity(counts, SPECIFICITY_WEIGHTS))
+    first = found.row(0, named=True)
+    assert first["correctness"] == pytest.approx((2 / 4 + 0 + 3 / 4) / 3)
+    assert first["specificity"] == pytest.approx((1 + 0.2 + 0.6 + 0.6 + 1) / 5)
+
+
+def test_what_is_left_out_is_the_image_of_which_nothing_is_known():
+    more = judged(z=["specific", "failed", "specific", "specific"])
+    assert curve(pl.concat([ROWS, more]), ["d"], SPECIFICITY_WEIGHTS).equals(
+        curve(ROWS, ["d"], SPECIFICITY_WEIGHTS)
+    )
+
+
+def test_more_samples_are_never_worse_and_intervals_hold_the_value():
+    rng = np.random.default_rng(0)
+    rows = judged(**{f"i{i:03}": [str(v) for v in rng.choice(LABELS, 8)] for i in range(60)})
+    found = curve(rows, ["d"], SPECIFICITY_WEIGHTS)
+    assert found["k"].to_list() == list(range(1, 9))
+    assert found["correctness"].is_sorted()
+    for metric in METRICS:
+        assert found.select(
+            pl.col(metric).is_between(pl.col(f"{metric}_low"), pl.col(f"{metric}_high")).all()
+        ).item()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
-from speciarl.training import grpo
+from speciarl.training import grpo, verified
 from speciarl.training.checkpoints import MARK, MarkComplete
 from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
@@ -158,6 +158,34 @@ def test_another_process_than_the_first_goes_on_too(trained, tmp_path):
     progress = {"rows": [], "next_row": 12, "predictions": [], "met": [["a", "x"]]}
     (path / MARK).write_text(json.dumps(progress))
     assert trained(bridge_of())[0].resumed == str(path)
+
+
+def test_what_a_step_was_told_in_several_calls_is_one_prediction(monkeypatch, tmp_path):
+    said = [
+        (2, "gull", "tern", "wrong", 2), (0, "gull", "tern", "wrong", 1),
+        (2, "gull", "tern", None, 1), (2, "gull", "tern", "wrong", 5), (2, "auk", "auk", None, 1),
+    ]  # fmt: skip
+    given = []
+
+    def train(job, bridge):
+        given.append(bridge)
+        bridge.predictions = said
+        return "rows"
+
+    source = SimpleNamespace(seen={}, cache=SimpleNamespace(flush=lambda: None))
+    monkeypatch.setattr(verified, "train_grpo", train)
+    monkeypatch.setattr(verified, "_open", lambda job: source)
+    settings = SETTINGS.model_copy(update={"grpo": Grpo(max_new_tokens=8, overlong_buffer=2)})
+    job = Job("name", 9, settings, Inputs(tmp_path), tmp_path, tmp_path)
+    result = verified.train_verified(job)
+    assert result.metrics == "rows"
+    assert result.predictions.rows() == [
+        (0, "gull", "tern", "wrong", 1),
+        (2, "auk", "auk", None, 1),
+        (2, "gull", "tern", None, 1),
+        (2, "gull", "tern", "wrong", 7),
+    ]
+    assert given[0].penalty([[0] * 6, [0] * 7, [0] * 8]) == [0, -0.5, -1]
 
 
 def test_figures_of_a_generation_are_means_over_its_updates():

@@ -111,7 +111,7 @@ class GroupTrainer(GRPOTrainer):
             for old, new in zip(
                 (rollouts.rows, *rollouts.generated), (fresh.rows, *fresh.generated), strict=True
             )
-            if isinstance(old, list) and old
+            if isinstance(old, list)
         ]
         taught = teaches(fresh.rewards)
         for process in range(processes):

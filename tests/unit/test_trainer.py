@@ -17,7 +17,7 @@ from speciarl.training.adapters import lora_config
 from speciarl.training.grpo import plan_batches, train_grpo, training_data, trl_config
 from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
-from speciarl.training.trainer import GroupTrainer, replacements, teaches
+from speciarl.training.trainer import GroupTrainer, Rollouts, replacements, teaches
 
 SIZE, ROLLOUTS = 56, 2
 CLASSES = all_classes()[:8]
@@ -154,6 +154,35 @@ def test_groups_that_teach_nothing_are_replaced_by_fresh_ones(tmp_path):
 
 def flat(row):
     return flatten_epochs(SAMPLES, 1, 0, row)["image"].item()
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_each_process_refills_its_own_groups_as_often_as_the_other(process):
+    """The first lacks one group and the second two; of its own, each shows and keeps its part."""
+    good, same = [0.0, 1.0], [1.0, 1.0]
+
+    def rollouts(rows, *rewards):
+        said = [f"{row}.{n}" for row in rows[process] for n in range(ROLLOUTS)]
+        shown = [row for row in rows[process] for _ in range(ROLLOUTS)]
+        return Rollouts(shown, (said, None, {}, [], [*said]), torch.tensor(rewards))
+
+    kept = rollouts([[0, 1], [2, 3]], [good, same], [same, same])
+    fresh = rollouts([[20, 21], [22, 23]], [good, good], [same, good])
+    asked = []
+    trainer = object.__new__(GroupTrainer)
+    trainer.process, trainer.next_row = process, 20
+    trainer.more_rows = lambda first, count: (
+        asked.append((first, count)) or [{"row": first + n} for n in range(count)]
+    )
+    trainer._roll_out = lambda rows: asked.append(rows) or fresh
+    assert trainer._refill(kept) == 4 and trainer.next_row == 24
+    first = 20 + 2 * process
+    rows = [{"row": row} for row in (first, first + 1) for _ in range(ROLLOUTS)]
+    assert asked == [(first, 2), rows]
+    names = [["0.0", "0.1", "20.0", "20.1"], ["23.0", "23.1", "3.0", "3.1"]][process]
+    assert kept.generated == (names, None, {}, [], names)
+    assert kept.rows == [[0, 0, 20, 20], [23, 23, 3, 3]][process]
+    assert kept.rewards.tolist() == [[good, good], [good, same]]  # as all processes know them
 
 
 @pytest.mark.parametrize(("tries", "calls"), [(0, 1), (1, 2), (3, 4)])

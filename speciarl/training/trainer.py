@@ -21,6 +21,14 @@ class Rollouts:
     rewards: torch.Tensor
     """Of all processes: (processes, groups, rollouts of a group), NaN where a verdict failed."""
 
+    def put(self, place: int, fresh: "Rollouts", by: int) -> None:
+        """Put a group of `fresh`, by its number in this process, in the place of another."""
+        size = self.rewards.shape[-1]
+        here, there = ((one.rows, *one.generated) for one in (self, fresh))
+        for kept, new in zip(here, there, strict=True):
+            if isinstance(kept, list):
+                kept[place * size : (place + 1) * size] = new[by * size : (by + 1) * size]
+
 
 def teaches(rewards: torch.Tensor) -> torch.Tensor:
     """Whether a group, the last dimension, has rewards that differ; never where one is NaN."""
@@ -106,20 +114,12 @@ class GroupTrainer(GRPOTrainer):
         shown = self.more_rows(self.next_row + most * self.process, most)
         self.next_row += most * processes
         fresh = self._roll_out([row for row in shown for _ in range(size)])
-        lists = [
-            (old, new)
-            for old, new in zip(
-                (rollouts.rows, *rollouts.generated), (fresh.rows, *fresh.generated), strict=True
-            )
-            if isinstance(old, list)
-        ]
         taught = teaches(fresh.rewards)
         for process in range(processes):
             for place, by in replacements(kept[process].tolist(), taught[process].tolist()):
                 rollouts.rewards[process, place] = fresh.rewards[process, by]
                 if process == self.process:
-                    for old, new in lists:
-                        old[place * size : (place + 1) * size] = new[by * size : (by + 1) * size]
+                    rollouts.put(place, fresh, by)
         return most * processes
 
     def _without_failed(self, output: dict, rewards: torch.Tensor) -> dict:

@@ -2,7 +2,14 @@
 
 import polars as pl
 
-from speciarl.verdicts import LABELS
+from speciarl.verdicts import COUNTS, LABELS
+
+GROUPS = ("refills", "dropped_groups", "equal_groups", "failed_groups")
+"""Of a step: how often groups were drawn again; groups drawn in vain; those of equal reward, and
+those without one, that were kept."""
+
+COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses", *GROUPS)
+"""Counts of all that was drawn in a step of GRPO."""
 
 VERDICTS = pl.Schema(
     [

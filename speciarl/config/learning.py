@@ -58,8 +58,21 @@ class Grpo(Section):
     temperature: Positive = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_new_tokens: Count = 24
+    overlong_buffer: Count | None = None
+    """Last of the `max_new_tokens` over which a penalty grows to 1 (DAPO: 512 of 2,048)."""
+    dynamic_sampling_tries: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How often, in a step, groups of equal reward are replaced by others (DAPO: 10)."""
     checkpoint_every: Count = 20
     """Generations between two checkpoints."""
+
+    @model_validator(mode="after")
+    def _buffer_in_the_completion(self) -> "Grpo":
+        if (self.overlong_buffer or 0) > self.max_new_tokens:
+            raise ValueError(
+                f"overlong_buffer: expected at most max_new_tokens, {self.max_new_tokens}, "
+                f"found {self.overlong_buffer}"
+            )
+        return self
 
 
 class Sft(Section):

@@ -9,7 +9,7 @@ import polars as pl
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
@@ -21,6 +21,7 @@ from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
+from speciarl.training.trainer import GroupTrainer
 from speciarl.verdicts import Pair
 
 log = logging.getLogger(__name__)
@@ -127,33 +128,41 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     """Train adapters, resuming from `job.work` where an earlier start left a checkpoint.
 
     Returns:
-        One row per generation: step, loss, kl, learning_rate, reward, the six counts, unparsable,
-        several_tagged, failed, hits, misses.
+        One row per generation: step, loss, kl, learning_rate, reward, and `schemas.COUNTED`.
     """
     run, settings = job.settings.run, job.settings.grpo
     plan = plan_batches(settings, run.num_generations, bridge.processes)
-    shown = flatten_epochs(job.samples(), settings.steps * settings.prompts_per_step, job.seed)
+    samples, next_row = job.samples(), settings.steps * settings.prompts_per_step
+
+    def rows(first: int, count: int) -> Dataset:
+        shown = flatten_epochs(samples, count, job.seed, first)
+        return training_data(shown, run.prompt, job.open_image)
+
     resumed = latest_checkpoint(job.work)
     if resumed:
         checkpoint, progress = resumed
-        bridge.rows = progress["rows"]
+        bridge.rows, next_row = progress["rows"], progress["next_row"]
         bridge.predictions = progress["predictions"]
         if bridge.source:
             bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
     model, processor = job.policy()
-    trainer = GRPOTrainer(
+    trainer: GroupTrainer = GroupTrainer(
+        more_rows=rows,
+        next_row=next_row,
+        tries=settings.dynamic_sampling_tries,
         model=model,
         processing_class=processor,
-        reward_funcs=bridge,
+        bridge=bridge,
         args=trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work),
-        train_dataset=training_data(shown, run.prompt, job.open_image),
+        train_dataset=rows(0, settings.steps * settings.prompts_per_step),
         peft_config=lora_config(job.settings.lora),
         callbacks=[
             LogSteps(bridge, settings.steps),
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
+                    "next_row": trainer.next_row,
                     "predictions": bridge.predictions,
                     "met": sorted(bridge.source.seen) if bridge.source else [],
                 }

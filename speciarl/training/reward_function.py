@@ -6,15 +6,18 @@ all; the others get the verdicts from it, and whatever fails there is raised on 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
+from trl.rewards import get_soft_overlong_punishment
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
+from speciarl.config import Grpo
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.rewards import Reward
-from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
+from speciarl.schemas import COUNTED
+from speciarl.verdicts import Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
@@ -50,11 +53,25 @@ def group_rewards(
     return rewards
 
 
+Penalty = Callable[[Sequence[Sequence[int]]], list[float]]
+
+
+def overlong_penalty(settings: Grpo) -> Penalty | None:
+    """What each completion's length, given its tokens, adds to its reward; None where nothing.
+
+    0 until `overlong_buffer` tokens are left of `max_new_tokens`, from there linearly to -1 (DAPO,
+    arXiv 2503.14476, equation 13).
+    """
+    if settings.overlong_buffer is None:
+        return None
+    return get_soft_overlong_punishment(settings.max_new_tokens, settings.overlong_buffer)
+
+
 class SpecificityReward:
-    """The reward function given to TRL; keeps one row of counts per generation batch.
+    """The reward function given to TRL; keeps one row of counts per step.
 
     Also kept is what was answered, one row (step, class, prediction, verdict, count) for each
-    prediction and class of a step.
+    prediction and class of a call. A step with dynamic sampling has several calls.
 
     Args:
         source: cached verifier; used on the first process only, None on the others.
@@ -62,6 +79,7 @@ class SpecificityReward:
         max_failures: share of the lookups without a verdict above which the run stops.
         processes: how many processes train together.
         answer_tag: of several tagged predictions in a completion, the one that counts.
+        penalty: added to rewards, whatever the verdicts.
     """
 
     __name__ = "specificity"  # TRL names its logs after the function
@@ -73,17 +91,26 @@ class SpecificityReward:
         max_failures: float,
         processes: int = 1,
         answer_tag: Which = "first",
+        penalty: Penalty | None = None,
     ) -> None:
         self.source = source
         self.reward = reward
         self.max_failures = max_failures
         self.processes = processes
         self.answer_tag = answer_tag
+        self.penalty = penalty
         self.rows: list[dict] = []
         self.predictions: list[tuple[int, str, str, str | None, int]] = []
+        self._given: list[float] = []
 
     def __call__(
-        self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
+        self,
+        completions,
+        row: list[int],
+        class_name: list[str],
+        trainer_state,
+        completion_ids=(),
+        **_: object,
     ) -> list[float | None]:
         texts = [turns[0]["content"] for turns in completions]
         predictions = [extract_prediction(text, self.answer_tag) for text in texts]
@@ -96,10 +123,17 @@ class SpecificityReward:
         step = trainer_state.global_step
         judgments, counts = self._verdicts(step, [pair for pair in everyone if pair])
         rewards = group_rewards(row, pairs, judgments, self.reward)
+        if self.penalty:
+            both = zip(rewards, self.penalty(completion_ids), strict=True)
+            rewards = [None if reward is None else reward + more for reward, more in both]
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
         self._note(step, everyone, judgments, all_rewards, counts, sum(several))
         return rewards
+
+    def note_groups(self, **counts: int) -> None:
+        """What became of the groups of the step that was rewarded last (`schemas.GROUPS`)."""
+        self.rows[-1] |= counts
 
     def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgment], Lookups]:
         outcome: list = [None]
@@ -125,21 +159,23 @@ class SpecificityReward:
             (step, *pair, v.value if (v := judgments[pair].verdict) else None, count)
             for pair, count in said.items()
         ]
+        if not self.rows or self.rows[-1]["step"] != step:
+            self.rows.append({"step": step, "reward": None, **dict.fromkeys(COUNTED, 0)})
+            self._given = []
+        row = self.rows[-1]
+        self._given += [value for value in rewards if value is not None]
+        row["reward"] = sum(self._given) / len(self._given) if self._given else None
         verdicts = [judgments[pair].verdict if pair else None for pair in pairs]
-        tally = Counter(v.name.lower() for v in verdicts if v)
-        given = [value for value in rewards if value is not None]
-        self.rows.append(
-            {
-                "step": step,
-                "reward": sum(given) / len(given) if given else None,
-                **{name: tally[name] for name in COUNTS},
-                "unparsable": sum(pair is None for pair in pairs),
-                "several_tagged": several,
-                "failed": counts.failures,
-                "hits": counts.hits,
-                "misses": counts.misses,
-            }
+        counted = Counter(v.name.lower() for v in verdicts if v)
+        counted.update(
+            unparsable=sum(pair is None for pair in pairs),
+            several_tagged=several,
+            failed=counts.failures,
+            hits=counts.hits,
+            misses=counts.misses,
         )
+        for name, count in counted.items():
+            row[name] += count
         looked_up = sum(r["hits"] + r["misses"] for r in self.rows)
         failed = sum(r["failed"] for r in self.rows)
         why = reason(judgments.values())

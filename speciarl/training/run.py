@@ -14,15 +14,14 @@ from speciarl.files import (
     write_json,
     write_parquet,
 )
+from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
-from speciarl.verdicts import COUNTS
 
 _MEASURED = ("loss", "reward", "kl", "learning_rate")
-_COUNTED = (*COUNTS, "unparsable", "several_tagged", "failed", "hits", "misses")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
     + [(name, pl.Float64) for name in _MEASURED]
-    + [(name, pl.Int64) for name in _COUNTED]
+    + [(name, pl.Int64) for name in COUNTED]
 )
 
 

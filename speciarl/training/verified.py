@@ -7,7 +7,7 @@ from speciarl.rewards import REWARDS
 from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
-from speciarl.training.reward_function import SpecificityReward
+from speciarl.training.reward_function import SpecificityReward, overlong_penalty
 from speciarl.verifiers.cached import CachedVerifier, open_cached, verdict_table
 
 
@@ -16,14 +16,20 @@ def train_verified(job: Job) -> TrainingResult:
     run, verifier, state = job.settings.run, job.settings.verifier, PartialState()
     source = _open(job) if state.is_main_process else None
     bridge = SpecificityReward(
-        source, REWARDS[run.reward], verifier.max_failures, state.num_processes, run.answer_tag
+        source,
+        REWARDS[run.reward],
+        verifier.max_failures,
+        state.num_processes,
+        run.answer_tag,
+        overlong_penalty(job.settings.grpo),
     )
     rows = train_grpo(job, bridge)
     if source:
         source.cache.flush()
-    predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
+    said = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")
+    predictions = said.group_by(pl.exclude("count")).agg(pl.col("count").sum())
     used = verdict_table(source.seen if source else {})
-    return TrainingResult(rows, used, predictions.sort("step", "class", "prediction"))
+    return TrainingResult(rows, used, predictions.sort("step", "class", "prediction", "verdict"))
 
 
 def _open(job: Job) -> CachedVerifier:

@@ -132,6 +132,16 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(runs__rft__grpo={"stepz": 3}), "runs.rft.grpo.stepz"),
         (changed(runs__rft__lora={"rank": 0}), "runs.rft.lora.rank"),
         (changed(grpo__steps=10**30), "grpo.steps"),
+        (changed(grpo__dynamic_sampling_tries=-1), "grpo.dynamic_sampling_tries"),
+        (changed(grpo__overlong_buffer=0), "grpo.overlong_buffer"),
+        (
+            changed(grpo__overlong_buffer=25),
+            "grpo: overlong_buffer: expected at most max_new_tokens, 24, found 25",
+        ),
+        (
+            changed(runs__rft__grpo={"max_new_tokens": 8, "overlong_buffer": 9}),
+            "runs.rft.grpo.overlong_buffer: expected at most max_new_tokens, 8, found 9",
+        ),
         (changed(runs__rft__num_generations=10**30), "runs.rft.num_generations"),
         (changed(specificity__less_specific=0.1), "specificity"),
         (changed(specificity__more_specific=0.9), "specificity"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
-from speciarl.training import grpo
+from speciarl.training import grpo, verified
 from speciarl.training.checkpoints import MARK, MarkComplete
 from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
@@ -23,7 +23,7 @@ SETTINGS = Settings(
     run={"method": "grpo", "num_generations": 4, "seeds": [9]},
     grpo={
         "steps": 3, "prompts_per_step": 4, "updates_per_step": 2, "per_device_batch_size": 4,
-        "checkpoint_every": 2,
+        "checkpoint_every": 2, "dynamic_sampling_tries": 6,
     },
     lora={"rank": 3},
     verifier={},
@@ -55,6 +55,7 @@ class Trainer:
     def __init__(self, **given):
         self.given = given
         self.model = "adapted"
+        self.next_row = given["next_row"]
         self.removed = []
         self.state = SimpleNamespace(
             log_history=[
@@ -70,13 +71,13 @@ class Trainer:
 
     def train(self, resume_from_checkpoint):
         self.resumed = resume_from_checkpoint
-        self.given["reward_funcs"].rows.append(counted(0))
+        self.given["bridge"].rows.append(counted(0))
 
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path):
     saved = []
-    monkeypatch.setattr(grpo, "GRPOTrainer", Trainer)
+    monkeypatch.setattr(grpo, "GroupTrainer", Trainer)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
     monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))
@@ -98,7 +99,8 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     trainer, rows = trained(bridge)
     given = trainer.given
     assert (given["model"], given["processing_class"]) == ("model", "processor")
-    assert given["reward_funcs"] is bridge
+    assert given["bridge"] is bridge
+    assert given["tries"] == 6
     assert given["peft_config"].r == 3
     args = given["args"]
     assert (args.seed, args.output_dir) == (9, str(tmp_path / "work"))
@@ -108,12 +110,19 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     shown = [given["train_dataset"][i] for i in range(len(given["train_dataset"]))]
     assert [row["class_name"] for row in shown] == schedule["class_name"].to_list()
     assert [row["row"] for row in shown] == list(range(12))
+    assert given["next_row"] == 12
+    more = [*given["more_rows"](12, 5)]
+    beyond = flatten_epochs(SAMPLES, 17, 9)[12:]
+    assert [row["class_name"] for row in more] == beyond["class_name"].to_list()
+    assert [row["row"] for row in more] == [12, 13, 14, 15, 16]
     assert trainer.removed == ["PrinterCallback"] and trainer.resumed is None
     log, mark = given["callbacks"]
     assert (log.bridge, log.steps, log.logged) == (bridge, 3, 0)
     assert (log.progress.unit, log.progress.total, log.progress.first) == ("steps", 3, 0)
     assert isinstance(mark, MarkComplete)
-    assert mark.progress() == {"rows": [counted(0)], "predictions": [], "met": []}
+    assert mark.progress() == {
+        "rows": [counted(0)], "next_row": 12, "predictions": [], "met": [],
+    }  # fmt: skip
     assert rows.row(0, named=True) == {
         **counted(0), "loss": 2.0, "kl": pytest.approx(0.2), "learning_rate": 3e-5,
     }  # fmt: skip
@@ -122,13 +131,17 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
 def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
     path = tmp_path / "work" / "checkpoint-4"
     path.mkdir()
-    progress = {"rows": [counted(-2)], "predictions": [[0, "a", "x", None, 1]], "met": [["a", "x"]]}
+    progress = {
+        "rows": [counted(-2)], "next_row": 15, "predictions": [[0, "a", "x", None, 1]],
+        "met": [["a", "x"]],
+    }  # fmt: skip
     (path / MARK).write_text(json.dumps(progress))
     source = Source()
     bridge = bridge_of(source)
     with caplog.at_level(logging.INFO):
         trainer, _ = trained(bridge)
     assert trainer.resumed == str(path)
+    assert trainer.given["next_row"] == 15 and len(trainer.given["train_dataset"]) == 12
     assert bridge.rows == [counted(-2), counted(0)]
     assert bridge.predictions == progress["predictions"]
     assert source.restored == [Pair("a", "x")]
@@ -142,8 +155,37 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
 def test_another_process_than_the_first_goes_on_too(trained, tmp_path):
     path = tmp_path / "work" / "checkpoint-4"
     path.mkdir()
-    (path / MARK).write_text(json.dumps({"rows": [], "predictions": [], "met": [["a", "x"]]}))
+    progress = {"rows": [], "next_row": 12, "predictions": [], "met": [["a", "x"]]}
+    (path / MARK).write_text(json.dumps(progress))
     assert trained(bridge_of())[0].resumed == str(path)
+
+
+def test_what_a_step_was_told_in_several_calls_is_one_prediction(monkeypatch, tmp_path):
+    said = [
+        (2, "gull", "tern", "wrong", 2), (0, "gull", "tern", "wrong", 1),
+        (2, "gull", "tern", None, 1), (2, "gull", "tern", "wrong", 5), (2, "auk", "auk", None, 1),
+    ]  # fmt: skip
+    given = []
+
+    def train(job, bridge):
+        given.append(bridge)
+        bridge.predictions = said
+        return "rows"
+
+    source = SimpleNamespace(seen={}, cache=SimpleNamespace(flush=lambda: None))
+    monkeypatch.setattr(verified, "train_grpo", train)
+    monkeypatch.setattr(verified, "_open", lambda job: source)
+    settings = SETTINGS.model_copy(update={"grpo": Grpo(max_new_tokens=8, overlong_buffer=2)})
+    job = Job("name", 9, settings, Inputs(tmp_path), tmp_path, tmp_path)
+    result = verified.train_verified(job)
+    assert result.metrics == "rows"
+    assert result.predictions.rows() == [
+        (0, "gull", "tern", "wrong", 1),
+        (2, "auk", "auk", None, 1),
+        (2, "gull", "tern", None, 1),
+        (2, "gull", "tern", "wrong", 7),
+    ]
+    assert given[0].penalty([[0] * 6, [0] * 7, [0] * 8]) == [0, -0.5, -1]
 
 
 def test_figures_of_a_generation_are_means_over_its_updates():

@@ -4,10 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from speciarl.config import Grpo
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.rewards import REWARDS
 from speciarl.training import reward_function as module
-from speciarl.training.reward_function import SpecificityReward, group_rewards
+from speciarl.training.reward_function import (
+    SpecificityReward,
+    group_rewards,
+    overlong_penalty,
+)
 from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import Lookups
 
@@ -47,11 +52,15 @@ def bridge_on(source=None, max_failures=0.5, **more):
     return SpecificityReward(source or Source(), REWARDS["dynamic"], max_failures, **more)
 
 
-def call(bridge, rows, *texts, step=0, names=None):
+def call(bridge, rows, *texts, step=0, names=None, **more):
     completions = [[{"role": "assistant", "content": text}] for text in texts]
     names = names or ["Herring Gull"] * len(texts)
     return bridge(
-        completions, row=rows, class_name=names, trainer_state=SimpleNamespace(global_step=step)
+        completions,
+        row=rows,
+        class_name=names,
+        trainer_state=SimpleNamespace(global_step=step),
+        **more,
     )
 
 
@@ -74,6 +83,7 @@ def test_one_row_of_counts_with_every_verdict_and_what_has_none():
             "wrong": 1, "abstain": 1, "generic": 1, "less_specific": 3, "specific": 1,
             "more_specific": 1, "unparsable": 2, "several_tagged": 1, "failed": 0,
             "hits": 1, "misses": 7,
+            "refills": 0, "dropped_groups": 0, "equal_groups": 0, "failed_groups": 0,
         }
     ]  # fmt: skip
     assert bridge.source.asked == [
@@ -99,6 +109,54 @@ def test_the_mean_reward_is_of_the_rewards_given():
     nothing = bridge_on(max_failures=1.0)
     assert call(nothing, [1], *tagged("down")) == [None]
     assert nothing.rows[0]["reward"] is None and nothing.rows[0]["failed"] == 1
+
+
+def test_what_is_drawn_again_counts_in_the_row_of_its_step():
+    bridge = bridge_on()
+    call(bridge, [1, 1], *tagged("gull", "down"), step=2)
+    bridge.note_groups(refills=1, dropped_groups=3)
+    call(bridge, [2, 2, 3, 3], *tagged("gull", "tern"), "no tags", *tagged("gull"), step=4)
+    call(bridge, [8, 8], *tagged("gull", "bird"), step=4)
+    bridge.note_groups(refills=1, dropped_groups=2, equal_groups=1, failed_groups=0)
+    first, second = bridge.rows
+    assert first["refills"] == 1 and first["reward"] is None
+    assert second == {
+        "step": 4, "reward": pytest.approx((1 + 0 - 1 + 1 + 1 + 0) / 6),
+        "wrong": 1, "abstain": 0, "generic": 1, "less_specific": 3, "specific": 0,
+        "more_specific": 0, "unparsable": 1, "several_tagged": 0, "failed": 0,
+        "hits": 2, "misses": 3,
+        "refills": 1, "dropped_groups": 2, "equal_groups": 1, "failed_groups": 0,
+    }  # fmt: skip
+    said = ("Herring Gull", "gull", "less specific")
+    assert [p for p in bridge.predictions if p[0] == 4 and p[2] == "gull"] == [
+        (4, *said, 2), (4, *said, 1),
+    ]  # fmt: skip
+
+
+# tokens of a completion -> what DAPO's equation 13 takes off, with 4 of 10 tokens as buffer
+PENALTIES = {1: 0, 5: 0, 6: 0, 7: -0.25, 8: -0.5, 9: -0.75, 10: -1}
+
+
+def test_the_overlong_penalty_at_its_edges():
+    settings = Grpo(max_new_tokens=10, overlong_buffer=4)
+    penalty = overlong_penalty(settings)
+    assert penalty([[0] * length for length in PENALTIES]) == list(PENALTIES.values())
+    assert overlong_penalty(Grpo()) is None
+    (authors,) = [overlong_penalty(Grpo(max_new_tokens=2048, overlong_buffer=512))]
+    assert authors([[0] * n for n in (1536, 1537, 1792, 2048)]) == [0, -1 / 512, -0.5, -1]
+    whole = overlong_penalty(Grpo(max_new_tokens=4, overlong_buffer=4))
+    assert whole([[0], [0] * 4]) == [-0.25, -1]
+
+
+def test_the_penalty_is_added_to_whatever_reward_there_is():
+    penalty = overlong_penalty(Grpo(max_new_tokens=10, overlong_buffer=4))
+    bridge = bridge_on(penalty=penalty)
+    texts = [*tagged("gull", "tern"), "no tags", *tagged("gull", "down")]
+    ids = [[0] * length for length in (8, 2, 10, 9, 9)]
+    assert call(bridge, [1, 1, 1, 2, 2], *texts, completion_ids=ids) == [0.5, 0, -2, None, None]
+    assert bridge.rows[0]["reward"] == -0.5
+    with pytest.raises(ValueError, match="zip"):
+        call(bridge, [1, 1], *tagged("gull", "tern"), completion_ids=[[0]])
 
 
 def test_a_failure_is_seen_behind_an_unparsable_output():

@@ -42,6 +42,12 @@ def test_a_longer_run_begins_like_a_shorter_one():
     assert short.equals(long[:17]) and short.height == 17
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 17), (5, 9), (12, 12), (17, 19), (30, 1), (3, 0)])
+def test_rows_from_any_number_on_are_those_of_the_whole(first, count):
+    whole = flatten_epochs(SAMPLES, 40, 3)
+    assert flatten_epochs(SAMPLES, count, 3, first).equals(whole[first : first + count])
+
+
 def test_each_showing_is_a_group_of_its_own():
     rows = flatten_epochs(SAMPLES, 30, 0)
     assert rows["row"].dtype == pl.Int64

@@ -117,11 +117,18 @@ VARIANTS = {
         {"beta": 0.0, "loss_type": "dr_grpo", "scale_rewards": "none", "delta": 3.0},
     ),
     "dapo": (
-        {"beta": 0.0, "loss_type": "dapo", "epsilon_high": 0.28, "delta": 10.0},
-        {"beta": 0.0, "loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "delta": 10.0},
+        {
+            "beta": 0.0, "loss_type": "dapo", "epsilon_high": 0.28, "delta": 10.0,
+            "overlong_buffer": 512, "dynamic_sampling_tries": 10,
+        },
+        {
+            "beta": 0.0, "loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "delta": 10.0,
+            "mask_truncated_completions": False,  # the penalty takes the filter's place
+            "scale_rewards": "group",
+        },
     ),
     "no dual clip": ({"delta": None}, {"delta": None}),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ all; the others get the verdicts from it, and whatever fails there is raised on 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from accelerate.utils import broadcast_object_list, gather_object
@@ -83,7 +83,13 @@ class SpecificityReward:
         self.predictions: list[tuple[int, str, str, str | None, int]] = []
 
     def __call__(
-        self, completions, row: list[int], class_name: list[str], trainer_state, **_: object
+        self,
+        completions,
+        row: list[int],
+        class_name: list[str],
+        trainer_state,
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: object,
     ) -> list[float | None]:
         texts = [turns[0]["content"] for turns in completions]
         predictions = [extract_prediction(text, self.answer_tag) for text in texts]
@@ -99,6 +105,11 @@ class SpecificityReward:
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
         self._note(step, everyone, judgments, all_rewards, counts, sum(several))
+        if log_metric:  # for TRL's own log, and whoever it reports to
+            for name in (*COUNTS, "unparsable", "failed"):
+                log_metric(f"share/{name}", self.rows[-1][name] / len(everyone))
+            for name in ("hits", "misses", "judge_seconds"):
+                log_metric(name, self.rows[-1][name])
         return rewards
 
     def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgment], Lookups]:
@@ -138,6 +149,7 @@ class SpecificityReward:
                 "failed": counts.failures,
                 "hits": counts.hits,
                 "misses": counts.misses,
+                "judge_seconds": counts.judge_seconds,
             }
         )
         looked_up = sum(r["hits"] + r["misses"] for r in self.rows)

@@ -84,7 +84,8 @@ def trained(monkeypatch, tmp_path):
     monkeypatch.setattr(Job, "open_image", lambda job, reference: Image.new("RGB", (4, 4)))
 
     def run(bridge):
-        job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into")
+        job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into",
+                  live=tmp_path / "live.csv")  # fmt: skip
         rows = grpo.train_grpo(job, bridge)
         assert saved == [("adapted", tmp_path / "into")]
         return Trainer.made.pop(), rows
@@ -110,12 +111,13 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     assert [row["row"] for row in shown] == list(range(12))
     assert trainer.removed == ["PrinterCallback"] and trainer.resumed is None
     log, mark = given["callbacks"]
-    assert (log.bridge, log.steps, log.logged) == (bridge, 3, 0)
-    assert (log.progress.unit, log.progress.total, log.progress.first) == ("steps", 3, 0)
+    assert (log.updates, log.live, log.shown) == (2, tmp_path / "live.csv", 0)
+    assert list(log.note) == ["reward", "specific"]
     assert isinstance(mark, MarkComplete)
     assert mark.progress() == {"rows": [counted(0)], "predictions": [], "met": []}
     assert rows.row(0, named=True) == {
         **counted(0), "loss": 2.0, "kl": pytest.approx(0.2), "learning_rate": 3e-5,
+        "clip_ratio": None, "completion_length": None, "seconds": 0.0,
     }  # fmt: skip
 
 
@@ -132,8 +134,6 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
     assert bridge.rows == [counted(-2), counted(0)]
     assert bridge.predictions == progress["predictions"]
     assert source.restored == [Pair("a", "x")]
-    log = trainer.given["callbacks"][0]
-    assert log.logged == log.progress.first == 1
     assert "going on from checkpoint-4" in caplog.messages
     met = [Pair("a", "x"), Pair("b", "y")]
     assert trainer.given["callbacks"][1].progress()["met"] == met  # in an order that stays
@@ -167,30 +167,31 @@ def test_figures_of_a_generation_are_means_over_its_updates():
 def test_a_generation_without_updates_keeps_its_counts():
     table = grpo.metrics([counted(0, None)], [], 1)
     assert table.schema["reward"] == pl.Float64
-    assert table.row(0, named=True) == {
-        **counted(0, None), "loss": None, "kl": None, "learning_rate": None,
-    }  # fmt: skip
+    assert table.row(0, named=True) == {**counted(0, None), **dict.fromkeys(grpo.LEARNED)}
     without = grpo.metrics([counted(0)], [{"step": 1, "loss": 1.0}], 1)
     assert (without["loss"].item(), without["kl"].item()) == (1.0, None)
 
 
-def test_a_generation_is_logged_once(caplog):
-    bridge = bridge_of(rows=[counted(0)])
-    log = grpo.LogSteps(bridge, 3)
-    reached = []
-    log.progress = SimpleNamespace(reached=reached.append)
-    with caplog.at_level(logging.INFO):
-        log.on_step_end(None, None, None, model=None)
-        assert caplog.messages == []
-        bridge.rows += [counted(2, 1 / 3), counted(4, None)]
-        log.on_step_end(None, None, None)
-        log.on_step_end(None, None, None)
-    assert caplog.messages == [
-        "step 2/3 reward=0.333 wrong=1 hits=3",
-        "step 3/3 reward=None wrong=1 hits=3",
-    ]
-    assert reached == [1, 3, 3]
-    assert bridge.rows[1]["step"] == 2  # the row itself is left alone
+def test_what_is_looked_at_are_shares_and_tokens_a_second():
+    counts = dict.fromkeys(("abstain", "generic", "less_specific", "more_specific"), 0)
+    rows = [
+        {
+            "step": 0, "reward": 0.5, "specific": 6, "wrong": 1, **counts, "unparsable": 1,
+            "several_tagged": 2, "failed": 0, "hits": 7, "misses": 1, "judge_seconds": 0.5,
+        }
+    ]  # fmt: skip
+    history = [
+        {"step": 1, "loss": 1.0, "step_time": 3.0, "completions/mean_length": 12.0,
+         "clip_ratio/region_mean": 0.0},
+        {"step": 2, "loss": 1.0, "step_time": 1.0, "clip_ratio/region_mean": 0.5},
+    ]  # fmt: skip
+    table = grpo.live_table(grpo.metrics(rows, history, 2), 8)
+    assert table.row(0, named=True) == {
+        "step": 0, "reward": 0.5, "specific": 0.75, "wrong": 0.125, **counts, "unparsable": 0.125,
+        "several_tagged": 0.25, "failed": 0.0, "hits": 7, "misses": 1, "judge_seconds": 0.5,
+        "loss": 1.0, "kl": None, "clip_ratio": 0.25, "completion_length": 12.0,
+        "learning_rate": None, "seconds": 4.0, "tokens_per_second": 24.0,
+    }  # fmt: skip
 
 
 REFUSED = {

@@ -40,19 +40,20 @@ class Source:
             for pair in pairs
         ]
         failures = sum(one is DOWN for one in judged)
-        return judged, Lookups(hits=1, misses=len(pairs) - 1, asked=2, failures=failures)
+        return judged, Lookups(
+            hits=1, misses=len(pairs) - 1, asked=2, failures=failures, judge_seconds=0.25
+        )
 
 
 def bridge_on(source=None, max_failures=0.5, **more):
     return SpecificityReward(source or Source(), REWARDS["dynamic"], max_failures, **more)
 
 
-def call(bridge, rows, *texts, step=0, names=None):
+def call(bridge, rows, *texts, step=0, names=None, **more):
     completions = [[{"role": "assistant", "content": text}] for text in texts]
     names = names or ["Herring Gull"] * len(texts)
-    return bridge(
-        completions, row=rows, class_name=names, trainer_state=SimpleNamespace(global_step=step)
-    )
+    state = SimpleNamespace(global_step=step)
+    return bridge(completions, row=rows, class_name=names, trainer_state=state, **more)
 
 
 def tagged(*predictions):
@@ -73,7 +74,7 @@ def test_one_row_of_counts_with_every_verdict_and_what_has_none():
             "step": 40, "reward": 0.0,
             "wrong": 1, "abstain": 1, "generic": 1, "less_specific": 3, "specific": 1,
             "more_specific": 1, "unparsable": 2, "several_tagged": 1, "failed": 0,
-            "hits": 1, "misses": 7,
+            "hits": 1, "misses": 7, "judge_seconds": 0.25,
         }
     ]  # fmt: skip
     assert bridge.source.asked == [
@@ -86,8 +87,20 @@ def test_one_row_of_counts_with_every_verdict_and_what_has_none():
     ]  # fmt: skip
     assert bridge.predictions[1] == (40, "Herring Gull", "gull", "less specific", 3)
     assert bridge.source.noted == [
-        {"step": 40, "hits": 1, "misses": 7, "asked": 2, "failures": 0, "judge_seconds": 0.0}
+        {"step": 40, "hits": 1, "misses": 7, "asked": 2, "failures": 0, "judge_seconds": 0.25}
     ]
+
+
+def test_trl_is_told_the_shares_of_the_rollouts_and_the_lookups():
+    told = {}
+    texts = [*tagged("Herring Gull", "gull", "tern"), "no tags"]
+    call(bridge_on(), [5] * 4, *texts, log_metric=told.__setitem__)
+    shares = {"specific": 0.25, "less_specific": 0.25, "wrong": 0.25, "unparsable": 0.25}
+    none = dict.fromkeys(("abstain", "generic", "more_specific", "failed"), 0.0)
+    assert told == {
+        **{f"share/{name}": share for name, share in (shares | none).items()},
+        "hits": 1, "misses": 2, "judge_seconds": 0.25,
+    }  # fmt: skip
 
 
 def test_the_mean_reward_is_of_the_rewards_given():

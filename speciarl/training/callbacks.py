@@ -58,7 +58,9 @@ class LogSteps(TrainerCallback):
         rows = self.table(state.log_history)[self.shown :]
         for number, row in enumerate(rows.iter_rows(named=True), self.shown + 1):
             known = {name: value for name, value in row.items() if value is not None}
-            text = " ".join(f"{name}={value:.4g}" for name, value in known.items() if name != "step")
+            text = " ".join(
+                f"{name}={value:.4g}" for name, value in known.items() if name != "step"
+            )
             log.info("step %d/%d %s", number, self.progress.total, text)
             note = [form.format(known[name]) for name, form in self.note.items() if name in known]
             self.progress.reached(number, ", ".join(note))

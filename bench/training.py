@@ -37,6 +37,7 @@ from transformers import (
 
 from speciarl.config import load
 from speciarl.datasets.miniature.catalogue import catalogue
+from speciarl.errors import one_line
 from speciarl.policy.miniature.architecture import build_processor, build_tokenizer
 from speciarl.policy.miniature.curriculum import all_texts
 from speciarl.training import grpo
@@ -281,6 +282,15 @@ def drawn(args: argparse.Namespace, attention: str, work: Path) -> Job:
     )  # fmt: skip
 
 
+def described(settings: Settings) -> str:
+    training = settings.grpo
+    return (
+        f"{training.steps - 1} steps of {training.prompts_per_step} prompts x "
+        f"{settings.run.num_generations} rollouts, up to {training.max_new_tokens} tokens each, "
+        f"{training.per_device_batch_size} in a pass"
+    )
+
+
 def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=list(DEFAULTS), default="miniature")
@@ -310,14 +320,11 @@ def main(given: list[str] | None = None) -> None:
             else:
                 job = drawn(args, attention, Path(folder))
             if number == 0:
-                grpo_settings = job.settings.grpo
-                print(
-                    f"{args.shape}, {card}: {args.steps - 1} steps of "
-                    f"{grpo_settings.prompts_per_step} prompts x {job.settings.run.num_generations}"
-                    f" rollouts, up to {grpo_settings.max_new_tokens} tokens each, "
-                    f"{grpo_settings.per_device_batch_size} in a pass\n{HEADER}"
-                )
-            print(measure(job).row(attention), flush=True)
+                print(f"{args.shape}, {card}: {described(job.settings)}\n{HEADER}")
+            try:
+                print(measure(job).row(attention), flush=True)
+            except (ImportError, ValueError) as error:  # this attention is not to be had here
+                print(f"{attention:<18}{one_line(error)}", flush=True)
 
 
 if __name__ == "__main__":

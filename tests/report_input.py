@@ -8,8 +8,8 @@ import polars as pl
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
 from speciarl.report.ablations import COLUMNS
-from speciarl.report.tables import MOVES, OUTCOMES, load_published
-from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
+from speciarl.report.tables import MOVES, load_published
+from speciarl.verdicts import LABELS, OUTCOMES, SPECIFICITY_WEIGHTS
 
 PUBLISHED = load_published()
 RUNS = ["zero_shot", "sft", "speciarl", "best_of_64"]

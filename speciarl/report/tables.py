@@ -13,13 +13,11 @@ import polars as pl
 import yaml
 
 from speciarl.files import atomic_write
-from speciarl.verdicts import COUNTS
+from speciarl.verdicts import OUTCOMES
 
 METRICS = ("specificity", "correctness", "hm")
 AREAS = ("group", "overall")
 DOUBT = ("hm_low", "hm_high", "hm_spread")
-# What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
-OUTCOMES = (*COUNTS, "unparsable", "failed")
 # What training tells of the policy itself, a mean per step.
 MOVES = ("kl", "clip_ratio", "completion_length")
 

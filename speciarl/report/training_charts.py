@@ -19,7 +19,8 @@ from speciarl.report.charts import (
     stretches,
     svg,
 )
-from speciarl.report.tables import MOVES, OUTCOMES
+from speciarl.report.tables import MOVES
+from speciarl.verdicts import OUTCOMES
 
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 

@@ -22,7 +22,7 @@ from speciarl.training.job import Job
 from speciarl.training.reporting import report
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
-from speciarl.verdicts import COUNTS, Pair
+from speciarl.verdicts import OUTCOMES, Pair
 
 log = logging.getLogger(__name__)
 
@@ -122,10 +122,9 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         if bridge.source:
             bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
-    rollouts = settings.prompts_per_step * run.num_generations
 
     def table(history: list[dict]) -> pl.DataFrame:
-        return live_table(metrics(bridge.rows, history, settings.updates_per_step), rollouts)
+        return live_table(metrics(bridge.rows, history, settings.updates_per_step))
 
     model, processor = job.policy()
     args = trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work)
@@ -192,9 +191,10 @@ def metrics(rows: list[dict], history: list[dict], updates: int) -> pl.DataFrame
     return counted.join(learned, on="step", how="left").sort("step")
 
 
-def live_table(steps: pl.DataFrame, rollouts: int) -> pl.DataFrame:
-    """`metrics` to look at: shares of the rollouts of a step, and its tokens a second."""
+def live_table(steps: pl.DataFrame) -> pl.DataFrame:
+    """`metrics` to look at: shares of the rollouts drawn in a step, and its tokens a second."""
+    drawn = pl.sum_horizontal(OUTCOMES)
     return steps.with_columns(
-        pl.col(*COUNTS, "unparsable", "several_tagged", "failed") / rollouts,
-        tokens_per_second=pl.col("completion_length") * rollouts / pl.col("seconds"),
+        pl.col(*OUTCOMES, "several_tagged") / drawn,
+        tokens_per_second=pl.col("completion_length") * drawn / pl.col("seconds"),
     )

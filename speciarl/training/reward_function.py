@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.rewards import Reward
-from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
+from speciarl.verdicts import COUNTS, OUTCOMES, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
@@ -105,11 +105,14 @@ class SpecificityReward:
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
         self._note(step, everyone, judgments, all_rewards, counts, sum(several))
+        noted = self.rows[-1]
+        noted["judge_seconds"] = noted.get("judge_seconds", 0.0) + counts.judge_seconds
         if log_metric:  # for TRL's own log, and whoever it reports to
-            for name in (*COUNTS, "unparsable", "failed"):
-                log_metric(f"share/{name}", self.rows[-1][name] / len(everyone))
+            drawn = sum(noted[name] for name in OUTCOMES)
+            for name in OUTCOMES:
+                log_metric(f"share/{name}", noted[name] / drawn)
             for name in ("hits", "misses", "judge_seconds"):
-                log_metric(name, self.rows[-1][name])
+                log_metric(name, noted[name])
         return rewards
 
     def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgment], Lookups]:
@@ -149,7 +152,6 @@ class SpecificityReward:
                 "failed": counts.failures,
                 "hits": counts.hits,
                 "misses": counts.misses,
-                "judge_seconds": counts.judge_seconds,
             }
         )
         looked_up = sum(r["hits"] + r["misses"] for r in self.rows)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -16,6 +17,7 @@ from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verdicts import Pair
 
+ROOT = Path(__file__).parents[2]
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
 )
@@ -185,13 +187,17 @@ def test_what_is_looked_at_are_shares_and_tokens_a_second():
          "clip_ratio/region_mean": 0.0},
         {"step": 2, "loss": 1.0, "step_time": 1.0, "clip_ratio/region_mean": 0.5},
     ]  # fmt: skip
-    table = grpo.live_table(grpo.metrics(rows, history, 2), 8)
+    table = grpo.live_table(grpo.metrics(rows, history, 2))
     assert table.row(0, named=True) == {
         "step": 0, "reward": 0.5, "specific": 0.75, "wrong": 0.125, **counts, "unparsable": 0.125,
         "several_tagged": 0.25, "failed": 0.0, "hits": 7, "misses": 1, "judge_seconds": 0.5,
         "loss": 1.0, "kl": None, "clip_ratio": 0.25, "completion_length": 12.0,
         "learning_rate": None, "seconds": 4.0, "tokens_per_second": 24.0,
     }  # fmt: skip
+    form = json.loads((ROOT / ".dvc/plots/live.json").read_text())
+    drawn = form["transform"][0]["fold"]
+    assert sorted(drawn) == sorted({*table.columns} - {"step", "several_tagged", "learning_rate"})
+    assert form["encoding"]["facet"]["sort"] == drawn
 
 
 REFUSED = {

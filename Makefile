@@ -71,6 +71,7 @@ bench: $(VENV)/.installed
 	python bench/manifest.py
 	$(BIN)/pip install --quiet -e ".[bench]" -c constraints.txt
 	python bench/cache.py
+	python bench/training.py
 	python bench/pipeline.py
 
 # torch is named with its exact version first: pip then takes a CPU build where one is offered.

@@ -4,7 +4,7 @@
     python bench/cache.py --verdicts 100000
 
 Prints what the README states: medians in milliseconds, and their ratios. The reward function is
-held against training steps of the miniature, if `make reproduce` has run.
+held against training steps of the miniature (bench/training.py).
 """
 
 import argparse
@@ -12,7 +12,6 @@ import multiprocessing
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -185,6 +184,8 @@ def flushing(store: Path, work: Path) -> None:
 
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
+    from training import ROOT, measure, miniature  # here, as it loads torch
+
     from speciarl.rewards import REWARDS
     from speciarl.training.reward_function import SpecificityReward
 
@@ -202,12 +203,8 @@ def rewarding(cache: VerdictCache, count: int) -> None:
     cache.flush()
     reward = statistics.median(taken)
     print(f"\nreward function, {BATCH} completions, all hits: {reward:.0f} ms")
-    command = [sys.executable, str(Path(__file__).with_name("miniature_step.py"))]
-    step = subprocess.run(command, capture_output=True, text=True)
-    if step.returncode:
-        print(f"no training step to hold it against: {step.stderr.splitlines()[-1]}")
-        return
-    seconds = float(step.stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = sum(measure(miniature(ROOT, Path(folder), steps=12)).seconds.values())
     share = reward / 1000 / seconds
     print(f"a training step of the miniature: {seconds:.2f} s, so {share:.1%} of it (limit 2 %)")
 

@@ -14,6 +14,8 @@ STORE = DATA / "verdicts/cache.duckdb"
 
 RESULTS = Path("results")
 TRAINING = RESULTS / "training"
+LIVE = RESULTS / "live"
+"""What trainings show while they run; no artifact."""
 VERDICTS = RESULTS / "verdicts"
 MAIN_TABLE = RESULTS / "tables/main.csv"
 

@@ -1,11 +1,15 @@
 """What a stage says on the terminal, while everything else that it prints goes to its log."""
 
+import atexit
 import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    import rich.progress
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """How far a long loop is: a line twice a minute, on the terminal and in the log.
 
+    By hand, outside a stage, a terminal gets a bar instead.
+
     Args:
         unit: what is counted, in the plural.
         total: how many there are.
@@ -57,17 +63,44 @@ class Progress:
         self.total = total
         self.first = done
         self.started = self.said = time.monotonic()
+        self.bar = None
+        if _speaker is None and sys.stderr.isatty():
+            self.bar = _bar()
+            self.bar.add_task(unit, total=total, completed=done, note="")
 
-    def reached(self, done: int) -> None:
-        """Take note that `done` of `total` are done."""
+    def reached(self, done: int, note: str = "") -> None:
+        """Take note that `done` of `total` are done; `note` says how well it goes."""
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=done, note=note)
+            if done >= self.total:
+                self.bar.stop()
+            return
         now = time.monotonic()
         if now - self.said < EVERY or done <= self.first:
             return
         self.said = now
         left = (now - self.started) / (done - self.first) * (self.total - done)
-        text = f"{done} of {self.total} {self.unit}, {duration(left)} left"
+        parts = [f"{done} of {self.total} {self.unit}", note, f"{duration(left)} left"]
+        text = ", ".join(filter(None, parts))
         say(text)
         log.info(text)
+
+
+def _bar() -> "rich.progress.Progress":
+    from rich import progress  # for few, and takes its time
+    from rich.console import Console
+
+    bar = progress.Progress(
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[note]}"),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    bar.start()
+    atexit.register(bar.stop)  # which gives the terminal its cursor back, whatever happens
+    return bar
 
 
 def track(items: Iterable[Item], unit: str, total: int) -> Iterator[Item]:

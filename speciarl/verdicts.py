@@ -43,6 +43,8 @@ LABELS: tuple[str, ...] = tuple(v.value for v in Verdict)
 
 # Column names of counts by verdict, in ladder order.
 COUNTS: tuple[str, ...] = tuple(v.name.lower() for v in Verdict)
+# What a completion ends as, one of these each.
+OUTCOMES = (*COUNTS, "unparsable", "failed")
 
 # Weights of the authors' evaluator; the paper's own are not published.
 SPECIFICITY_WEIGHTS: Mapping[Verdict, float] = MappingProxyType(

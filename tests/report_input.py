@@ -8,8 +8,8 @@ import polars as pl
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
 from speciarl.report.ablations import COLUMNS
-from speciarl.report.tables import OUTCOMES, load_published
-from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
+from speciarl.report.tables import MOVES, load_published
+from speciarl.verdicts import LABELS, OUTCOMES, SPECIFICITY_WEIGHTS
 
 PUBLISHED = load_published()
 RUNS = ["zero_shot", "sft", "speciarl", "best_of_64"]
@@ -103,7 +103,8 @@ def metrics(steps: int, rewards: bool, seeds: Sequence[int] = (42,)) -> pl.DataF
     """As training writes them: with rewards by a reward, with losses only by imitation."""
     numbers = list(range(steps))
     filled = {c: [i % 3 for i in numbers] for c in (*OUTCOMES, "hits", "misses")}
-    schema = {"reward": pl.Float64, **dict.fromkeys(filled, pl.Int64)}
+    schema = dict.fromkeys(("reward", *MOVES), pl.Float64) | dict.fromkeys(filled, pl.Int64)
+    moves = {"kl": 0.001, "clip_ratio": 0.0, "completion_length": 0.5}  # of one update a generation
     return pl.concat(
         pl.DataFrame(
             {
@@ -111,6 +112,10 @@ def metrics(steps: int, rewards: bool, seeds: Sequence[int] = (42,)) -> pl.DataF
                 "step": numbers,
                 "loss": [1.0 / (i + 1) + place for i in numbers],
                 "reward": [(i + place) / steps for i in numbers] if rewards else [None] * steps,
+                **{
+                    c: [i * by for i in numbers] if rewards else [None] * steps
+                    for c, by in moves.items()
+                },
                 **(filled if rewards else {c: [None] * steps for c in filled}),
             },
             schema_overrides=schema,

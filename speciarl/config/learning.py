@@ -75,6 +75,13 @@ class Grpo(Section):
         return self
 
 
+class Training(Section):
+    """How training is run; nothing here trains a run again."""
+
+    report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(default_factory=list)
+    """Dashboards that TRL shows its metrics on, beside `results/live`."""
+
+
 class Sft(Section):
     """Supervised fine-tuning on the class names of the training set."""
 

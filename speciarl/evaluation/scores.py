@@ -22,10 +22,10 @@ from speciarl.evaluation.metrics import (
     specificity,
     tally,
 )
-from speciarl.verdicts import COUNTS, Verdict
+from speciarl.verdicts import OUTCOMES, Verdict
 
 UNSEEN = "unseen datasets"
-TOTALS = ("samples", *COUNTS, "unparsable", "failed", "undecided", "several_tagged")
+TOTALS = ("samples", *OUTCOMES, "undecided", "several_tagged")
 COLUMNS = [
     "run", "seed", "level", "name", *TOTALS, *METRICS,
     *(f"{metric}_{of}" for metric in METRICS for of in ("low", "high", "spread")),

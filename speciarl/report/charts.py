@@ -14,8 +14,9 @@ import polars as pl
 import vl_convert
 from markupsafe import Markup
 
-from speciarl.report.tables import AREAS, METRICS, OUTCOMES, Published
+from speciarl.report.tables import AREAS, METRICS, Published
 from speciarl.report.visible import visible
+from speciarl.verdicts import OUTCOMES
 
 # From vermilion through grey to ever deeper teal: the lightness differs too, so that the ladder
 # survives red-green blindness and grey print.

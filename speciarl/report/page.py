@@ -166,6 +166,10 @@ def _charts(e: Evidence, scores: pl.DataFrame) -> dict[str, Markup | None]:
             e.training, e.runs,
             "Area charts: share of each verdict among the rollouts over the steps.",
         ),
+        "moves": training_charts.policy_lines(
+            e.training, e.runs,
+            "Line charts: divergence from the base policy (KL), clip ratio, completion length.",
+        ),
         "lookups": training_charts.cache_lines(
             e.training, e.runs,
             "Line charts: lookups per step found in the verdict store (hits), and not (misses).",

@@ -13,13 +13,13 @@ import polars as pl
 import yaml
 
 from speciarl.files import atomic_write
-from speciarl.verdicts import COUNTS
+from speciarl.verdicts import OUTCOMES
 
 METRICS = ("specificity", "correctness", "hm")
 AREAS = ("group", "overall")
 DOUBT = ("hm_low", "hm_high", "hm_spread")
-# What a sample ends as; these add up to `samples`. `undecided` is a part of `wrong`.
-OUTCOMES = (*COUNTS, "unparsable", "failed")
+# What training tells of the policy itself, a mean per step.
+MOVES = ("kl", "clip_ratio", "completion_length")
 
 
 @dataclass(frozen=True)
@@ -121,18 +121,20 @@ def count_table(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
 
 
 def training_curves(training: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> pl.DataFrame:
-    """run, step, mean reward over seeds, and per outcome its share of the rollouts of all seeds.
+    """run, step, means over seeds, and per outcome its share of the rollouts of all seeds.
 
-    Runs without rewards are left out.
+    Means are of the reward, of `MOVES`, and of the lookups found and not. Runs without rewards are
+    left out.
     """
-    schema = {"run": pl.String, "step": pl.Int64, "reward": pl.Float64}
-    schema |= dict.fromkeys(OUTCOMES, pl.Int64)
+    means, lookups = ("reward", *MOVES), ("hits", "misses")
+    schema = {"run": pl.String, "step": pl.Int64, **dict.fromkeys(means, pl.Float64)}
+    schema |= dict.fromkeys((*lookups, *OUTCOMES), pl.Int64)
     parts = [training[run].with_columns(run=pl.lit(run)) for run in runs if run in training]
     rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
     return (
         rows.drop_nulls("reward")
         .group_by("run", "step", maintain_order=True)
-        .agg(pl.col("reward").mean(), pl.col(OUTCOMES).sum())
+        .agg(pl.col(*means, *lookups).mean(), pl.col(OUTCOMES).sum())
         .with_columns((pl.col(OUTCOMES) / pl.sum_horizontal(OUTCOMES)).fill_nan(None))
     )
 

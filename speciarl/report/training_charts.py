@@ -3,7 +3,7 @@
 As in `charts`, each function returns one `<svg>` element, or None where there is nothing to show.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
 import polars as pl
@@ -19,7 +19,8 @@ from speciarl.report.charts import (
     stretches,
     svg,
 )
-from speciarl.report.tables import OUTCOMES
+from speciarl.report.tables import MOVES
+from speciarl.verdicts import OUTCOMES
 
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 
@@ -90,15 +91,41 @@ def cache_lines(
     training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
 ) -> Markup | None:
     """Lookups of the verdict store per step, hits and misses apart, each with its own scale."""
+    y = alt.Y("value:Q", title="lookups per step", axis=alt.Axis(tickMinStep=1))
     rewarded = with_rewards(training, runs)
+    return _lines(rewarded, runs, ["hits", "misses"], pl.Expr.sum, y, label, "cache")
+
+
+def policy_lines(
+    training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
+) -> Markup | None:
+    """How the policy moves: `MOVES` per step as means over seeds, those that are ever above 0."""
+    rewarded = with_rewards(training, runs)
+    moving = [name for name in MOVES if any((rows[name] > 0).any() for rows in rewarded.values())]
+    return _lines(
+        rewarded, runs, moving, pl.Expr.mean, alt.Y("value:Q", title=None), label, "moves"
+    )
+
+
+def _lines(
+    rewarded: Mapping[str, pl.DataFrame],
+    runs: Sequence[str],
+    names: Sequence[str],
+    over_seeds: Callable[[pl.Expr], pl.Expr],
+    y: alt.Y,
+    label: str,
+    id_prefix: str,
+) -> Markup | None:
+    """A panel for each of the names, with a line for each run."""
     parts = [
         _thinned(
-            rows.group_by("step", maintain_order=True).agg(pl.col("hits", "misses").sum()),
-            [pl.col("hits", "misses").mean()],
+            rows.group_by("step", maintain_order=True).agg(over_seeds(pl.col(names))),
+            [pl.col(names).mean()],
         )
-        .unpivot(["hits", "misses"], index="step", variable_name="kind", value_name="lookups")
-        .with_columns(run=pl.lit(run))
+        .unpivot(names, index="step", variable_name="kind")
+        .with_columns(pl.col("kind").str.replace_all("_", " "), run=pl.lit(run))
         for run, rows in rewarded.items()
+        if names
     ]
     if not parts:
         return None
@@ -107,17 +134,17 @@ def cache_lines(
         .mark_line(strokeWidth=1.6)
         .encode(
             x=_steps(),
-            y=alt.Y("lookups:Q", title="lookups per step", axis=alt.Axis(tickMinStep=1)),
+            y=y,
             color=alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
             strokeDash=alt.StrokeDash(
                 "run:N", title=None, scale=run_scale(rewarded, list(rewarded), RUN_DASHES)
             ),
         )
-        .properties(width=375, height=180)
-        .facet(column=panel("kind", ["hits", "misses"]), spacing=30)
+        .properties(width=750 // len(names), height=180)
+        .facet(column=panel("kind", [name.replace("_", " ") for name in names]), spacing=30)
         .resolve_scale(y="independent")
     )
-    return svg(lines, label, id_prefix="cache")
+    return svg(lines, label, id_prefix=id_prefix)
 
 
 def with_rewards(

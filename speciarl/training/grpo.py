@@ -8,21 +8,22 @@ from pathlib import Path
 import polars as pl
 from datasets import Dataset
 from PIL import Image
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import GRPOConfig
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
 from speciarl.policy.chat import load_prompt
-from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
+from speciarl.training.callbacks import LogSteps
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
+from speciarl.training.reporting import report
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.schedule import flatten_epochs
 from speciarl.training.trainer import GroupTrainer
-from speciarl.verdicts import Pair
+from speciarl.verdicts import OUTCOMES, Pair
 
 log = logging.getLogger(__name__)
 
@@ -104,31 +105,12 @@ def training_data(
     return Dataset.from_dict(columns).with_transform(with_images)
 
 
-class LogSteps(TrainerCallback):
-    """One line per generation batch: reward, the six counts, lookups."""
-
-    def __init__(self, bridge: SpecificityReward, steps: int) -> None:
-        self.bridge = bridge
-        self.steps = steps
-        self.logged = len(bridge.rows)
-        self.progress = Progress("steps", steps, self.logged)
-
-    def on_step_end(self, args, state, control, **_) -> None:
-        for number in range(self.logged, len(self.bridge.rows)):
-            counts = dict(self.bridge.rows[number])
-            counts.pop("step")
-            counts["reward"] = None if counts["reward"] is None else round(counts["reward"], 3)
-            text = " ".join(f"{name}={value}" for name, value in counts.items())
-            log.info("step %d/%d %s", number + 1, self.steps, text)
-        self.logged = len(self.bridge.rows)
-        self.progress.reached(self.logged)
-
-
 def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     """Train adapters, resuming from `job.work` where an earlier start left a checkpoint.
 
     Returns:
-        One row per generation: step, loss, kl, learning_rate, reward, and `schemas.COUNTED`.
+        One row per generation: step, reward, `schemas.COUNTED`, judge_seconds, and what `LEARNED`
+        names.
     """
     run, settings = job.settings.run, job.settings.grpo
     plan = plan_batches(settings, run.num_generations, bridge.processes)
@@ -146,7 +128,13 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         if bridge.source:
             bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
+
+    def table(history: list[dict]) -> pl.DataFrame:
+        return live_table(metrics(bridge.rows, history, settings.updates_per_step))
+
     model, processor = job.policy()
+    args = trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work)
+    report(args, job)
     trainer: GroupTrainer = GroupTrainer(
         more_rows=rows,
         next_row=next_row,
@@ -154,11 +142,16 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         model=model,
         processing_class=processor,
         bridge=bridge,
-        args=trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work),
+        args=args,
         train_dataset=rows(0, settings.steps * settings.prompts_per_step),
         peft_config=lora_config(job.settings.lora),
         callbacks=[
-            LogSteps(bridge, settings.steps),
+            LogSteps(
+                table,
+                note={"reward": "reward {:.2f}", "specific": "{:.0%} specific"},
+                updates=settings.updates_per_step,
+                live=job.live,
+            ),
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
@@ -175,24 +168,43 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_step)
 
 
+LEARNED = {
+    "loss": "loss",
+    "kl": "kl",
+    "clip_ratio": "clip_ratio/region_mean",
+    "completion_length": "completions/mean_length",
+    "learning_rate": "learning_rate",
+    "seconds": "step_time",
+}
+"""The optimizer's own figures and how TRL calls them."""
+
+
 def metrics(rows: list[dict], history: list[dict], updates: int) -> pl.DataFrame:
-    """Counts per generation joined with the optimizer's own figures, averaged over its updates."""
-    learned = (
-        pl.DataFrame(
-            [
-                {
-                    "step": (entry["step"] - 1) // updates * updates,
-                    **{name: entry.get(name) for name in ("loss", "kl", "learning_rate")},
-                }
-                for entry in history
-                if "loss" in entry
-            ],
-            schema={
-                "step": pl.Int64, "loss": pl.Float64, "kl": pl.Float64, "learning_rate": pl.Float64
-            },
-        )
-        .group_by("step")
-        .mean()
-    )  # fmt: skip
+    """Counts per generation joined with the optimizer's own figures, averaged over its updates.
+
+    `seconds`, of the whole generation, is their sum.
+    """
+    learned = pl.DataFrame(
+        [
+            {
+                "step": (entry["step"] - 1) // updates * updates,
+                **{name: entry.get(key) for name, key in LEARNED.items()},
+            }
+            for entry in history
+            if "loss" in entry
+        ],
+        schema={"step": pl.Int64} | dict.fromkeys(LEARNED, pl.Float64),
+    )
+    means = [pl.col(name).mean() for name in LEARNED if name != "seconds"]
+    learned = learned.group_by("step").agg(*means, pl.col("seconds").sum())
     counted = pl.DataFrame(rows, schema_overrides={"reward": pl.Float64})
     return counted.join(learned, on="step", how="left").sort("step")
+
+
+def live_table(steps: pl.DataFrame) -> pl.DataFrame:
+    """`metrics` to look at: shares of the rollouts drawn in a step, and its tokens a second."""
+    drawn = pl.sum_horizontal(OUTCOMES)
+    return steps.with_columns(
+        pl.col(*OUTCOMES, "several_tagged") / drawn,
+        tokens_per_second=pl.col("completion_length") * drawn / pl.col("seconds"),
+    )

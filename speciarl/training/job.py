@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
-from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
+from speciarl.config import Grpo, Lora, Run, Sft, Training, VerifierConfig
 from speciarl.config.base import Section
 from speciarl.datasets.images import open_image
 from speciarl.schemas import PREDICTIONS, VERDICTS
@@ -24,14 +24,18 @@ class Settings(Section):
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
     lora: Lora = Lora()
+    training: Training = Training()
 
     def plain(self) -> dict:
         """What decides the outcome of a seed, and thus which checkpoints are of this run.
 
         How the verifier's server is reached does not, nor what may fail, nor how long to wait for
-        the store: they may be changed to go on with an interrupted run.
+        the store, nor who is shown the metrics: they may be changed to go on with an interrupted
+        run.
         """
-        return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS})
+        return self.model_dump(
+            exclude={"run": {"seeds"}, "verifier": _HARMLESS, "training": {"report_to"}}
+        )
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Job:
     into: Path
     """For the adapters."""
     threads: int = 1
+    live: Path | None = None
+    """Table of the steps so far, written while it trains."""
 
     def policy(self) -> tuple[Any, Any]:
         """The base model, ready to train, and its processor."""

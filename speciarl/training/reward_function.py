@@ -17,7 +17,7 @@ from speciarl.config import Grpo
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.rewards import Reward
 from speciarl.schemas import COUNTED
-from speciarl.verdicts import Judgment, Pair, reason, require_few_failures
+from speciarl.verdicts import OUTCOMES, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
 
@@ -110,6 +110,7 @@ class SpecificityReward:
         class_name: list[str],
         trainer_state,
         completion_ids=(),
+        log_metric: Callable[[str, float], None] | None = None,
         **_: object,
     ) -> list[float | None]:
         texts = [turns[0]["content"] for turns in completions]
@@ -129,6 +130,14 @@ class SpecificityReward:
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
         self._note(step, everyone, judgments, all_rewards, counts, sum(several))
+        noted = self.rows[-1]
+        noted["judge_seconds"] = noted.get("judge_seconds", 0.0) + counts.judge_seconds
+        if log_metric:  # for TRL's own log, and whoever it reports to
+            drawn = sum(noted[name] for name in OUTCOMES)
+            for name in OUTCOMES:
+                log_metric(f"share/{name}", noted[name] / drawn)
+            for name in ("hits", "misses", "judge_seconds"):
+                log_metric(name, noted[name])
         return rewards
 
     def note_groups(self, **counts: int) -> None:

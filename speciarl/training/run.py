@@ -16,8 +16,9 @@ from speciarl.files import (
 )
 from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
+from speciarl.training.reporting import require_reporters
 
-_MEASURED = ("loss", "reward", "kl", "learning_rate")
+_MEASURED = ("loss", "reward", "kl", "clip_ratio", "completion_length", "learning_rate")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
     + [(name, pl.Float64) for name in _MEASURED]
@@ -33,6 +34,8 @@ class Outputs:
     predictions: Path
     work: Path
     """Checkpoints of an unfinished run; removed at its end."""
+    live: Path | None = None
+    """For what is looked at while it trains: a table for each seed, and the files of reporters."""
 
 
 # Each method is imported where it is used: seconds for those that need it, and a change in its code
@@ -65,13 +68,16 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     verdicts used, one table is enough. A run of method `none` has no adapters and no rows, only the
     note of its settings.
     """
+    require_reporters(settings.training.report_to)
     read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
     finished = {}
     for seed in settings.run.seeds:
         work = outputs.work / content_hash(read, settings.plain(), seed)
         finished[seed] = work / "finished"
         if not finished[seed].exists():
-            _train_seed(Job(name, seed, settings, inputs, work, Path(), threads), finished[seed])
+            live = outputs.live and outputs.live / f"{seed}.csv"
+            job = Job(name, seed, settings, inputs, work, Path(), threads, live)
+            _train_seed(job, finished[seed])
     with atomic_directory(outputs.model) as into:
         for seed, folder in finished.items():
             shutil.copytree(folder / "model", into / str(seed))

@@ -4,7 +4,6 @@ The data has no reasoning to imitate. What the policy itself writes before its p
 for it: with an empty one, a policy learns to leave its format where it has not seen the images.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,30 +13,17 @@ import polars as pl
 import torch
 from datasets import Dataset
 from PIL import Image
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Sft
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
-from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
+from speciarl.training.callbacks import LogSteps
 from speciarl.training.job import Job, TrainingResult
-
-log = logging.getLogger(__name__)
-
-
-class LogSteps(TrainerCallback):
-    """One line per optimizer step."""
-
-    def on_train_begin(self, args, state, control, **_) -> None:
-        self.progress = Progress("steps", state.max_steps)
-
-    def on_log(self, args, state, control, logs=None, **_) -> None:
-        if logs and "loss" in logs:
-            log.info("step %d/%d loss=%s", state.global_step, state.max_steps, logs["loss"])
-            self.progress.reached(state.global_step)
+from speciarl.training.reporting import report
 
 
 def target(said: str, class_name: str) -> str:
@@ -107,17 +93,24 @@ def train_sft(job: Job) -> TrainingResult:
     said = completions_of(
         (model, processor), samples, run.prompt, job.open_image, settings.sft.reasoning_tokens
     )
+    args = trl_config(settings.sft, seed=job.seed, work=job.work)
+    report(args, job)
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
         train_dataset=training_data(samples, run.prompt, job.open_image, said),
         peft_config=lora_config(settings.lora),
-        callbacks=[LogSteps()],
-        args=trl_config(settings.sft, seed=job.seed, work=job.work),
+        callbacks=[LogSteps(metrics, note={"loss": "loss {:.3f}"}, live=job.live)],
+        args=args,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     save_adapters(trainer.model, job.into)
-    names = ("step", "loss", "learning_rate")
-    rows = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return TrainingResult(pl.DataFrame([{n: entry.get(n) for n in names} for entry in rows]))
+    return TrainingResult(metrics(trainer.state.log_history))
+
+
+def metrics(history: list[dict]) -> pl.DataFrame:
+    """step, loss, learning_rate: one row per optimizer step."""
+    schema = {"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64}
+    rows = [{name: entry.get(name) for name in schema} for entry in history if "loss" in entry]
+    return pl.DataFrame(rows, schema=schema)

@@ -1,4 +1,7 @@
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -176,8 +179,45 @@ def test_the_time_left_counts_from_where_an_earlier_start_was(monkeypatch, capsy
     monkeypatch.setattr("speciarl.progress.time", clock)
     progress = Progress("steps", total=100, done=50)
     progress.reached(60)  # ten seconds later, which is too soon for a line
-    progress.reached(70)
-    assert capsys.readouterr().err == "70 of 100 steps, 1 min 00 s left\n"
+    progress.reached(70, "reward 0.52, 41% specific")
+    said = "70 of 100 steps, reward 0.52, 41% specific, 1 min 00 s left\n"
+    assert capsys.readouterr().err == said
+
+
+def on_a_terminal(script):
+    """What a script writes to a terminal of 100 columns."""
+    control, terminal = pty.openpty()
+    environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.Popen(command, stderr=terminal, stdout=terminal, env=environment)
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # which ends it, on Linux
+        while read := os.read(control, 4096):
+            said += read
+    os.close(control)
+    assert done.wait() == 0
+    return said.decode()
+
+
+def test_by_hand_a_terminal_gets_a_bar_that_gives_the_cursor_back():
+    said = on_a_terminal(
+        "from speciarl.progress import Progress\n"
+        "progress = Progress('steps', 3, 1)\n"
+        "progress.reached(2, 'reward 0.52, 41% specific')\n"
+    )
+    assert "2/3" in said and "reward 0.52, 41% specific" in said
+    assert said.rindex("\x1b[?25h") > said.index("\x1b[?25l")  # though it ended before its end
+
+
+def test_a_stage_shares_the_terminal_and_draws_no_bar(tmp_path):
+    said = on_a_terminal(
+        "from speciarl import progress\nfrom speciarl.stage import stage\n"
+        "progress.EVERY = 0\n"
+        f"with stage({str(tmp_path / 'logs/rft.log')!r}):\n"
+        "    progress.Progress('steps', 3).reached(2, 'reward 0.52')\n"
+    )
+    assert "2 of 3 steps, reward 0.52, 0 s left" in said and "\x1b" not in said
 
 
 def test_the_facts_come_with_the_package_and_a_folder_of_custom_ones_goes_before(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -16,6 +17,7 @@ from speciarl.training.job import Inputs, Job, Settings
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verdicts import Pair
 
+ROOT = Path(__file__).parents[2]
 SAMPLES = pl.DataFrame(
     {"class_name": [f"class {i}" for i in range(5)], "image": [f"{i}.png" for i in range(5)]}
 )
@@ -85,7 +87,8 @@ def trained(monkeypatch, tmp_path):
     monkeypatch.setattr(Job, "open_image", lambda job, reference: Image.new("RGB", (4, 4)))
 
     def run(bridge):
-        job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into")
+        job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into",
+                  live=tmp_path / "live.csv")  # fmt: skip
         rows = grpo.train_grpo(job, bridge)
         assert saved == [("adapted", tmp_path / "into")]
         return Trainer.made.pop(), rows
@@ -117,14 +120,15 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     assert [row["row"] for row in more] == [12, 13, 14, 15, 16]
     assert trainer.removed == ["PrinterCallback"] and trainer.resumed is None
     log, mark = given["callbacks"]
-    assert (log.bridge, log.steps, log.logged) == (bridge, 3, 0)
-    assert (log.progress.unit, log.progress.total, log.progress.first) == ("steps", 3, 0)
+    assert (log.updates, log.live, log.shown) == (2, tmp_path / "live.csv", 0)
+    assert list(log.note) == ["reward", "specific"]
     assert isinstance(mark, MarkComplete)
     assert mark.progress() == {
         "rows": [counted(0)], "next_row": 12, "predictions": [], "met": [],
     }  # fmt: skip
     assert rows.row(0, named=True) == {
         **counted(0), "loss": 2.0, "kl": pytest.approx(0.2), "learning_rate": 3e-5,
+        "clip_ratio": None, "completion_length": None, "seconds": 0.0,
     }  # fmt: skip
 
 
@@ -145,8 +149,6 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
     assert bridge.rows == [counted(-2), counted(0)]
     assert bridge.predictions == progress["predictions"]
     assert source.restored == [Pair("a", "x")]
-    log = trainer.given["callbacks"][0]
-    assert log.logged == log.progress.first == 1
     assert "going on from checkpoint-4" in caplog.messages
     met = [Pair("a", "x"), Pair("b", "y")]
     assert trainer.given["callbacks"][1].progress()["met"] == met  # in an order that stays
@@ -209,30 +211,35 @@ def test_figures_of_a_generation_are_means_over_its_updates():
 def test_a_generation_without_updates_keeps_its_counts():
     table = grpo.metrics([counted(0, None)], [], 1)
     assert table.schema["reward"] == pl.Float64
-    assert table.row(0, named=True) == {
-        **counted(0, None), "loss": None, "kl": None, "learning_rate": None,
-    }  # fmt: skip
+    assert table.row(0, named=True) == {**counted(0, None), **dict.fromkeys(grpo.LEARNED)}
     without = grpo.metrics([counted(0)], [{"step": 1, "loss": 1.0}], 1)
     assert (without["loss"].item(), without["kl"].item()) == (1.0, None)
 
 
-def test_a_generation_is_logged_once(caplog):
-    bridge = bridge_of(rows=[counted(0)])
-    log = grpo.LogSteps(bridge, 3)
-    reached = []
-    log.progress = SimpleNamespace(reached=reached.append)
-    with caplog.at_level(logging.INFO):
-        log.on_step_end(None, None, None, model=None)
-        assert caplog.messages == []
-        bridge.rows += [counted(2, 1 / 3), counted(4, None)]
-        log.on_step_end(None, None, None)
-        log.on_step_end(None, None, None)
-    assert caplog.messages == [
-        "step 2/3 reward=0.333 wrong=1 hits=3",
-        "step 3/3 reward=None wrong=1 hits=3",
-    ]
-    assert reached == [1, 3, 3]
-    assert bridge.rows[1]["step"] == 2  # the row itself is left alone
+def test_what_is_looked_at_are_shares_and_tokens_a_second():
+    counts = dict.fromkeys(("abstain", "generic", "less_specific", "more_specific"), 0)
+    rows = [
+        {
+            "step": 0, "reward": 0.5, "specific": 6, "wrong": 1, **counts, "unparsable": 1,
+            "several_tagged": 2, "failed": 0, "hits": 7, "misses": 1, "judge_seconds": 0.5,
+        }
+    ]  # fmt: skip
+    history = [
+        {"step": 1, "loss": 1.0, "step_time": 3.0, "completions/mean_length": 12.0,
+         "clip_ratio/region_mean": 0.0},
+        {"step": 2, "loss": 1.0, "step_time": 1.0, "clip_ratio/region_mean": 0.5},
+    ]  # fmt: skip
+    table = grpo.live_table(grpo.metrics(rows, history, 2))
+    assert table.row(0, named=True) == {
+        "step": 0, "reward": 0.5, "specific": 0.75, "wrong": 0.125, **counts, "unparsable": 0.125,
+        "several_tagged": 0.25, "failed": 0.0, "hits": 7, "misses": 1, "judge_seconds": 0.5,
+        "loss": 1.0, "kl": None, "clip_ratio": 0.25, "completion_length": 12.0,
+        "learning_rate": None, "seconds": 4.0, "tokens_per_second": 24.0,
+    }  # fmt: skip
+    form = json.loads((ROOT / ".dvc/plots/live.json").read_text())
+    drawn = form["transform"][0]["fold"]
+    assert sorted(drawn) == sorted({*table.columns} - {"step", "several_tagged", "learning_rate"})
+    assert form["encoding"]["facet"]["sort"] == drawn
 
 
 REFUSED = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
@@ -28,15 +29,15 @@ from speciarl.report.findings import (
 )
 from speciarl.report.rendering import render
 from speciarl.report.tables import (
-    OUTCOMES,
     count_table,
     dataset_table,
     main_table,
     over_seeds,
     seed_table,
 )
-from speciarl.report.training_charts import reward_curves
+from speciarl.report.training_charts import policy_lines, reward_curves
 from speciarl.report.visible import visible
+from speciarl.verdicts import OUTCOMES
 from speciarl.verifiers import audit
 from tests.report_input import (
     ABLATIONS,
@@ -374,7 +375,7 @@ def test_page_needs_nothing_else(tmp_path, results):
 def test_page_is_accessible(tmp_path, results):
     found = Elements(build(tmp_path, results)).found
     charts = [attributes for tag, attributes in found if tag == "svg"]
-    assert len(charts) == 6
+    assert len(charts) == 7
     assert all(c["role"] == "img" and c["aria-label"] for c in charts)
     tags = [tag for tag, _ in found]
     assert tags.count("caption") == tags.count("table") > 0
@@ -500,6 +501,14 @@ def test_a_reward_has_a_line_for_each_seed_and_one_for_their_mean():
     assert sum(path.count("L") > 50 for path in paths) == 3
 
 
+def test_what_never_moved_has_no_panel():
+    chart = policy_lines(TRAINING, RUNS, "moves")
+    shown = [name for name in ("kl", "clip ratio", "completion length") if name in chart]
+    assert shown == ["kl", "completion length"]
+    still = TRAINING["speciarl"].with_columns(kl=pl.lit(None, pl.Float64), completion_length=0.0)
+    assert policy_lines({"speciarl": still}, ["speciarl"], "moves") is None
+
+
 def test_policies_are_audited_over_all_seeds():
     said = [(1, "bird", 2), (2, "bird", 3), (2, "gull or bird", 5)]
     rows = [(seed, 0, "Gull", prediction, "generic", n) for seed, prediction, n in said]
@@ -513,7 +522,7 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     page = build(tmp_path, results, ablations=ABLATIONS)
     text = text_of(page)
     assert "When the dynamic reward stops restraining" in text
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
     assert (
         "With 4 classes a group, 55% of the groups are won by luck at 3 rollouts and 98% at 15. "
         "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts "
@@ -554,7 +563,14 @@ def test_what_dvc_plots_are_the_shares_of_all_outcomes(results, tmp_path):
     assert curves["step"].to_list() == list(range(300))
     means = [(step + 0.5) / 300 for step in range(300)]  # of two seeds, one step apart
     assert curves["reward"].to_list() == pytest.approx(means, abs=5e-5)
+    assert curves["kl"].to_list() == pytest.approx([step / 1000 for step in range(300)])
+    assert curves["completion_length"].to_list() == [step / 2 for step in range(300)]
+    assert curves["misses"].to_list() == [step % 3 for step in range(300)]
     levels = pl.read_csv(tmp_path / "plots/levels.csv")
+    drawn = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["plots"]
+    for ((file, column),) in [plot["y"].items() for one in drawn for plot in one.values()]:
+        table = pl.read_csv(tmp_path / file.removeprefix("results/"))
+        assert column in table.columns
     assert levels.select("run", "group").rows() == [
         (run, group) for group in dict.fromkeys(GROUPS.values()) for run in RUNS
     ]

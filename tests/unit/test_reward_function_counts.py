@@ -45,7 +45,9 @@ class Source:
             for pair in pairs
         ]
         failures = sum(one is DOWN for one in judged)
-        return judged, Lookups(hits=1, misses=len(pairs) - 1, asked=2, failures=failures)
+        return judged, Lookups(
+            hits=1, misses=len(pairs) - 1, asked=2, failures=failures, judge_seconds=0.25
+        )
 
 
 def bridge_on(source=None, max_failures=0.5, **more):
@@ -55,13 +57,8 @@ def bridge_on(source=None, max_failures=0.5, **more):
 def call(bridge, rows, *texts, step=0, names=None, **more):
     completions = [[{"role": "assistant", "content": text}] for text in texts]
     names = names or ["Herring Gull"] * len(texts)
-    return bridge(
-        completions,
-        row=rows,
-        class_name=names,
-        trainer_state=SimpleNamespace(global_step=step),
-        **more,
-    )
+    state = SimpleNamespace(global_step=step)
+    return bridge(completions, row=rows, class_name=names, trainer_state=state, **more)
 
 
 def tagged(*predictions):
@@ -82,7 +79,7 @@ def test_one_row_of_counts_with_every_verdict_and_what_has_none():
             "step": 40, "reward": 0.0,
             "wrong": 1, "abstain": 1, "generic": 1, "less_specific": 3, "specific": 1,
             "more_specific": 1, "unparsable": 2, "several_tagged": 1, "failed": 0,
-            "hits": 1, "misses": 7,
+            "hits": 1, "misses": 7, "judge_seconds": 0.25,
             "refills": 0, "dropped_groups": 0, "equal_groups": 0, "failed_groups": 0,
         }
     ]  # fmt: skip
@@ -96,8 +93,20 @@ def test_one_row_of_counts_with_every_verdict_and_what_has_none():
     ]  # fmt: skip
     assert bridge.predictions[1] == (40, "Herring Gull", "gull", "less specific", 3)
     assert bridge.source.noted == [
-        {"step": 40, "hits": 1, "misses": 7, "asked": 2, "failures": 0, "judge_seconds": 0.0}
+        {"step": 40, "hits": 1, "misses": 7, "asked": 2, "failures": 0, "judge_seconds": 0.25}
     ]
+
+
+def test_trl_is_told_the_shares_of_the_rollouts_and_the_lookups():
+    told = {}
+    texts = [*tagged("Herring Gull", "gull", "tern"), "no tags"]
+    call(bridge_on(), [5] * 4, *texts, log_metric=told.__setitem__)
+    shares = {"specific": 0.25, "less_specific": 0.25, "wrong": 0.25, "unparsable": 0.25}
+    none = dict.fromkeys(("abstain", "generic", "more_specific", "failed"), 0.0)
+    assert told == {
+        **{f"share/{name}": share for name, share in (shares | none).items()},
+        "hits": 1, "misses": 2, "judge_seconds": 0.25,
+    }  # fmt: skip
 
 
 def test_the_mean_reward_is_of_the_rewards_given():
@@ -124,7 +133,7 @@ def test_what_is_drawn_again_counts_in_the_row_of_its_step():
         "step": 4, "reward": pytest.approx((1 + 0 - 1 + 1 + 1 + 0) / 6),
         "wrong": 1, "abstain": 0, "generic": 1, "less_specific": 3, "specific": 0,
         "more_specific": 0, "unparsable": 1, "several_tagged": 0, "failed": 0,
-        "hits": 2, "misses": 3,
+        "hits": 2, "misses": 3, "judge_seconds": 0.5,
         "refills": 1, "dropped_groups": 2, "equal_groups": 1, "failed_groups": 0,
     }  # fmt: skip
     said = ("Herring Gull", "gull", "less specific")

@@ -1,6 +1,5 @@
 """What the supervised baseline imitates, and what it is trained with."""
 
-import logging
 from types import SimpleNamespace
 
 import polars as pl
@@ -116,22 +115,8 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert trainer.given["peft_config"].r == 3
     assert (trainer.given["args"].seed, trainer.given["args"].learning_rate) == (9, 0.1)
     assert trainer.given["args"].output_dir == str(tmp_path)
-    assert [type(one) for one in trainer.given["callbacks"]] == [sft.LogSteps]
+    (log,) = trainer.given["callbacks"]
+    assert (log.table, log.updates, log.live, list(log.note)) == (sft.metrics, 1, None, ["loss"])
     assert saved == [("adapted", tmp_path / "into")]
     assert result.metrics.to_dicts() == HISTORY[:2]
     assert result.verdicts.is_empty() and result.predictions.is_empty()
-
-
-def test_every_step_is_logged_with_its_loss(caplog):
-    log = sft.LogSteps()
-    state = SimpleNamespace(max_steps=8, global_step=3)
-    log.on_train_begin(None, state, None, model=None)
-    assert (log.progress.unit, log.progress.total) == ("steps", 8)
-    reached = []
-    log.progress = SimpleNamespace(reached=reached.append)
-    with caplog.at_level(logging.INFO):
-        log.on_log(None, state, None, logs={"loss": 0.5}, model=None)
-        log.on_log(None, state, None, logs={"train_runtime": 3.0})
-        log.on_log(None, state, None)
-    assert caplog.messages == ["step 3/8 loss=0.5"]
-    assert reached == [3]

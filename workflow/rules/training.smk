@@ -14,6 +14,7 @@ rule train:
         cpu=1,
     params:
         **reads_judge("verifier"),
+        **reads_judge("training"),  # none of it watched
         **code("train", unread=code_unread_in_training),
         settings=lambda wildcards: training_settings(wildcards.run),
         classes=lambda w: classes_to_name() if PARAMS.runs[w.run].method == "grpo" else None,

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from speciarl.config import VerifierConfig
-from speciarl.paths import PROJECT, STORE, WORK
+from speciarl.config import Training, VerifierConfig
+from speciarl.paths import LIVE, PROJECT, STORE, WORK
 from speciarl.stage import section, stage
 from speciarl.training.job import Inputs, Settings
 from speciarl.training.run import Outputs, train
@@ -17,7 +17,8 @@ with stage(snakemake.log[0]):
             "store": STORE,
         }
     verifier = section(snakemake.params, "verifier", VerifierConfig)
-    settings = snakemake.params["settings"] | {"verifier": verifier}
+    training = section(snakemake.params, "training", Training)
+    settings = snakemake.params["settings"] | {"verifier": verifier, "training": training}
     train(
         snakemake.wildcards.run,
         Settings(**settings),
@@ -28,6 +29,7 @@ with stage(snakemake.log[0]):
             verdicts=Path(snakemake.output.verdicts),
             predictions=Path(snakemake.output.predictions),
             work=WORK / "train" / snakemake.wildcards.run,
+            live=LIVE / snakemake.wildcards.run,
         ),
         threads=snakemake.threads,
     )

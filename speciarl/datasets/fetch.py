@@ -72,7 +72,8 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
 
     into.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    for place in (*offline_files(source, offline_dir), *source.urls):
+    places: list[str | Path] = [*offline_files(source, offline_dir), *source.urls]
+    for place in places:
         if not (fault := _try(place, part, source, root)):
             part.replace(target)
             return target

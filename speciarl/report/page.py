@@ -42,35 +42,37 @@ from speciarl.verdicts import LABELS
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows: `training` and `predictions` by run, as far as there are any.
-
-    `scores` and `differences` are as the score stage writes them; `judged` are the files of the
-    `judge` stage, where it asked another verifier than training.
-    """
+    """What the page shows."""
 
     scores: pl.DataFrame
+    """As the score stage writes them."""
     differences: pl.DataFrame
+    """Likewise."""
     training: Mapping[str, pl.DataFrame]
+    """Metrics by run; runs without training may be empty or absent."""
     predictions: Mapping[str, pl.DataFrame]
-    judged: Sequence[pl.DataFrame]
+    """What each run answered in training, as `schemas.PREDICTIONS`."""
     runs: Sequence[str]
+    """Rows of the tables, in their order."""
     weights: Mapping[str, float]
+    """Specificity by verdict, named as the columns of counts."""
     published: Published
+    """The figures to stand beside."""
     seen: Seen
+    miniature: Sequence[str] = ()
+    """What comes from the miniature, "images" or "policy": the page says so."""
+    judged: Sequence[pl.DataFrame] = ()
+    """The files of the `judge` stage, where it asked another verifier than training."""
     ablations: pl.DataFrame | None = None
+    """As `ablations.COLUMNS`, for a section of its own."""
 
 
-def render_page(
-    title: str, evidence: Evidence, provenance: Mapping[str, object], *, miniature: Sequence[str]
-) -> str:
+def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
     """The whole page; the same arguments give the same bytes.
 
     Args:
-        title: of the page.
-        evidence: scores, training metrics, runs in their order, specificity weights by verdict,
-            and the published figures.
+        evidence: what it shows.
         provenance: plain values by the name of their block at the end of the page.
-        miniature: what makes the figures no match for the published ones: "images", "policy".
     """
     e = evidence
     scores = over_seeds(e.scores)
@@ -78,8 +80,8 @@ def render_page(
     compared = (scores, e.differences, e.runs, e.published)
     unseen = unseen_groups(scores, e.runs, e.published, e.seen)
     values = {
-        "title": title,
-        "miniature": miniature_note(miniature) if miniature else "",
+        "title": "SpeciaRL: results",
+        "miniature": miniature_note(e.miniature) if e.miniature else "",
         "published": e.published,
         "headline": headline(*compared),
         "findings": group_findings(*compared, unseen),

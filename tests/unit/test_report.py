@@ -13,9 +13,9 @@ from jinja2 import UndefinedError
 
 from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
-from speciarl.report import build_report
 from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import signs_by_run
+from speciarl.report.build import build_report
 from speciarl.report.findings import (
     Difference,
     Seen,
@@ -26,6 +26,7 @@ from speciarl.report.findings import (
     seen_groups,
     unseen_groups,
 )
+from speciarl.report.page import Evidence
 from speciarl.report.rendering import render
 from speciarl.report.tables import (
     OUTCOMES,
@@ -71,10 +72,10 @@ def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
     miniature=("images", "policy"), judged=(), seen=SEEN, ablations=None,
 ) -> str:  # fmt: skip
-    build_report(
-        *results, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        seen=seen, miniature=miniature, into=into, judged=judged, ablations=ablations,
-    )  # fmt: skip
+    evidence = Evidence(
+        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, ablations
+    )
+    build_report(evidence, {"grpo": {"kl": 0.01}}, into)
     return (into / "report.html").read_text(encoding="utf-8")
 
 
@@ -462,12 +463,12 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
         [(f"class {name}", "bird", "wrong") for name in HOSTILE],
         schema=["class_name", "prediction", "verdict"], orient="row",
     )  # fmt: skip
-    build_report(
+    evidence = Evidence(
         *scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
-        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions,
-        runs=HOSTILE, weights=WEIGHTS, provenance={name: [name] for name in HOSTILE},
-        miniature=(), seen=SEEN, into=tmp_path, judged=[judged],
+        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions, HOSTILE, WEIGHTS, PUBLISHED,
+        SEEN, judged=[judged],
     )  # fmt: skip
+    build_report(evidence, {name: [name] for name in HOSTILE}, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     elements = Elements(page)
     assert {tag for tag, _ in elements.found} & {"script", "g", "svg"} == {"g", "svg"}

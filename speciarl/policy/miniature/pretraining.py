@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import get_cosine_schedule_with_warmup
 
+from speciarl.config.data import Miniature
+from speciarl.config.learning import Policy
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
 from speciarl.policy.chat import messages
@@ -95,37 +96,10 @@ def draw_images(
     return images, candidates
 
 
-@dataclass(frozen=True)
-class Pretraining:
-    """All that decides the weights."""
-
-    image_size: int
-    """Edge of the images in pixels."""
-    ambiguous_share: float
-    """Share of the images without a visible marking."""
-    images_per_class: int
-    """Distinct images a class to learn from."""
-    pretrain_steps: int
-    """Optimizer steps on specific names."""
-    habit_steps: int
-    """Optimizer steps on predictions of mixed levels."""
-    batch_size: int
-    """Lessons a step."""
-    learning_rate: float
-    """Of AdamW, after warm-up."""
-    seed: int
-    """Of weights, images and lessons."""
-    classes_per_group: int | None = None
-    """Most classes of a group that are learned; all where not given."""
-
-    @property
-    def steps(self) -> int:
-        return self.pretrain_steps + self.habit_steps
-
-
 def pretrain(
     into: Path,
-    settings: Pretraining,
+    settings: Policy,
+    shown: Miniature,
     *,
     work: Path,
     on_step: Callable[[int, float], None] | None = None,
@@ -134,29 +108,32 @@ def pretrain(
 
     Args:
         into: directory to write model and processor to.
+        settings: the course of the training.
+        shown: what the images are like that it sees.
         work: for checkpoints; removed at the end.
         on_step: called with (step, loss) after each step.
     """
     tokenizer = build_tokenizer(all_texts())
-    processor = build_processor(tokenizer, settings.image_size)
+    processor = build_processor(tokenizer, shown.image_size)
     model = build_model(tokenizer, settings.seed).train()
     images, candidates = draw_images(
-        all_classes(settings.classes_per_group),
+        all_classes(shown.classes_per_group),
         settings.images_per_class,
-        settings.ambiguous_share,
-        settings.image_size,
+        shown.ambiguous_share,
+        shown.image_size,
         settings.seed,
     )
     encode = LessonEncoder(processor, images)
     rng = np.random.default_rng(settings.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
-    checkpoint = Checkpoint(work, settings, model, optimizer, rng)
-    first = checkpoint.restore()
+    of = [section.model_dump(mode="json") for section in (settings, shown)]
+    checkpoint = Checkpoint(work, of, model, optimizer, rng)
+    first, steps = checkpoint.restore(), settings.pretrain_steps + settings.habit_steps
     schedule = get_cosine_schedule_with_warmup(
-        optimizer, round(WARMUP * settings.steps), settings.steps, last_epoch=first - 1
+        optimizer, round(WARMUP * steps), steps, last_epoch=first - 1
     )
-    progress = Progress("steps", settings.steps, first)
-    for step in range(first, settings.steps):
+    progress = Progress("steps", steps, first)
+    for step in range(first, steps):
         shares = KNOWING if step < settings.pretrain_steps else HABITS
         batch = encode(draw_lessons(candidates, shares, settings.batch_size, rng))
         loss = model(**batch).loss

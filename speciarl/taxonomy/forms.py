@@ -83,29 +83,27 @@ class Years(NamedTuple):
 
 
 def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
-    """The text without its years, and the years: single ones, ranges and decades."""
+    """The text without its years, and the years: ranges, decades and single ones."""
     found: list[Years] = []
-
-    def note_range(match: re.Match[str]) -> str:
-        first, end = int(match[1]), match[2].lower()
-        if not end.isdigit():
-            last = 9999
-        else:
-            last = int(end) if len(end) == 4 else first // 100 * 100 + int(end)
-        found.append(Years(first, last))
-        return " "
-
-    def note_decade(match: re.Match[str]) -> str:
-        found.append(Years(int(match[1]) * 10, int(match[1]) * 10 + 9))
-        return " "
-
-    def note_year(match: re.Match[str]) -> str:
-        found.append(Years(int(match[1]), int(match[1])))
-        return " "
-
-    for pattern, note in ((_RANGE, note_range), (_DECADE, note_decade), (_YEAR, note_year)):
-        text = pattern.sub(note, text)
+    for pattern, read in ((_RANGE, _range), (_DECADE, _decade), (_YEAR, _single)):
+        found += map(read, pattern.finditer(text))
+        text = pattern.sub(" ", text)
     return text, tuple(found)
+
+
+def _range(match: re.Match[str]) -> Years:
+    first, end = int(match[1]), match[2].lower()
+    if not end.isdigit():
+        return Years(first, 9999)
+    return Years(first, int(end) if len(end) == 4 else first // 100 * 100 + int(end))
+
+
+def _decade(match: re.Match[str]) -> Years:
+    return Years(int(f"{match[1]}0"), int(f"{match[1]}9"))
+
+
+def _single(match: re.Match[str]) -> Years:
+    return Years(int(match[1]), int(match[1]))
 
 
 class Cleaner:

@@ -94,10 +94,9 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
                 owners = target.setdefault(key(parts), [])
                 if node.node_id not in owners:
                     owners.append(node.node_id)
-        if node.entry is not None:
-            patterns += [(re.compile(p), node.node_id) for p in node.entry.patterns]
-        if node.facts is not None:
-            latin |= {key(tokens(name, words)): node.node_id for name in node.facts.latin}
+        patterns += [(re.compile(p), node.node_id) for p in node.entry.patterns]
+        if node.kind == "class":
+            latin |= {key(tokens(name, words)): node.node_id for name in node.entry.latin}
     node_ids = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
     classes = frozenset(node.node_id for node in nodes if node.kind == "class")
     return Index(

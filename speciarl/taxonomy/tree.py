@@ -102,8 +102,7 @@ def relate(node_id: int, other: int, tree: Tree) -> Relation:
     below = tree.ancestors[other].get(node_id)
     if below is not None:
         return Relation(Verdict.MORE_SPECIFIC, _names(below.path[::-1], tree), matched)
-    entry = tree.nodes[other].entry
-    if entry is not None and entry.open:
+    if tree.nodes[other].entry.open:
         return UNDECIDED
     return wrong(node_id, other, tree)
 

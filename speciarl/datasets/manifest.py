@@ -17,6 +17,7 @@ from speciarl.datasets.readers import (
     flowers102,
     folders,
     food101,
+    frame,
     oxford_pets,
     stanford_cars,
 )
@@ -65,7 +66,7 @@ def build_manifest(
             f"{dataset} has no split {split_kind!r}; expected {' or '.join(reader.SPLIT_KINDS)}"
         )
     manifest = (
-        reader.read(root / raw_dir, split_kind)
+        frame(dataset, reader.read(root / raw_dir, split_kind))
         .with_columns(image=pl.lit(f"{Path(raw_dir).as_posix()}/") + pl.col("image"))
         .sort("sample_id")
     )

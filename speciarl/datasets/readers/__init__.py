@@ -1,9 +1,9 @@
 """One reader per benchmark, and what they share: the manifest's schema and its index files.
 
 A reader is a module with `SPLIT_KINDS`, the split kinds that exist for the benchmark, and
-`read(root, split_kind)`, which reads the unpacked archives in `root` and returns a manifest
-whose `image` column is still relative to `root`. Readers trust no line of an index file: what
-they cannot read becomes a `DataError` that names the file and the line.
+`read(root, split_kind)`, which reads the unpacked archives in `root` and yields a row for every
+image, whose path is still relative to `root`. Readers trust no line of an index file: what they
+cannot read becomes a `DataError` that names the file and the line.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,6 @@ def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
 
 
 def require(path: Path) -> None:
-    """Raise a DataError unless the index file exists."""
     if not path.is_file():
         raise DataError(
             f"{path}: index file is missing; delete its folder and download the dataset again"

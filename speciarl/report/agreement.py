@@ -6,11 +6,9 @@ import polars as pl
 
 from speciarl.answers import normalize
 from speciarl.config import VerifierConfig
+from speciarl.schemas import PREDICTIONS
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.audit import Agreement, agreement, reward_hacking
-
-_KEY = ("class", "prediction")
-_SIDES = ("training", "evaluation")
 
 
 def judges_differ(verifier: VerifierConfig, judge: VerifierConfig) -> bool:
@@ -31,15 +29,15 @@ def judges_compared(
     Returns:
         None without `judged`.
     """
-    evaluated = [_pairs_of(rows) for rows in judged]
-    if not evaluated:
-        return None
-    verdicts = pl.concat(
-        _named(side, tables)
-        for side, tables in zip(_SIDES, (predictions, evaluated), strict=True)
-        if tables
-    )
-    return agreement(verdicts, *_SIDES, *predictions)
+    pairs = [
+        rows.select(
+            pl.col("class_name").alias("class"),
+            pl.col("prediction").map_elements(normalize, pl.String),  # it comes as it was given
+            "verdict",
+        )
+        for rows in judged
+    ]
+    return agreement(_each(predictions), _each(pairs), *predictions) if pairs else None
 
 
 def signs_by_run(
@@ -59,16 +57,12 @@ def signs_by_run(
     return rows
 
 
-def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:
-    """class, prediction, verdict of predictions, which come as they were given."""
-    normal = pl.col("prediction").map_elements(normalize, return_dtype=pl.String)
-    distinct = judged.select("class_name", "prediction", "verdict").unique()
-    return distinct.select(pl.col("class_name").alias("class"), normal.alias(_KEY[1]), "verdict")
-
-
-def _named(side: str, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """verifier, class, prediction, verdict: one row per pair that has a verdict."""
-    label = pl.col("verdict").cast(pl.Enum(LABELS))
-    together = pl.concat(rows.select(*_KEY, label) for rows in tables).drop_nulls("verdict")
-    distinct = together.sort(*_KEY, "verdict").unique(_KEY, keep="first", maintain_order=True)
-    return distinct.select(pl.lit(side).alias("verifier"), pl.all())
+def _each(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """class, prediction, verdict: one row per pair that has a verdict."""
+    columns = pl.col("class", "prediction"), pl.col("verdict").cast(pl.Enum(LABELS))
+    rows = pl.concat(table.select(columns) for table in [pl.DataFrame(schema=PREDICTIONS), *tables])
+    return (
+        rows.drop_nulls("verdict")
+        .sort("class", "prediction", "verdict")
+        .unique(["class", "prediction"], keep="first", maintain_order=True)
+    )

@@ -78,6 +78,7 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
     scores = over_seeds(e.scores)
     main = main_table(scores, e.runs, e.published)
     compared = (scores, e.differences, e.runs, e.published)
+    rewarded = training_charts.with_rewards(e.training, e.runs)
     unseen = unseen_groups(scores, e.runs, e.published, e.seen)
     values = {
         "title": "SpeciaRL: results",
@@ -91,11 +92,15 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "harmonic_means": {
             name: _harmonic_means(e, scores, name) for name in names_of(scores, *AREAS)
         },
-        "charts": _charts(e, scores),
+        "charts": _charts(e, scores, rewarded),
         "ablations": e.ablations,
         "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),
-        "losses": _losses(e),
-        "lookups": _lookups(e),
+        "losses": {
+            run: _losses(e.training[run]) if run in e.training else []
+            for run in e.runs
+            if run not in rewarded
+        },
+        "lookups": [{"run": run, **_lookups(rows)} for run, rows in rewarded.items()],
         "reward_hacking": signs_by_run(e.predictions, e.runs),
         "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
@@ -143,60 +148,35 @@ def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[s
     ]
 
 
-def _charts(e: Evidence, scores: pl.DataFrame) -> dict[str, Markup | None]:
+def _charts(
+    e: Evidence, scores: pl.DataFrame, rewarded: Mapping[str, pl.DataFrame]
+) -> dict[str, Markup | None]:
     return {
-        "harmonic_means": charts.harmonic_means(
-            scores, e.scores.drop_nulls("seed"), e.runs,
-            "Dot plot: HM of every run by group with its 95 % interval, as tabled below.",
-        ),
+        "harmonic_means": charts.harmonic_means(scores, e.scores.drop_nulls("seed"), e.runs),
         "ablations": None if e.ablations is None else ablation_chart(
             e.ablations,
             "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
         ),
-        "outcomes": charts.outcome_bars(
-            scores, e.runs,
-            "Stacked bars: share of each verdict by group and run; the counts are tabled below.",
-        ),
-        "trade_off": charts.trade_off(
-            scores, e.runs, e.published,
-            "Scatter plot: specificity and correctness of every run by group, as tabled above.",
-        ),
-        "rewards": training_charts.reward_curves(
-            e.training, e.runs, "Line chart: mean reward per step of every run trained by a reward."
-        ),
-        "verdicts": training_charts.verdict_areas(
-            e.training, e.runs,
-            "Area charts: share of each verdict among the rollouts over the steps.",
-        ),
-        "lookups": training_charts.cache_lines(
-            e.training, e.runs,
-            "Line charts: lookups per step found in the verdict store (hits), and not (misses).",
-        ),
+        "outcomes": charts.outcome_bars(scores, e.runs),
+        "trade_off": charts.trade_off(scores, e.runs, e.published),
+        "rewards": training_charts.reward_curves(rewarded, e.runs),
+        "verdicts": training_charts.verdict_areas(rewarded),
+        "lookups": training_charts.cache_lines(rewarded, e.runs),
     }  # fmt: skip
 
 
-def _losses(e: Evidence) -> dict[str, list[float]]:
-    """Mean losses over seeds, by step, of each run that no reward trained; none if untrained."""
-    rewarded = training_charts.with_rewards(e.training, e.runs)
-    none = pl.DataFrame({"step": [], "loss": []})
-    return {
-        run: e.training.get(run, none).group_by("step").agg(pl.col("loss").mean()).sort("step")
-        .drop_nulls("loss")["loss"].to_list()
-        for run in e.runs
-        if run not in rewarded
-    }  # fmt: skip
+def _losses(rows: pl.DataFrame) -> list[float]:
+    """Mean losses over seeds, by step."""
+    means = rows.group_by("step").agg(pl.col("loss").mean()).sort("step")
+    return means["loss"].drop_nulls().to_list()
 
 
-def _lookups(e: Evidence) -> list[dict[str, object]]:
-    """Per run with rewards its seeds and steps, and the lookups of all seeds over all steps."""
-    rows: list[dict[str, object]] = []
-    for run, metrics in training_charts.with_rewards(e.training, e.runs).items():
-        hits, misses = (int(metrics[c].sum()) for c in ("hits", "misses"))
-        share = hits / (hits + misses) if hits + misses else None
-        seeds, steps = (metrics[c].n_unique() for c in ("seed", "step"))
-        rows.append({"run": run, "seeds": seeds, "steps": steps, "hits": hits, "misses": misses,
-                     "share": share})  # fmt: skip
-    return rows
+def _lookups(metrics: pl.DataFrame) -> dict[str, object]:
+    """Seeds and steps of a run, and the lookups of all seeds over all steps."""
+    hits, misses = (int(metrics[c].sum()) for c in ("hits", "misses"))
+    seeds, steps = (metrics[c].n_unique() for c in ("seed", "step"))
+    share = hits / (hits + misses) if hits + misses else None
+    return {"seeds": seeds, "steps": steps, "hits": hits, "misses": misses, "share": share}
 
 
 def _counts(scores: pl.DataFrame, runs: Sequence[str]) -> list[tuple[str, list[dict]]]:

@@ -36,7 +36,7 @@ from speciarl.report.tables import (
     over_seeds,
     seed_table,
 )
-from speciarl.report.training_charts import reward_curves
+from speciarl.report.training_charts import reward_curves, with_rewards
 from speciarl.report.visible import visible
 from speciarl.verifiers import audit
 from tests.report_input import (
@@ -496,7 +496,7 @@ def test_a_template_asks_for_nothing_that_is_not_given():
 
 
 def test_a_reward_has_a_line_for_each_seed_and_one_for_their_mean():
-    curves = reward_curves(TRAINING, RUNS, "rewards")
+    curves = reward_curves(with_rewards(TRAINING, RUNS), RUNS)
     paths = re.findall(r'<path [^>]*d="(M[^"]*)"', curves)
     assert sum(path.count("L") > 50 for path in paths) == 3
 

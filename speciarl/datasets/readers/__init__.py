@@ -43,6 +43,27 @@ def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(records, schema=SCHEMA, orient="row")
 
 
+def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
+    """Raise a DataError unless the manifest has the schema and contradicts itself nowhere."""
+    if dict(manifest.schema) != SCHEMA:
+        raise DataError(f"{dataset}: expected the columns {SCHEMA}, found {dict(manifest.schema)}")
+    if manifest.is_empty():
+        raise DataError(f"{dataset}: expected images, found none")
+    if nulls := [name for name in SCHEMA if manifest[name].has_nulls()]:
+        raise DataError(f"{dataset}: expected a value everywhere, found gaps in {', '.join(nulls)}")
+    if unknown := set(manifest["split"].unique()) - set(SPLITS):
+        raise DataError(f"{dataset}: expected the splits {SPLITS}, found {sorted(unknown)}")
+    for column in ("sample_id", "image"):
+        if repeated := sorted(set(manifest.filter(pl.col(column).is_duplicated())[column])):
+            raise DataError(
+                f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
+                f"first {repeated[0]}"
+            )
+    classes = manifest.select("class_id", "class_name").unique()
+    if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
+        raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
+
+
 def require(path: Path) -> None:
     if not path.is_file():
         raise DataError(

@@ -24,10 +24,7 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Path) -> None:
     """Write report.html, tables/{main,datasets,counts,seeds}.csv and plots/{training,levels}.csv.
 
-    Args:
-        evidence: what is shown.
-        provenance: the parameters, plain values.
-        into: folder of the results.
+    `provenance` are the parameters as plain values.
     """
     scores, runs = over_seeds(evidence.scores), evidence.runs
     tables = {

@@ -68,12 +68,7 @@ class Evidence:
 
 
 def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
-    """The whole page; the same arguments give the same bytes.
-
-    Args:
-        evidence: what it shows.
-        provenance: plain values by the name of their block at the end of the page.
-    """
+    """The whole page, `provenance` in blocks by name at its end; equal input, equal bytes."""
     e = evidence
     scores = over_seeds(e.scores)
     main = main_table(scores, e.runs, e.published)
@@ -120,12 +115,9 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
 
 def _sizes(scores: pl.DataFrame, groups: Sequence[str]) -> list[int]:
     """Images of each group, on which every seed of every run was scored."""
-    rows = scores.filter(level="group").unique("name", maintain_order=True)
-    return (
-        rows.filter(pl.col("name").is_in(list(groups)))
-        .select(pl.col("samples") // pl.col("seeds"))["samples"]
-        .to_list()
-    )
+    rows = scores.filter(pl.col("name").is_in(list(groups)), level="group")
+    sizes = rows.unique("name", maintain_order=True).select(pl.col("samples") // pl.col("seeds"))
+    return sizes["samples"].to_list()
 
 
 def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, object]:

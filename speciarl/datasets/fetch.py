@@ -28,12 +28,10 @@ def download(
 ) -> list[Path]:
     """Fetch the files of a dataset into its raw folder, and unpack the archives there.
 
-    Archives that lie in an archive (Caltech-101) are unpacked too, beside themselves.
+    Archives that lie in an archive (Caltech-101) are unpacked too, beside themselves. Of `sources`
+    those of other datasets are ignored, and all layouts but one.
 
     Args:
-        dataset: the dataset whose sources to take.
-        sources: files to fetch; those of other datasets are ignored, and all layouts but one.
-        into: the dataset's raw folder, made if need be.
         root: the project root, to which file:// URLs are relative.
         offline_dir: folder with DATASET/FILE or FILE, looked into first; None if there is none.
 
@@ -53,12 +51,7 @@ def download(
 
 
 def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> Path:
-    """Fetch one file, unless it is already there and as its source states.
-
-    The places are tried in order: the offline folder, then each URL.
-
-    Returns:
-        `into`/FILE, verified.
+    """`into`/FILE as its source states: from the offline folder or else the URLs, in their order.
 
     Raises:
         DataError: no place had the file as stated; the message lists what each had instead.
@@ -153,12 +146,11 @@ def _download(url: str, part: Path) -> None:
 
 def _fault(path: Path, source: Source, root: Path) -> str | None:
     """What is wrong with a file, or None if it is as its source states."""
-    size = path.stat().st_size
+    size, expected = path.stat().st_size, source.checksum
     if source.size is not None and size != source.size:
         return f"expected {source.size} bytes, found {size}"
-    if source.checksum == UNKNOWN:
+    if expected == UNKNOWN:
         return None if size else "expected some content, found an empty file"
-    expected = source.checksum
     if expected == PUBLISHED:
         expected = _published(source, root)
     algorithm = expected.partition(":")[0]

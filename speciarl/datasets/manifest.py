@@ -41,11 +41,9 @@ def build_manifest(
     """Read a dataset's unpacked archives into the manifest schema.
 
     Args:
-        dataset: one of `READERS`.
         raw_dir: folder of the unpacked archives, relative to `root`; it becomes the beginning
             of every image's reference.
         split_kind: "official" or "coop", where the benchmark has it (`SPLIT_KINDS`).
-        root: the project root.
         published: images per class of each split, to be checked (`published_counts`).
 
     Returns:

@@ -19,15 +19,12 @@ def judges_differ(verifier: VerifierConfig, judge: VerifierConfig) -> bool:
 def judges_compared(
     predictions: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]
 ) -> Agreement | None:
-    """How far the two agree on the pairs that both have judged.
+    """How far the two agree on the pairs that both have judged; None without `judged`.
 
     Args:
-        predictions: of training runs, as `audit.PREDICTIONS`.
+        predictions: of training runs, as PREDICTIONS.
         judged: what the `judge` stage wrote (class_name, prediction, verdict and others), where it
             asked another verifier than training; nothing where it was the same.
-
-    Returns:
-        None without `judged`.
     """
     pairs = [
         rows.select(
@@ -45,9 +42,7 @@ def signs_by_run(
 ) -> list[dict[str, object]]:
     """Rows of `audit.reward_hacking` with their `run`: the first and the last of each run.
 
-    Args:
-        predictions: of training runs, as `audit.PREDICTIONS`; runs without any are left out.
-        runs: in the order of the report.
+    Runs without `predictions` (as PREDICTIONS) are left out.
     """
     rows: list[dict[str, object]] = []
     for run in runs:

@@ -35,11 +35,7 @@ class Difference:
 
 
 def parse_record(text: str, name: str) -> dict[str, StageRecord]:
-    """The stages of a record, in its order.
-
-    Raises:
-        DataError: `name` is no record.
-    """
+    """The stages of a record, in its order; a DataError where `name` is none."""
     try:
         stages = yaml.load(text, yaml.CSafeLoader)["stages"]
         made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
@@ -60,11 +56,7 @@ def _stage(stage: Mapping[str, Any], made: set[str]) -> StageRecord:
 
 
 def read_record(path: Path) -> dict[str, StageRecord]:
-    """The stages of a record file.
-
-    Raises:
-        DataError: it cannot be read, or is no record.
-    """
+    """The stages of a record file; a DataError where it cannot be read, or is none."""
     try:
         return parse_record(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:

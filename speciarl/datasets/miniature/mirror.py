@@ -55,13 +55,11 @@ def render_mirror(
 
     Args:
         dataset: one of `LAYOUTS`; its classes are those of the catalogue.
-        into: the dataset's folder of the mirror.
         train_per_class: images of each class in the official train split.
         test_per_class: the same for test; a val split, where there is one, gets half of it.
         classes_per_group: most classes of a group; all of the catalogue where not given.
         ambiguous_share: share of the images of each class and split that show their group only.
         size: edge of the square images in pixels.
-        seed: picks what varies between images.
     """
     if dataset not in LAYOUTS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")

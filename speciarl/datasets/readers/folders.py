@@ -33,7 +33,6 @@ def build_folder_manifest(
     """Manifest of a folder, and how many files are not in it, by reason.
 
     Args:
-        dataset: what the dataset is called.
         folder: class folders; or, without `test_share`, folders named train, val and test that
             hold the class folders.
         test_share: share of each class's images for the test split, at least one where the class
@@ -125,10 +124,9 @@ def _rows(
 ) -> Iterator[Row]:
     for split, place in places.items():
         for class_folder in _folders(place):
-            found = list(_files(class_folder))
-            reasons = [_reason(path) for path in found]
-            left_out.update(filter(None, reasons))
-            images = [path for path, why in zip(found, reasons, strict=True) if why is None]
+            reasons = {path: _reason(path) for path in _files(class_folder)}
+            left_out.update(filter(None, reasons.values()))
+            images = [path for path, why in reasons.items() if why is None]
             if not images:
                 raise DataError(
                     f"{class_folder}: expected images of a class, found none: add some, or remove "

@@ -107,8 +107,6 @@ def pretrain(
     """Build, train and save the miniature policy, going on where a killed start was.
 
     Args:
-        into: directory to write model and processor to.
-        settings: the course of the training.
         shown: what the images are like that it sees.
         work: for checkpoints; removed at the end.
         on_step: called with (step, loss) after each step.

@@ -71,7 +71,7 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
     """The whole page, `provenance` in blocks by name at its end; equal input, equal bytes."""
     e = evidence
     scores = over_seeds(e.scores)
-    main = main_table(scores, e.runs, e.published)
+    main, areas = main_table(scores, e.runs, e.published), names_of(scores, *AREAS)
     compared = (scores, e.differences, e.runs, e.published)
     rewarded = training_charts.with_rewards(e.training, e.runs)
     unseen = unseen_groups(scores, e.runs, e.published, e.seen)
@@ -82,11 +82,9 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "headline": headline(*compared),
         "findings": group_findings(*compared, unseen),
         "sizes": _sizes(scores, unseen),
-        "groups": [_group(name, main, e.published) for name in names_of(scores, *AREAS)],
+        "groups": [_group(name, main, e.published) for name in areas],
         "main": main.rows(named=True),
-        "harmonic_means": {
-            name: _harmonic_means(e, scores, name) for name in names_of(scores, *AREAS)
-        },
+        "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
         "charts": _charts(e, scores, rewarded),
         "ablations": e.ablations,
         "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),

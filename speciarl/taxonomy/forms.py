@@ -84,9 +84,10 @@ class Years(NamedTuple):
 
 def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
     """The text without its years, and the years: ranges, decades and single ones."""
-    found: list[Years] = []
-    for pattern, read in ((_RANGE, _range), (_DECADE, _decade), (_YEAR, _single)):
-        found += map(read, pattern.finditer(text))
+    found = list(map(_range, _RANGE.finditer(text)))
+    text = _RANGE.sub(" ", text)
+    for pattern, first, last in ((_DECADE, "0", "9"), (_YEAR, "", "")):
+        found += [Years(int(m[1] + first), int(m[1] + last)) for m in pattern.finditer(text)]
         text = pattern.sub(" ", text)
     return text, tuple(found)
 
@@ -96,14 +97,6 @@ def _range(match: re.Match[str]) -> Years:
     if not end.isdigit():
         return Years(first, 9999)
     return Years(first, int(end) if len(end) == 4 else first // 100 * 100 + int(end))
-
-
-def _decade(match: re.Match[str]) -> Years:
-    return Years(int(f"{match[1]}0"), int(f"{match[1]}9"))
-
-
-def _single(match: re.Match[str]) -> Years:
-    return Years(int(match[1]), int(match[1]))
 
 
 class Cleaner:

@@ -33,6 +33,10 @@ class Node:
         """What a class states of itself (year, bodies)."""
         return self.entry if isinstance(self.entry, ClassEntry) else None
 
+    @property
+    def year(self) -> int | None:
+        return self.facts.year if self.facts else None
+
 
 @dataclass
 class NamedEntry:

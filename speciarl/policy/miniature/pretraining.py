@@ -39,23 +39,17 @@ class LessonEncoder:
 
     def __init__(self, processor, images: list) -> None:
         encoded = processor.image_processor(images, return_tensors="pt")
-        self.patches = encoded["pixel_values"].view(
-            len(images), -1, encoded["pixel_values"].shape[1]
-        )
+        patches = encoded["pixel_values"]
+        self.patches = patches.view(len(images), -1, patches.shape[1])
         self.grid = encoded["image_grid_thw"]
         self.tokenizer = processor.tokenizer
         self.image_token = processor.image_token_id
-        self.prefixes = {
-            name: processor(
-                images=[images[0]],
-                text=[
-                    processor.apply_chat_template(
-                        messages(text_of(name)), add_generation_prompt=True, tokenize=False
-                    )
-                ],
-            )["input_ids"][0]
-            for name in (*KNOWING, *HABITS)
-        }
+        self.prefixes = {}
+        for name in (*KNOWING, *HABITS):
+            chat = processor.apply_chat_template(
+                messages(text_of(name)), add_generation_prompt=True, tokenize=False
+            )
+            self.prefixes[name] = processor(images=[images[0]], text=[chat])["input_ids"][0]
 
     def __call__(self, lessons: list[Lesson]) -> dict[str, torch.Tensor]:
         """Inputs of one batch, right padded, with the loss on the completions only."""
@@ -85,14 +79,11 @@ def draw_images(
     images, candidates = [], []
     for number, one in enumerate(classes):
         rng = np.random.default_rng([seed, number])
+        group = tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
         for index in range(per_class):
             blurred = index < round(ambiguous_share * per_class)
             images.append(render(one, rng, ambiguous=blurred, size=size))
-            candidates.append(
-                tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
-                if blurred
-                else (one,)
-            )
+            candidates.append(group if blurred else (one,))
     return images, candidates
 
 

@@ -6,17 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speciarl.files import atomic_write
+from speciarl.report import tables
 from speciarl.report.page import Evidence, render_page
-from speciarl.report.tables import (
-    count_table,
-    dataset_table,
-    main_table,
-    outcome_shares,
-    over_seeds,
-    seed_table,
-    training_curves,
-    write_tables,
-)
 
 _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "polars", "altair")
 
@@ -26,19 +17,19 @@ def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Pat
 
     `provenance` are the parameters as plain values.
     """
-    scores, runs = over_seeds(evidence.scores), evidence.runs
-    tables = {
-        "main": main_table(scores, runs, evidence.published),
-        "datasets": dataset_table(scores, runs),
-        "counts": count_table(scores, runs),
-        "seeds": seed_table(evidence.scores, runs),
+    scores, runs = tables.over_seeds(evidence.scores), evidence.runs
+    named = {
+        "main": tables.main_table(scores, runs, evidence.published),
+        "datasets": tables.dataset_table(scores, runs),
+        "counts": tables.count_table(scores, runs),
+        "seeds": tables.seed_table(evidence.scores, runs),
     }
     plots = {
-        "training": training_curves(evidence.training, runs),
-        "levels": outcome_shares(scores, runs),
+        "training": tables.training_curves(evidence.training, runs),
+        "levels": tables.outcome_shares(scores, runs),
     }
-    write_tables(tables, into / "tables")
-    write_tables(plots, into / "plots")
+    tables.write_tables(named, into / "tables")
+    tables.write_tables(plots, into / "plots")
     page = render_page(evidence, {"Versions": _versions(), "Parameters": dict(provenance)})
     with atomic_write(into / "report.html") as partial:
         partial.write_text(page, encoding="utf-8")

@@ -11,32 +11,12 @@ import yaml
 from markupsafe import Markup
 
 from speciarl.evaluation.intervals import REPLICATES
-from speciarl.report import charts, training_charts
+from speciarl.report import charts, findings, tables, training_charts
 from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import judges_compared, signs_by_run
-from speciarl.report.findings import (
-    Seen,
-    difference_of,
-    group_findings,
-    groups_explained,
-    headline,
-    miniature_note,
-    printed,
-    unseen_groups,
-)
+from speciarl.report.findings import Seen
 from speciarl.report.rendering import render
-from speciarl.report.tables import (
-    AREAS,
-    METRICS,
-    OUTCOMES,
-    Published,
-    count_table,
-    dataset_table,
-    main_table,
-    names_of,
-    over_seeds,
-    score_of,
-)
+from speciarl.report.tables import Published
 from speciarl.verdicts import LABELS
 
 
@@ -70,17 +50,18 @@ class Evidence:
 def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
     """The whole page, `provenance` in blocks by name at its end; equal input, equal bytes."""
     e = evidence
-    scores = over_seeds(e.scores)
-    main, areas = main_table(scores, e.runs, e.published), names_of(scores, *AREAS)
+    scores = tables.over_seeds(e.scores)
+    main = tables.main_table(scores, e.runs, e.published)
+    areas = tables.names_of(scores, *tables.AREAS)
     compared = (scores, e.differences, e.runs, e.published)
     rewarded = training_charts.with_rewards(e.training, e.runs)
-    unseen = unseen_groups(scores, e.runs, e.published, e.seen)
+    unseen = findings.unseen_groups(scores, e.runs, e.published, e.seen)
     values = {
         "title": "SpeciaRL: results",
-        "miniature": miniature_note(e.miniature) if e.miniature else "",
+        "miniature": findings.miniature_note(e.miniature) if e.miniature else "",
         "published": e.published,
-        "headline": headline(*compared),
-        "findings": group_findings(*compared, unseen),
+        "headline": findings.headline(*compared),
+        "findings": findings.group_findings(*compared, unseen),
         "sizes": _sizes(scores, unseen),
         "groups": [_group(name, main, e.published) for name in areas],
         "main": main.rows(named=True),
@@ -98,14 +79,14 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
         "datasets": {
-            name: dataset_table(scores, e.runs).filter(dataset=name).rows(named=True)
-            for name in names_of(scores, "dataset")
+            name: tables.dataset_table(scores, e.runs).filter(dataset=name).rows(named=True)
+            for name in tables.names_of(scores, "dataset")
         },
         "counts": _counts(scores, e.runs),
-        "outcomes": OUTCOMES,
+        "outcomes": tables.OUTCOMES,
         "weights": e.weights,
         "replicates": REPLICATES,
-        "groups_explained": groups_explained(scores, e.seen),
+        "groups_explained": findings.groups_explained(scores, e.seen),
         "provenance": {name: _plain(value) for name, value in provenance.items()},
     }
     return render("page.html.j2", values)
@@ -123,17 +104,18 @@ def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, obj
     rivals = main.filter(pl.col("run") != published.bound)
     return {
         "name": name,
-        "published": [f for f in METRICS if published.states(name, f)],
-        "best": printed(max(rivals[f"{name} hm"].drop_nulls(), default=None)),
+        "published": [f for f in tables.METRICS if published.states(name, f)],
+        "best": findings.printed(max(rivals[f"{name} hm"].drop_nulls(), default=None)),
     }
 
 
 def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[str, object]]:
     """The scores of all runs on a group, with what the method's HM differs by from theirs."""
-    rows = [score_of(scores, run, *AREAS, name=name) for run in e.runs]
+    rows = {run: tables.score_of(scores, run, *tables.AREAS, name=name) for run in e.runs}
+    given = e.differences, e.published.method
     return [
-        {**row, "difference": difference_of(e.differences, e.published.method, row["run"], name)}
-        for row in rows
+        {**row, "difference": findings.difference_of(*given, run, name)}
+        for run, row in rows.items()
         if row
     ]
 
@@ -171,7 +153,7 @@ def _lookups(metrics: pl.DataFrame) -> dict[str, object]:
 
 def _counts(scores: pl.DataFrame, runs: Sequence[str]) -> list[tuple[str, list[dict]]]:
     """The rows of the counts by the name of their group or dataset, groups first."""
-    counts = count_table(scores, runs)
+    counts = tables.count_table(scores, runs)
     parts = counts.partition_by("level", "name", as_dict=True, maintain_order=True)
     return [(name, rows.rows(named=True)) for (_, name), rows in parts.items()]
 

@@ -75,11 +75,10 @@ def reward_hacking(predictions: pl.DataFrame) -> pl.DataFrame:
         several=text.map_elements(is_hedged, pl.Boolean),
         addressing=text.map_elements(strip_injection, pl.String) != text,
     )  # fmt: skip
-    steps = predictions.select("step").unique().sort("step").with_row_index("place")
-    stretch = pl.col("place") * STRETCHES // max(steps.height, STRETCHES)
+    place = pl.col("step").rank("dense").cast(pl.Int64) - 1
+    stretch = place * STRETCHES // max(predictions["step"].n_unique(), STRETCHES)
     weight = pl.col("count") / pl.col("count").sum()
-    stretches = steps.with_columns(stretch=stretch)
-    rows = predictions.join(stretches, on="step").join(marks, on="prediction")
+    rows = predictions.with_columns(stretch=stretch).join(marks, on="prediction")
     commonest = (
         rows.group_by("stretch", "prediction")
         .agg(pl.col("count").sum(), commonest_classes=pl.col("class").n_unique())

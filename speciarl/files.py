@@ -82,7 +82,6 @@ def read_csv(
     """The columns of a CSV file in UTF-8, and its rows, each after its place, `FILE:LINE`.
 
     Args:
-        path: the file.
         columns: what it must have, among others.
         may_be_empty: those of them that need no value in a row.
 

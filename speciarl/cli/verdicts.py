@@ -145,13 +145,13 @@ def audit(
         _show(f"signs of reward hacking: {run}", reward_hacking(given))
         vague = predictions_for_many_classes(given).head(rows)
         _show(f"predictions for several classes: {run}", vague)
-    pair = (
-        (first, second) if first is not None and second is not None else verifiers_in_common(store)
-    )
+    pair = verifiers_in_common(store) if first is None or second is None else (first, second)
     if pair is None:
         print("agreement: no two verifiers have judged a pair in common")
         return
-    found = agreement(verdicts_of(store, *pair), *pair, *predictions.values())
+    verdicts = verdicts_of(store, *pair)
+    one, other = (verdicts.filter(verifier=name) for name in pair)
+    found = agreement(one, other, *predictions.values())
     kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
     print(f"{' and '.join(pair)}: {found.pairs} pairs, {found.same} alike, Cohen's kappa {kappa}\n")
     _show("verdicts of the first (rows) against the second (columns)", found.confusion)

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pooch
 import requests
 
 from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
@@ -29,12 +28,10 @@ def download(
 ) -> list[Path]:
     """Fetch the files of a dataset into its raw folder, and unpack the archives there.
 
-    Archives that lie in an archive (Caltech-101) are unpacked too, beside themselves.
+    Archives that lie in an archive (Caltech-101) are unpacked too, beside themselves. Of `sources`
+    those of other datasets are ignored, and all layouts but one.
 
     Args:
-        dataset: the dataset whose sources to take.
-        sources: files to fetch; those of other datasets are ignored, and all layouts but one.
-        into: the dataset's raw folder, made if need be.
         root: the project root, to which file:// URLs are relative.
         offline_dir: folder with DATASET/FILE or FILE, looked into first; None if there is none.
 
@@ -54,12 +51,7 @@ def download(
 
 
 def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> Path:
-    """Fetch one file, unless it is already there and as its source states.
-
-    The places are tried in order: the offline folder, then each URL.
-
-    Returns:
-        `into`/FILE, verified.
+    """`into`/FILE as its source states: from the offline folder or else the URLs, in their order.
 
     Raises:
         DataError: no place had the file as stated; the message lists what each had instead.
@@ -67,8 +59,7 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
     target = into / source.file
     failures = []
     if target.exists():
-        fault = _fault(target, source, root)
-        if fault is None:
+        if not (fault := _fault(target, source, root)):
             return target
         failures.append(f"{target}: {fault}")
 
@@ -76,8 +67,7 @@ def fetch(source: Source, into: Path, root: Path, offline_dir: Path | None) -> P
     part = target.with_name(f"{target.name}.part")
     places: list[str | Path] = [*offline_files(source, offline_dir), *source.urls]
     for place in places:
-        fault = _try(place, part, source, root)
-        if fault is None:
+        if not (fault := _try(place, part, source, root)):
             part.replace(target)
             return target
         failures.append(f"{place}: {fault}")
@@ -95,16 +85,15 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
     """
     fault = None
     for _ in range(TRIES):
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
             _get(place, part, root)
-        except OSError as error:  # pooch's errors, those of requests, are OSErrors too
-            after = part.stat().st_size if part.exists() else 0
-            if after == 0:
-                part.unlink(missing_ok=True)
+        except OSError as error:  # those of requests are OSErrors too
             fault = _reason(error)
-            if after > before:
+            if _size(part) > before:
                 continue
+            if not _size(part):
+                part.unlink(missing_ok=True)
             return fault
         fault = _fault(part, source, root)
         if fault is None:
@@ -113,6 +102,10 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
         if before == 0 or isinstance(place, Path) or place.startswith("file://"):
             return fault
     return fault
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _reason(error: BaseException) -> str:
@@ -131,62 +124,33 @@ def _get(place: str | Path, part: Path, root: Path) -> None:
         _download(place, part)
 
 
-class _Megabytes:
-    """The progress of a download, as pooch counts it."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.total = 0  # bytes, set by pooch before the first update; 0 where the server is silent
-        self.reset()
-
-    def reset(self) -> None:
-        self.done = 0
-        self.progress: Progress | None = None
-
-    close = reset
-
-    def update(self, count: int) -> None:
-        if self.progress is None:
-            self.progress = Progress(f"MB of {self.file}", self.total // MEGA)
-        self.done += count
-        if self.total:
-            self.progress.reached(min(self.done, self.total) // MEGA)
-
-
 def _download(url: str, part: Path) -> None:
     """Fetch a URL into `part`, going on after what stands there if the server can do that."""
-    with part.open("ab") as file:
-        there = file.tell()
-
-        def begin(response: requests.Response, **_: object) -> None:
-            if response.status_code == requests.codes.ok:  # all of it, not the part asked for
-                file.truncate(0)
-
-        downloader = pooch.HTTPDownloader(
-            progressbar=_Megabytes(part.name.removesuffix(".part")),
-            chunk_size=CHUNK,
-            timeout=TIMEOUT,
-            hooks={"response": begin},
-            # Some servers declare .tar.gz as encoded, and requests would then decompress it.
-            headers={"Accept-Encoding": "identity"}
-            | ({"Range": f"bytes={there}-"} if there else {}),
-        )
-        try:
-            downloader(url, file, None)
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else None
-            if not there or status != requests.codes.requested_range_not_satisfiable:
-                raise  # otherwise nothing is left to fetch
+    there = _size(part)
+    # Some servers declare .tar.gz as encoded, and requests would then decompress it.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    with requests.get(url, headers=headers, timeout=TIMEOUT, stream=True) as response:
+        if there and response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is left to fetch
+        response.raise_for_status()
+        goes_on = response.status_code == requests.codes.partial_content
+        total = int(response.headers.get("Content-Length", 0))  # 0 where the server is silent
+        progress = Progress(f"MB of {part.name.removesuffix('.part')}", total // MEGA)
+        with part.open("ab" if goes_on else "wb") as file:
+            start = file.tell()
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                if total:
+                    progress.reached((file.tell() - start) // MEGA)
 
 
 def _fault(path: Path, source: Source, root: Path) -> str | None:
     """What is wrong with a file, or None if it is as its source states."""
-    size = path.stat().st_size
+    size, expected = path.stat().st_size, source.checksum
     if source.size is not None and size != source.size:
         return f"expected {source.size} bytes, found {size}"
-    if source.checksum == UNKNOWN:
+    if expected == UNKNOWN:
         return None if size else "expected some content, found an empty file"
-    expected = source.checksum
     if expected == PUBLISHED:
         expected = _published(source, root)
     algorithm = expected.partition(":")[0]

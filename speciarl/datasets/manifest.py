@@ -1,6 +1,5 @@
 """Builds the manifest of a dataset: every image of every split, checked against the disk."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -9,14 +8,13 @@ import polars as pl
 
 from speciarl.datasets.counts import check_counts
 from speciarl.datasets.readers import (
-    SCHEMA,
-    SPLITS,
     caltech101,
+    check_manifest,
     cub200,
     fgvc_aircraft,
     flowers102,
-    folders,
     food101,
+    frame,
     oxford_pets,
     stanford_cars,
 )
@@ -43,11 +41,9 @@ def build_manifest(
     """Read a dataset's unpacked archives into the manifest schema.
 
     Args:
-        dataset: one of `READERS`.
         raw_dir: folder of the unpacked archives, relative to `root`; it becomes the beginning
             of every image's reference.
         split_kind: "official" or "coop", where the benchmark has it (`SPLIT_KINDS`).
-        root: the project root.
         published: images per class of each split, to be checked (`published_counts`).
 
     Returns:
@@ -65,7 +61,7 @@ def build_manifest(
             f"{dataset} has no split {split_kind!r}; expected {' or '.join(reader.SPLIT_KINDS)}"
         )
     manifest = (
-        reader.read(root / raw_dir, split_kind)
+        frame(dataset, reader.read(root / raw_dir, split_kind))
         .with_columns(image=pl.lit(f"{Path(raw_dir).as_posix()}/") + pl.col("image"))
         .sort("sample_id")
     )
@@ -74,50 +70,6 @@ def build_manifest(
         check_counts(manifest, published, f"{dataset} {split_kind}")
     _check_images(manifest, dataset, root)
     return manifest
-
-
-def build_folder_manifest(
-    dataset: str,
-    path: Path,
-    *,
-    test_share: float | None,
-    seed: int,
-    bad_images: str = "leave_out",
-    threads: int = 1,
-) -> tuple[pl.DataFrame, Counter[str]]:
-    """Read a custom dataset (`folders.read`) into the manifest schema, as `build_manifest`.
-
-    Returns:
-        The manifest, and how many files are not in it, by reason.
-    """
-    rows, left_out = folders.read(
-        path, dataset, test_share=test_share, seed=seed, bad_images=bad_images, threads=threads
-    )
-    manifest = rows.sort("sample_id")
-    check_manifest(manifest, dataset)
-    return manifest, left_out
-
-
-def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
-    """Raise a DataError unless the manifest has the schema and contradicts itself nowhere."""
-    if dict(manifest.schema) != SCHEMA:
-        raise DataError(f"{dataset}: expected the columns {SCHEMA}, found {dict(manifest.schema)}")
-    if manifest.is_empty():
-        raise DataError(f"{dataset}: expected images, found none")
-    if nulls := [name for name in SCHEMA if manifest[name].has_nulls()]:
-        raise DataError(f"{dataset}: expected a value everywhere, found gaps in {', '.join(nulls)}")
-    if unknown := set(manifest["split"].unique()) - set(SPLITS):
-        raise DataError(f"{dataset}: expected the splits {SPLITS}, found {sorted(unknown)}")
-    for column in ("sample_id", "image"):
-        repeated = sorted(set(manifest.filter(pl.col(column).is_duplicated())[column]))
-        if repeated:
-            raise DataError(
-                f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
-                f"first {repeated[0]}"
-            )
-    classes = manifest.select("class_id", "class_name").unique()
-    if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
-        raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
 
 
 def summary(manifest: pl.DataFrame) -> str:

@@ -17,21 +17,15 @@ def sample_training(
     balanced: bool,
     seed: int,
 ) -> pl.DataFrame:
-    """Draw a training set from the manifests of one or several datasets.
+    """Draw a training set from the manifests of one or several datasets, in random order.
 
     Whether a row is drawn depends on the seed and its sample_id alone, not on the order of
     the rows, and a smaller set of the same seed is part of a larger one.
 
     Args:
-        manifests: manifest per dataset.
-        datasets: which of them to draw from, in equal shares (the first ones get the rest).
-        splits: the splits to draw from.
-        size: rows in all; None takes every row of the split.
+        datasets: which to draw from, in equal shares (the first ones get the rest).
+        size: rows in all; None takes every row of the splits.
         balanced: give the classes of a dataset equally many rows, as far as they have them.
-        seed: picks the rows and their order.
-
-    Returns:
-        `size` rows in the manifest schema, in random order.
 
     Raises:
         ConfigError: an impossible request.

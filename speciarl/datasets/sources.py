@@ -23,8 +23,20 @@ COLUMNS = ["mirror", "dataset", "layout", "file", "role", "urls", "size", "check
 MIRRORS = ("miniature", "real")
 PUBLISHED = "SHA256SUMS"
 UNKNOWN = "unknown"
-_CHECKSUM = re.compile(rf"sha256:[0-9a-f]{{64}}|md5:[0-9a-f]{{32}}|{PUBLISHED}|{UNKNOWN}")
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_FORMS = {
+    "mirror": ("|".join(MIRRORS), "the mirror miniature or real"),
+    "dataset": (_NAME, "a plain name as dataset"),
+    "layout": (_NAME, "a plain name as layout"),
+    "file": (_NAME, "a plain name as file"),
+    "urls": (r"(https?|file)://.*", "http(s):// or file:// URLs"),
+    "size": (r"[0-9]*", "a size in bytes or nothing"),
+    "checksum": (
+        rf"sha256:[0-9a-f]{{64}}|md5:[0-9a-f]{{32}}|{PUBLISHED}|{UNKNOWN}",
+        f"the checksum sha256:HEX, md5:HEX, {PUBLISHED} or {UNKNOWN}",
+    ),
+}
+"""Of each field, and of each URL, its pattern and how messages call it."""
 
 
 @dataclass(frozen=True)
@@ -91,24 +103,12 @@ def choose_layout(sources: Sequence[Source], into: Path, offline_dir: Path | Non
 
 def _parse(row: dict[str, str], where: str) -> Source:
     urls = tuple(row["urls"].split(" ")) if row["urls"] else ()
-    size = row["size"]
-    if row["mirror"] not in MIRRORS:
-        raise DataError(f"{where}: expected the mirror miniature or real, found {row['mirror']!r}")
-    for column in ("dataset", "layout", "file"):
-        if not _FILE.fullmatch(row[column]):
-            raise DataError(f"{where}: expected a plain name as {column}, found {row[column]!r}")
-    for url in urls:
-        if not url.startswith(("https://", "http://", "file://")):
-            raise DataError(f"{where}: expected http(s):// or file:// URLs, found {url!r}")
-    if size and not (size.isascii() and size.isdigit()):
-        raise DataError(f"{where}: expected a size in bytes or nothing, found {size!r}")
-    if not _CHECKSUM.fullmatch(row["checksum"]):
-        raise DataError(
-            f"{where}: expected the checksum sha256:HEX, md5:HEX, {PUBLISHED} or {UNKNOWN}, "
-            f"found {row['checksum']!r}"
-        )
+    for name, (pattern, expected) in _FORMS.items():
+        for value in urls if name == "urls" else (row[name],):
+            if not re.fullmatch(pattern, value):
+                raise DataError(f"{where}: expected {expected}, found {value!r}")
     local = bool(urls) and all(url.startswith("file://") for url in urls)
     if row["checksum"] == PUBLISHED and not local:
         raise DataError(f"{where}: the checksum {PUBLISHED} is for file:// URLs only")
     values: dict[str, Any] = {name: row[name] for name in COLUMNS}
-    return Source(**values | {"urls": urls, "size": int(size) if size else None})
+    return Source(**values | {"urls": urls, "size": int(row["size"]) if row["size"] else None})

@@ -14,7 +14,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -35,6 +36,9 @@ _DAMAGE = (  # what the standard library raises on damaged or unknown content
     NotImplementedError,
     OSError,
 )
+
+Member = tuple[str, Callable[[], IO[bytes] | None]]
+"""Its name, and what checks it and opens its content; None is a folder's."""
 
 
 def is_archive(path: Path) -> bool:
@@ -92,34 +96,27 @@ def _replace(source: Path, target: Path, archive: Path) -> None:
     source.replace(target)
 
 
-@dataclass
-class _Budget:
-    """What may still be written, counted as it is written: headers are not believed."""
-
-    archive: Path
-    members: int = 0
-    written: int = 0
-
-    def __post_init__(self) -> None:
-        self.packed = self.archive.stat().st_size
-
-    def count_member(self, name: str) -> None:
-        self.members += 1
-        if self.members > MAX_MEMBERS:
-            raise _refusal(self.archive, name, f"more than {MAX_MEMBERS} members")
-
-    def count_bytes(self, name: str, size: int) -> None:
-        self.written += size
-        if self.written > MAX_BYTES:
-            raise _refusal(self.archive, name, f"more than {MAX_BYTES} bytes unpacked")
-        if self.written > max(RATIO_FLOOR, MAX_RATIO * self.packed):
-            raise _refusal(self.archive, name, f"unpacks to over {MAX_RATIO} times its size")
+class _Refused(Exception):
+    """Why a member may not be unpacked."""
 
 
 def _extract(archive: Path, into: Path) -> None:
-    extract = _extract_zip if archive.name.endswith(".zip") else _extract_tar
+    members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    name, packed, written = "", archive.stat().st_size, 0
     try:
-        extract(archive, into, _Budget(archive))
+        for number, (name, opened) in enumerate(members(archive, into), 1):
+            if number > MAX_MEMBERS:
+                raise _Refused(f"more than {MAX_MEMBERS} members")
+            if (target := _target(name, into)) is None:
+                continue
+            if (content := opened()) is None:
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                written = _write(content, target, written, packed)
+    except _Refused as refused:
+        raise DataError(
+            f"{archive.name}: member {name!r} refused: {refused}; do not use this archive"
+        ) from None
     except _DAMAGE as error:
         raise DataError(
             f"{archive.name}: could not be unpacked ({one_line(error)}); "
@@ -129,77 +126,68 @@ def _extract(archive: Path, into: Path) -> None:
         raise DataError(f"{archive.name}: expected files in the archive, found none")
 
 
-def _extract_tar(archive: Path, into: Path, budget: _Budget) -> None:
+def _tar_members(archive: Path, into: Path) -> Iterator[Member]:
     # "r:*" recognizes the compression by content: the Pets archives are plain tars named .tar.gz.
     with tarfile.open(archive, "r:*") as tar:
         for member in tar:
-            budget.count_member(member.name)
-            target = _target(archive, member.name, into)
-            if target is None:
-                continue
-            try:
-                tarfile.data_filter(member, str(into))
-            except tarfile.FilterError as error:
-                raise _refusal(archive, member.name, one_line(error)) from None
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-            elif member.isfile():
-                content = tar.extractfile(member)
-                assert content is not None  # a regular file has content
-                _write(content, target, member.name, budget)
-            else:
-                with _linked(archive, member, into).open("rb") as earlier:
-                    _write(earlier, target, member.name, budget)
+            yield member.name, partial(_open_tarred, tar, member, into)
 
 
-def _extract_zip(archive: Path, into: Path, budget: _Budget) -> None:
+def _open_tarred(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> IO[bytes] | None:
+    try:
+        tarfile.data_filter(member, str(into))
+    except tarfile.FilterError as error:
+        raise _Refused(one_line(error)) from None
+    if member.isdir():
+        return None
+    return tar.extractfile(member) if member.isfile() else _linked(member, into).open("rb")
+
+
+def _zip_members(archive: Path, into: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as zipped:
         for member in zipped.infolist():
-            budget.count_member(member.filename)
-            target = _target(archive, member.filename, into)
-            if target is None:
-                continue
-            mode = member.external_attr >> 16
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refusal(archive, member.filename, "is a link or device")
-            if member.flag_bits & 1:
-                raise _refusal(archive, member.filename, "is encrypted")
-            if member.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-            else:
-                with zipped.open(member) as content:
-                    _write(content, target, member.filename, budget)
+            yield member.filename, partial(_open_zipped, zipped, member)
 
 
-def _target(archive: Path, name: str, into: Path) -> Path | None:
+def _open_zipped(zipped: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes] | None:
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _Refused("is a link or device")
+    if member.flag_bits & 1:
+        raise _Refused("is encrypted")
+    return None if member.is_dir() else zipped.open(member)
+
+
+def _target(name: str, into: Path) -> Path | None:
     """Where a member goes; None for what is skipped."""
     path = PurePosixPath(name)
     if path.is_absolute() or "\\" in name or "\0" in name:
-        raise _refusal(archive, name, "is not a plain relative path")
+        raise _Refused("is not a plain relative path")
     if ".." in path.parts:
-        raise _refusal(archive, name, "leaves the archive's folder")
+        raise _Refused("leaves the archive's folder")
     if not path.parts or "__MACOSX" in path.parts or path.name.startswith("._"):
         return None
     return into.joinpath(*path.parts)
 
 
-def _linked(archive: Path, member: tarfile.TarInfo, into: Path) -> Path:
+def _linked(member: tarfile.TarInfo, into: Path) -> Path:
     """The unpacked file that a link stands for; one that is not there is refused."""
     # A symbolic link starts at its own folder, a hard link at the archive's root.
     base = os.path.dirname(member.name) if member.issym() else ""  # noqa: PTH120
     path = os.path.normpath(os.path.join(base, member.linkname))  # noqa: PTH118
     if not (into / path).is_file():
-        raise _refusal(archive, member.name, f"links to no earlier file, {member.linkname!r}")
+        raise _Refused(f"links to no earlier file, {member.linkname!r}")
     return into / path
 
 
-def _write(content: IO[bytes], target: Path, name: str, budget: _Budget) -> None:
+def _write(content: IO[bytes], target: Path, written: int, packed: int) -> int:
+    """Write a member after so many bytes; how many that makes, counted: headers may lie."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
+    with content, target.open("wb") as file:
         while chunk := content.read(_CHUNK):
-            budget.count_bytes(name, len(chunk))
+            written += len(chunk)
+            if written > MAX_BYTES:
+                raise _Refused(f"more than {MAX_BYTES} bytes unpacked")
+            if written > max(RATIO_FLOOR, MAX_RATIO * packed):
+                raise _Refused(f"unpacks to over {MAX_RATIO} times its size")
             file.write(chunk)
-
-
-def _refusal(archive: Path, name: str, reason: str) -> DataError:
-    return DataError(f"{archive.name}: member {name!r} refused: {reason}; do not use this archive")
+    return written

@@ -1,39 +1,33 @@
 """The base policy of all runs: a given model directory, or the miniature, trained here."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from speciarl.config import Policy
+from speciarl.config.data import Miniature
 from speciarl.errors import DataError
 from speciarl.policy.loading import check_model, load_processor, note_source
 
 
 def build_policy(
-    into: Path,
-    settings: Policy,
-    *,
-    work: Path,
-    threads: int,
-    **drawn: Any,
+    into: Path, settings: Policy, shown: Miniature, *, work: Path, threads: int
 ) -> None:
     """Fill `into` with the base policy.
 
     Args:
         settings: the `policy` section.
+        shown: the `miniature` section: what the images are like that the miniature sees.
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
-        drawn: what the miniature's images are like, as `Pretraining` takes it.
     """
     torch.set_num_threads(threads)
     if settings.path is not None:
         take_model(Path(settings.path), into)
         return
-    from speciarl.policy.miniature.pretraining import Pretraining, pretrain
+    from speciarl.policy.miniature.pretraining import pretrain
 
-    values = settings.model_dump(exclude={"source", "path"})
-    pretrain(into, Pretraining(**drawn, **values), work=work)
+    pretrain(into, settings, shown, work=work)
 
 
 def take_model(source: Path, into: Path) -> None:

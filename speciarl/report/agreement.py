@@ -6,11 +6,9 @@ import polars as pl
 
 from speciarl.answers import normalize
 from speciarl.config import VerifierConfig
+from speciarl.schemas import PREDICTIONS
 from speciarl.verdicts import LABELS
 from speciarl.verifiers.audit import Agreement, agreement, reward_hacking
-
-_KEY = ("class", "prediction")
-_SIDES = ("training", "evaluation")
 
 
 def judges_differ(verifier: VerifierConfig, judge: VerifierConfig) -> bool:
@@ -21,25 +19,22 @@ def judges_differ(verifier: VerifierConfig, judge: VerifierConfig) -> bool:
 def judges_compared(
     predictions: Sequence[pl.DataFrame], judged: Iterable[pl.DataFrame]
 ) -> Agreement | None:
-    """How far the two agree on the pairs that both have judged.
+    """How far the two agree on the pairs that both have judged; None without `judged`.
 
     Args:
-        predictions: of training runs, as `audit.PREDICTIONS`.
+        predictions: of training runs, as PREDICTIONS.
         judged: what the `judge` stage wrote (class_name, prediction, verdict and others), where it
             asked another verifier than training; nothing where it was the same.
-
-    Returns:
-        None without `judged`.
     """
-    evaluated = [_pairs_of(rows) for rows in judged]
-    if not evaluated:
-        return None
-    verdicts = pl.concat(
-        _named(side, tables)
-        for side, tables in zip(_SIDES, (predictions, evaluated), strict=True)
-        if tables
-    )
-    return agreement(verdicts, *_SIDES, *predictions)
+    pairs = [
+        rows.select(
+            pl.col("class_name").alias("class"),
+            pl.col("prediction").map_elements(normalize, pl.String),  # it comes as it was given
+            "verdict",
+        )
+        for rows in judged
+    ]
+    return agreement(_each(predictions), _each(pairs), *predictions) if pairs else None
 
 
 def signs_by_run(
@@ -47,9 +42,7 @@ def signs_by_run(
 ) -> list[dict[str, object]]:
     """Rows of `audit.reward_hacking` with their `run`: the first and the last of each run.
 
-    Args:
-        predictions: of training runs, as `audit.PREDICTIONS`; runs without any are left out.
-        runs: in the order of the report.
+    Runs without `predictions` (as PREDICTIONS) are left out.
     """
     rows: list[dict[str, object]] = []
     for run in runs:
@@ -59,16 +52,12 @@ def signs_by_run(
     return rows
 
 
-def _pairs_of(judged: pl.DataFrame) -> pl.DataFrame:
-    """class, prediction, verdict of predictions, which come as they were given."""
-    normal = pl.col("prediction").map_elements(normalize, return_dtype=pl.String)
-    distinct = judged.select("class_name", "prediction", "verdict").unique()
-    return distinct.select(pl.col("class_name").alias("class"), normal.alias(_KEY[1]), "verdict")
-
-
-def _named(side: str, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """verifier, class, prediction, verdict: one row per pair that has a verdict."""
-    label = pl.col("verdict").cast(pl.Enum(LABELS))
-    together = pl.concat(rows.select(*_KEY, label) for rows in tables).drop_nulls("verdict")
-    distinct = together.sort(*_KEY, "verdict").unique(_KEY, keep="first", maintain_order=True)
-    return distinct.select(pl.lit(side).alias("verifier"), pl.all())
+def _each(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """class, prediction, verdict: one row per pair that has a verdict."""
+    columns = pl.col("class", "prediction"), pl.col("verdict").cast(pl.Enum(LABELS))
+    rows = pl.concat(table.select(columns) for table in [pl.DataFrame(schema=PREDICTIONS), *tables])
+    return (
+        rows.drop_nulls("verdict")
+        .sort("class", "prediction", "verdict")
+        .unique(["class", "prediction"], keep="first", maintain_order=True)
+    )

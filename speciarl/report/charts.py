@@ -38,7 +38,7 @@ RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cr
 WIDTH = 780
 
 
-def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> Markup | None:
+def outcome_bars(scores: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     """Per group a bar per run: shares of the six verdicts, unparsable and failed."""
     rows = scores.filter(
         pl.col("level") == "group", pl.col("samples") > 0, pl.col("run").is_in(list(runs))
@@ -65,11 +65,12 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], label: str) -> Marku
     )
     panels = (bars + numbers).properties(width=WIDTH, height=alt.Step(21))
     names = rows["name"].unique(maintain_order=True).to_list()
+    label = "Stacked bars: share of each verdict by group and run; the counts are tabled below."
     return svg(panels.facet(row=panel("name", names), spacing=12), label, id_prefix="bars")
 
 
 def harmonic_means(
-    scores: pl.DataFrame, by_seed: pl.DataFrame, runs: Sequence[str], label: str
+    scores: pl.DataFrame, by_seed: pl.DataFrame, runs: Sequence[str]
 ) -> Markup | None:
     """Per group a line per run: its mean HM, the 95 % interval, and a tick for each seed."""
     columns = ["run", "name", "hm", "hm_low", "hm_high", "origin"]
@@ -96,12 +97,11 @@ def harmonic_means(
     )  # fmt: skip
     panels = layers.properties(width=310, height=alt.Step(21))
     facets = panels.facet(panel("name", names), columns=2, spacing=24)
+    label = "Dot plot: HM of every run by group with its 95 % interval, as tabled below."
     return svg(facets.resolve_scale(x="independent"), label, id_prefix="hm")
 
 
-def trade_off(
-    scores: pl.DataFrame, runs: Sequence[str], published: Published, label: str
-) -> Markup | None:
+def trade_off(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> Markup | None:
     """Per group: specificity against correctness, a filled point per run, hollow as published."""
     own = scores.filter(pl.col("level") == "group", pl.col("run").is_in(list(runs)))
     groups = own["name"].unique(maintain_order=True).to_list()
@@ -135,6 +135,7 @@ def trade_off(
     )
     panels = (hollow + filled).properties(width=250, height=240)
     facets = panels.facet(panel("name", groups), columns=3, spacing=24)
+    label = "Scatter plot: specificity and correctness of every run by group, as tabled above."
     return svg(facets, label, id_prefix="tradeoff")
 
 

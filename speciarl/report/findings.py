@@ -51,21 +51,17 @@ def stated(middle: float | None, low: float | None, high: float | None) -> str:
 
 
 def difference_of(differences: pl.DataFrame, run: str, other: str, name: str) -> Difference:
-    """From the table of the score stage, in which two runs stand in one of the two orders.
+    """What a run's HM on a group, or on all unseen datasets, exceeds another's by.
 
-    Args:
-        differences: run, other, level, name, difference, low, high.
-        run: from whose HM the other's is taken.
-        other: another run.
-        name: a group, or all unseen datasets.
+    From the table of the score stage (run, other, level, name, difference, low, high), in which
+    two runs stand in one of the two orders.
     """
     of_area = differences.filter(pl.col("level").is_in(AREAS), name=name)
-    columns = ("difference", "low", "high")
-    if (rows := of_area.filter(run=run, other=other)).height:
-        return Difference(*rows.select(columns).row(0))
-    if (rows := of_area.filter(run=other, other=run)).height:
-        return -Difference(*rows.select(columns).row(0))
-    return Difference(None, None, None)
+    of_area = of_area.select("run", "other", "difference", "low", "high")
+    found = {(one, its): Difference(*values) for one, its, *values in of_area.iter_rows()}
+    if (other, run) in found:
+        return -found[other, run]
+    return found.get((run, other), Difference(None, None, None))
 
 
 Seen = Mapping[str, Sequence[str]]
@@ -115,19 +111,13 @@ def group_findings(
     """Per group its name and sentences: the figures, then whether the paper agrees."""
     if published.method not in runs:
         return []
-    rivals = _rivals(runs, published)
-    bound = [published.bound] * (published.bound in runs)
-    return [
-        (
-            group,
-            [
-                *_metrics(scores, differences, published.method, rivals, group),
-                *(_bound(scores, run, group) for run in bound),
-                *_order(differences, rivals, published, group),
-            ],
-        )
-        for group in groups
-    ]
+    rivals, found = _rivals(runs, published), []
+    for group in groups:
+        said = [_metrics(scores, differences, published.method, rivals, group)]
+        if published.bound in runs:
+            said.append(_bound(scores, published.bound, group))
+        found.append((group, [*said, *_order(differences, rivals, published, group)]))
+    return found
 
 
 def unseen_groups(
@@ -168,12 +158,12 @@ def miniature_note(parts: Sequence[str]) -> str:
 
 def _metrics(
     scores: pl.DataFrame, differences: pl.DataFrame, method: str, rivals: Sequence[str], group: str
-) -> list[str]:
+) -> str:
     own = score_of(scores, method, "group", name=group)
     if own is None or own["hm"] is None:
-        return [f"The HM of {method} is undefined."]
+        return f"The HM of {method} is undefined."
     said = f"HM {stated(own['hm'], own['hm_low'], own['hm_high'])}"
-    return [f"{said}: {_against(differences, method, rivals, group)}." if rivals else f"{said}."]
+    return f"{said}: {_against(differences, method, rivals, group)}." if rivals else f"{said}."
 
 
 def _bound(scores: pl.DataFrame, bound: str, group: str) -> str:
@@ -186,21 +176,16 @@ def _order(
     differences: pl.DataFrame, rivals: Sequence[str], published: Published, group: str
 ) -> list[str]:
     """Which comparisons come out as in the paper, which do not."""
-    same: list[str] = []
-    other: list[str] = []
+    said: dict[str, list[str]] = {"As": [], "Not as": []}
     stated = published.metric(published.method, group, "hm")
     for rival in rivals:
         here = difference_of(differences, published.method, rival, group).outcome
         theirs = published.metric(rival, group, "hm")
         if here != NOT_COMPARABLE and stated is not None and theirs is not None:
             there = EXCEEDS if stated > theirs else BELOW if stated < theirs else LEVEL
-            (same if here == there else other).append(rival)
-    sentences = []
-    if same:
-        sentences.append(f"As in the paper against {listed(same)}.")
-    if other:
-        sentences.append(f"Not as in the paper against {listed(other)}.")
-    return sentences or ["Nothing here can be held against the paper."]
+            said["As" if here == there else "Not as"].append(rival)
+    found = [f"{how} in the paper against {listed(runs)}." for how, runs in said.items() if runs]
+    return found or ["Nothing here can be held against the paper."]
 
 
 def _against(

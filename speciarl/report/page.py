@@ -11,101 +11,82 @@ import yaml
 from markupsafe import Markup
 
 from speciarl.evaluation.intervals import REPLICATES
-from speciarl.report import charts, training_charts
+from speciarl.report import charts, findings, tables, training_charts
 from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import judges_compared, signs_by_run
-from speciarl.report.findings import (
-    Seen,
-    difference_of,
-    group_findings,
-    groups_explained,
-    headline,
-    miniature_note,
-    printed,
-    unseen_groups,
-)
+from speciarl.report.findings import Seen
 from speciarl.report.rendering import render
-from speciarl.report.tables import (
-    AREAS,
-    METRICS,
-    OUTCOMES,
-    Published,
-    count_table,
-    dataset_table,
-    main_table,
-    names_of,
-    over_seeds,
-    score_of,
-)
+from speciarl.report.tables import Published
 from speciarl.verdicts import LABELS
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows: `training` and `predictions` by run, as far as there are any.
-
-    `scores` and `differences` are as the score stage writes them; `judged` are the files of the
-    `judge` stage, where it asked another verifier than training.
-    """
+    """What the page shows."""
 
     scores: pl.DataFrame
+    """As the score stage writes them."""
     differences: pl.DataFrame
+    """Likewise."""
     training: Mapping[str, pl.DataFrame]
+    """Metrics by run; runs without training may be empty or absent."""
     predictions: Mapping[str, pl.DataFrame]
-    judged: Sequence[pl.DataFrame]
+    """What each run answered in training, as `schemas.PREDICTIONS`."""
     runs: Sequence[str]
+    """Rows of the tables, in their order."""
     weights: Mapping[str, float]
+    """Specificity by verdict, named as the columns of counts."""
     published: Published
+    """The figures to stand beside."""
     seen: Seen
+    miniature: Sequence[str] = ()
+    """What comes from the miniature, "images" or "policy": the page says so."""
+    judged: Sequence[pl.DataFrame] = ()
+    """The files of the `judge` stage, where it asked another verifier than training."""
     ablations: pl.DataFrame | None = None
+    """As `ablations.COLUMNS`, for a section of its own."""
 
 
-def render_page(
-    title: str, evidence: Evidence, provenance: Mapping[str, object], *, miniature: Sequence[str]
-) -> str:
-    """The whole page; the same arguments give the same bytes.
-
-    Args:
-        title: of the page.
-        evidence: scores, training metrics, runs in their order, specificity weights by verdict,
-            and the published figures.
-        provenance: plain values by the name of their block at the end of the page.
-        miniature: what makes the figures no match for the published ones: "images", "policy".
-    """
+def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
+    """The whole page, `provenance` in blocks by name at its end; equal input, equal bytes."""
     e = evidence
-    scores = over_seeds(e.scores)
-    main = main_table(scores, e.runs, e.published)
+    scores = tables.over_seeds(e.scores)
+    main = tables.main_table(scores, e.runs, e.published)
+    areas = tables.names_of(scores, *tables.AREAS)
     compared = (scores, e.differences, e.runs, e.published)
-    unseen = unseen_groups(scores, e.runs, e.published, e.seen)
+    rewarded = training_charts.with_rewards(e.training, e.runs)
+    unseen = findings.unseen_groups(scores, e.runs, e.published, e.seen)
     values = {
-        "title": title,
-        "miniature": miniature_note(miniature) if miniature else "",
+        "title": "SpeciaRL: results",
+        "miniature": findings.miniature_note(e.miniature) if e.miniature else "",
         "published": e.published,
-        "headline": headline(*compared),
-        "findings": group_findings(*compared, unseen),
+        "headline": findings.headline(*compared),
+        "findings": findings.group_findings(*compared, unseen),
         "sizes": _sizes(scores, unseen),
-        "groups": [_group(name, main, e.published) for name in names_of(scores, *AREAS)],
+        "groups": [_group(name, main, e.published) for name in areas],
         "main": main.rows(named=True),
-        "harmonic_means": {
-            name: _harmonic_means(e, scores, name) for name in names_of(scores, *AREAS)
-        },
-        "charts": _charts(e, scores),
+        "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
+        "charts": _charts(e, scores, rewarded),
         "ablations": e.ablations,
         "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),
-        "losses": _losses(e),
-        "lookups": _lookups(e),
+        "losses": {
+            run: _losses(e.training[run]) if run in e.training else []
+            for run in e.runs
+            if run not in rewarded
+        },
+        "lookups": [{"run": run, **_lookups(rows)} for run, rows in rewarded.items()],
         "reward_hacking": signs_by_run(e.predictions, e.runs),
         "agreement": judges_compared(list(e.predictions.values()), e.judged),
         "labels": LABELS,
         "datasets": {
-            name: dataset_table(scores, e.runs).filter(dataset=name).rows(named=True)
-            for name in names_of(scores, "dataset")
+            name: tables.dataset_table(scores, e.runs).filter(dataset=name).rows(named=True)
+            for name in tables.names_of(scores, "dataset")
         },
         "counts": _counts(scores, e.runs),
-        "outcomes": OUTCOMES,
+        "outcomes": tables.OUTCOMES,
         "weights": e.weights,
         "replicates": REPLICATES,
-        "groups_explained": groups_explained(scores, e.seen),
+        "groups_explained": findings.groups_explained(scores, e.seen),
         "provenance": {name: _plain(value) for name, value in provenance.items()},
     }
     return render("page.html.j2", values)
@@ -113,12 +94,9 @@ def render_page(
 
 def _sizes(scores: pl.DataFrame, groups: Sequence[str]) -> list[int]:
     """Images of each group, on which every seed of every run was scored."""
-    rows = scores.filter(level="group").unique("name", maintain_order=True)
-    return (
-        rows.filter(pl.col("name").is_in(list(groups)))
-        .select(pl.col("samples") // pl.col("seeds"))["samples"]
-        .to_list()
-    )
+    rows = scores.filter(pl.col("name").is_in(list(groups)), level="group")
+    sizes = rows.unique("name", maintain_order=True).select(pl.col("samples") // pl.col("seeds"))
+    return sizes["samples"].to_list()
 
 
 def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, object]:
@@ -126,84 +104,57 @@ def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, obj
     rivals = main.filter(pl.col("run") != published.bound)
     return {
         "name": name,
-        "published": [f for f in METRICS if published.states(name, f)],
-        "best": printed(max(rivals[f"{name} hm"].drop_nulls(), default=None)),
+        "published": [f for f in tables.METRICS if published.states(name, f)],
+        "best": findings.printed(max(rivals[f"{name} hm"].drop_nulls(), default=None)),
     }
 
 
 def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[str, object]]:
     """The scores of all runs on a group, with what the method's HM differs by from theirs."""
-    rows = [score_of(scores, run, *AREAS, name=name) for run in e.runs]
+    rows = {run: tables.score_of(scores, run, *tables.AREAS, name=name) for run in e.runs}
+    given = e.differences, e.published.method
     return [
-        {**row, "difference": difference_of(e.differences, e.published.method, row["run"], name)}
-        for row in rows
+        {**row, "difference": findings.difference_of(*given, run, name)}
+        for run, row in rows.items()
         if row
     ]
 
 
-def _charts(e: Evidence, scores: pl.DataFrame) -> dict[str, Markup | None]:
+def _charts(
+    e: Evidence, scores: pl.DataFrame, rewarded: Mapping[str, pl.DataFrame]
+) -> dict[str, Markup | None]:
     return {
-        "harmonic_means": charts.harmonic_means(
-            scores, e.scores.drop_nulls("seed"), e.runs,
-            "Dot plot: HM of every run by group with its 95 % interval, as tabled below.",
-        ),
+        "harmonic_means": charts.harmonic_means(scores, e.scores.drop_nulls("seed"), e.runs),
         "ablations": None if e.ablations is None else ablation_chart(
             e.ablations,
             "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
         ),
-        "outcomes": charts.outcome_bars(
-            scores, e.runs,
-            "Stacked bars: share of each verdict by group and run; the counts are tabled below.",
-        ),
-        "trade_off": charts.trade_off(
-            scores, e.runs, e.published,
-            "Scatter plot: specificity and correctness of every run by group, as tabled above.",
-        ),
-        "rewards": training_charts.reward_curves(
-            e.training, e.runs, "Line chart: mean reward per step of every run trained by a reward."
-        ),
-        "verdicts": training_charts.verdict_areas(
-            e.training, e.runs,
-            "Area charts: share of each verdict among the rollouts over the steps.",
-        ),
-        "moves": training_charts.policy_lines(
-            e.training, e.runs,
-            "Line charts: divergence from the base policy (KL), clip ratio, completion length.",
-        ),
-        "lookups": training_charts.cache_lines(
-            e.training, e.runs,
-            "Line charts: lookups per step found in the verdict store (hits), and not (misses).",
-        ),
+        "outcomes": charts.outcome_bars(scores, e.runs),
+        "trade_off": charts.trade_off(scores, e.runs, e.published),
+        "rewards": training_charts.reward_curves(rewarded, e.runs),
+        "verdicts": training_charts.verdict_areas(rewarded),
+        "moves": training_charts.policy_lines(rewarded, e.runs),
+        "lookups": training_charts.cache_lines(rewarded, e.runs),
     }  # fmt: skip
 
 
-def _losses(e: Evidence) -> dict[str, list[float]]:
-    """Mean losses over seeds, by step, of each run that no reward trained; none if untrained."""
-    rewarded = training_charts.with_rewards(e.training, e.runs)
-    none = pl.DataFrame({"step": [], "loss": []})
-    return {
-        run: e.training.get(run, none).group_by("step").agg(pl.col("loss").mean()).sort("step")
-        .drop_nulls("loss")["loss"].to_list()
-        for run in e.runs
-        if run not in rewarded
-    }  # fmt: skip
+def _losses(rows: pl.DataFrame) -> list[float]:
+    """Mean losses over seeds, by step."""
+    means = rows.group_by("step").agg(pl.col("loss").mean()).sort("step")
+    return means["loss"].drop_nulls().to_list()
 
 
-def _lookups(e: Evidence) -> list[dict[str, object]]:
-    """Per run with rewards its seeds and steps, and the lookups of all seeds over all steps."""
-    rows: list[dict[str, object]] = []
-    for run, metrics in training_charts.with_rewards(e.training, e.runs).items():
-        hits, misses = (int(metrics[c].sum()) for c in ("hits", "misses"))
-        share = hits / (hits + misses) if hits + misses else None
-        seeds, steps = (metrics[c].n_unique() for c in ("seed", "step"))
-        rows.append({"run": run, "seeds": seeds, "steps": steps, "hits": hits, "misses": misses,
-                     "share": share})  # fmt: skip
-    return rows
+def _lookups(metrics: pl.DataFrame) -> dict[str, object]:
+    """Seeds and steps of a run, and the lookups of all seeds over all steps."""
+    hits, misses = (int(metrics[c].sum()) for c in ("hits", "misses"))
+    seeds, steps = (metrics[c].n_unique() for c in ("seed", "step"))
+    share = hits / (hits + misses) if hits + misses else None
+    return {"seeds": seeds, "steps": steps, "hits": hits, "misses": misses, "share": share}
 
 
 def _counts(scores: pl.DataFrame, runs: Sequence[str]) -> list[tuple[str, list[dict]]]:
     """The rows of the counts by the name of their group or dataset, groups first."""
-    counts = count_table(scores, runs)
+    counts = tables.count_table(scores, runs)
     parts = counts.partition_by("level", "name", as_dict=True, maintain_order=True)
     return [(name, rows.rows(named=True)) for (_, name), rows in parts.items()]
 

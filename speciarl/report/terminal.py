@@ -1,11 +1,11 @@
 """Tables on the terminal, through rich: as wide as it is, and plain where there is none."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any
 
 import polars as pl
 from rich.box import MARKDOWN
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -33,8 +33,8 @@ def print_table(frame: pl.DataFrame, console: Console | None = None) -> None:
     console = console or Console()
     table = Table(box=MARKDOWN)
     for name, kind in frame.schema.items():
-        side: Literal["left", "right"] = "right" if kind.is_numeric() else "left"
-        table.add_column(_text(name), justify=side, overflow="fold")
+        justify: Any = "right" if kind.is_numeric() else "left"
+        table.add_column(_text(name), justify=justify, overflow="fold")
     _add_rows(table, frame.rows())
     if not console.is_terminal:
         console.width = _width(console, table)
@@ -52,10 +52,12 @@ def print_main_table(main: pl.DataFrame, console: Console | None = None) -> None
     if not console.is_terminal:
         console.width = WIDTH
     main = _with_intervals(main)
-    left = _names(main["run"])
+    left = _part("", {"run": main["run"]}, no_wrap=True, max_width=NAME_WIDTH)
     blocks = [[left]]
     for group in _groups(main):
-        part = _part(group, {h: main[group + e] for h, e in COLUMNS if group + e in main.columns})
+        columns = {h: main[group + e] for h, e in COLUMNS if group + e in main.columns}
+        title = Rule(_text(group), characters="-", style="")
+        part = _part(title, columns, justify="right", no_wrap=True, min_width=5)
         if len(blocks[-1]) > 1 and _width(console, _grid([*blocks[-1], part])) > console.width:
             blocks.append([left])
         blocks[-1].append(part)
@@ -86,20 +88,13 @@ def _groups(main: pl.DataFrame) -> list[str]:
     ]
 
 
-def _names(runs: pl.Series) -> Group:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run", no_wrap=True, max_width=NAME_WIDTH)
-    _add_rows(table, runs.to_frame().rows())
-    return Group("", table)
-
-
-def _part(group: str, columns: Mapping[str, pl.Series]) -> Group:
-    """The columns of one group under its name, a line for each run."""
+def _part(title: RenderableType, columns: Mapping[str, pl.Series], **form: Any) -> Group:
+    """Columns of one form under their title, a line for each run."""
     table = Table(box=None, pad_edge=False)
     for head in columns:
-        table.add_column(head, justify="right", no_wrap=True, min_width=5)
+        table.add_column(head, **form)
     _add_rows(table, zip(*columns.values(), strict=True))
-    return Group(Rule(_text(group), characters="-", style=""), table)
+    return Group(title, table)
 
 
 def _grid(parts: Sequence[Group]) -> Table:

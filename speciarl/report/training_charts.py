@@ -1,9 +1,11 @@
 """The report's charts of training, over the steps of each run that a reward trained.
 
 As in `charts`, each function returns one `<svg>` element, or None where there is nothing to show.
+`rewarded` are the metrics by run of `with_rewards`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -25,31 +27,21 @@ from speciarl.verdicts import OUTCOMES
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 
 
-def reward_curves(
-    training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> Markup | None:
-    """Reward per step of each run that has rewards: thin each seed, bold their mean, smoothed."""
-    rewarded = with_rewards(training, runs)
-    parts = [
-        _smoothed(given).select(pl.lit(run).alias("run"), seed, "step", "reward")
-        for run, rows in rewarded.items()
-        for seed, given in [
-            (pl.lit(None, pl.String).alias("seed"), rows),
-            *(
-                (pl.lit(str(seed)).alias("seed"), rows.filter(seed=seed))
-                for seed in rows["seed"].unique().sort()
-            ),
-        ]
-    ]
-    if not parts:
+def reward_curves(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> Markup | None:
+    """Reward per step of each run: thin each seed, bold their mean, smoothed."""
+    if not rewarded:
         return None
-    base = alt.Chart(pl.concat(parts)).encode(
+    curves = [
+        _smoothed(rows if seed is None else rows.filter(seed=seed)).select(
+            pl.lit(run).alias("run"), pl.lit(seed).cast(pl.String).alias("seed"), "step", "reward"
+        )
+        for run, rows in rewarded.items()
+        for seed in (None, *rows["seed"].unique().sort())
+    ]
+    base = alt.Chart(pl.concat(curves)).encode(
         x=_steps(),
         y=alt.Y("reward:Q", title="mean reward"),
-        color=alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
-        strokeDash=alt.StrokeDash(
-            "run:N", title=None, scale=run_scale(rewarded, list(rewarded), RUN_DASHES)
-        ),
+        **_stroke(rewarded, runs),
     )
     bold = base.transform_filter("!isValid(datum.seed)").mark_line(strokeWidth=2.5)
     thin = (
@@ -57,21 +49,19 @@ def reward_curves(
         .mark_line(opacity=0.45, strokeWidth=1)
         .encode(detail="seed:N", strokeDash=alt.value([1, 0]))
     )
+    label = "Line chart: mean reward per step of every run trained by a reward."
     return svg((thin + bold).properties(width=WIDTH, height=220), label, id_prefix="reward")
 
 
-def verdict_areas(
-    training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> Markup | None:
-    """Per run with rewards: the share of every verdict among the rollouts, over the steps."""
-    rewarded = with_rewards(training, runs)
+def verdict_areas(rewarded: Mapping[str, pl.DataFrame]) -> Markup | None:
+    """Per run: the share of every verdict among the rollouts, over the steps."""
+    if not rewarded:
+        return None
     parts = []
     for run, rows in rewarded.items():
         thin = _thinned(rows, [pl.col(OUTCOMES).sum()])
         thin = thin.with_columns(run=pl.lit(run), rollouts=pl.sum_horizontal(OUTCOMES))
         parts.append(stretches(thin.filter(pl.col("rollouts") > 0), ["run", "step"], "rollouts"))
-    if not parts:
-        return None
     areas = (
         alt.Chart(pl.concat(parts))
         .mark_area(stroke="white", strokeWidth=0.4)
@@ -84,27 +74,23 @@ def verdict_areas(
         )
         .properties(width=WIDTH, height=150)
     )  # fmt: skip
+    label = "Area charts: share of each verdict among the rollouts over the steps."
     return svg(areas.facet(row=panel("run", list(rewarded)), spacing=16), label, id_prefix="areas")
 
 
-def cache_lines(
-    training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> Markup | None:
+def cache_lines(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> Markup | None:
     """Lookups of the verdict store per step, hits and misses apart, each with its own scale."""
     y = alt.Y("value:Q", title="lookups per step", axis=alt.Axis(tickMinStep=1))
-    rewarded = with_rewards(training, runs)
+    label = "Line charts: lookups per step found in the verdict store (hits), and not (misses)."
     return _lines(rewarded, runs, ["hits", "misses"], pl.Expr.sum, y, label, "cache")
 
 
-def policy_lines(
-    training: Mapping[str, pl.DataFrame], runs: Sequence[str], label: str
-) -> Markup | None:
+def policy_lines(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> Markup | None:
     """How the policy moves: `MOVES` per step as means over seeds, those that are ever above 0."""
-    rewarded = with_rewards(training, runs)
     moving = [name for name in MOVES if any((rows[name] > 0).any() for rows in rewarded.values())]
-    return _lines(
-        rewarded, runs, moving, pl.Expr.mean, alt.Y("value:Q", title=None), label, "moves"
-    )
+    label = f"Line charts: {', '.join(moving).replace('_', ' ')}, each over the steps."
+    y = alt.Y("value:Q", title=None)
+    return _lines(rewarded, runs, moving, pl.Expr.mean, y, label, "moves")
 
 
 def _lines(
@@ -117,6 +103,8 @@ def _lines(
     id_prefix: str,
 ) -> Markup | None:
     """A panel for each of the names, with a line for each run."""
+    if not rewarded or not names:
+        return None
     parts = [
         _thinned(
             rows.group_by("step", maintain_order=True).agg(over_seeds(pl.col(names))),
@@ -125,20 +113,14 @@ def _lines(
         .unpivot(names, index="step", variable_name="kind")
         .with_columns(pl.col("kind").str.replace_all("_", " "), run=pl.lit(run))
         for run, rows in rewarded.items()
-        if names
     ]
-    if not parts:
-        return None
     lines = (
         alt.Chart(pl.concat(parts))
         .mark_line(strokeWidth=1.6)
         .encode(
             x=_steps(),
             y=y,
-            color=alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
-            strokeDash=alt.StrokeDash(
-                "run:N", title=None, scale=run_scale(rewarded, list(rewarded), RUN_DASHES)
-            ),
+            **_stroke(rewarded, runs),
         )
         .properties(width=750 // len(names), height=180)
         .facet(column=panel("kind", [name.replace("_", " ") for name in names]), spacing=30)
@@ -175,6 +157,14 @@ def _thinned(rows: pl.DataFrame, values: Sequence[pl.Expr]) -> pl.DataFrame:
         .drop("step")
         .rename({"first": "step"})
     )
+
+
+def _stroke(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> dict[str, Any]:
+    dashes = run_scale(rewarded, list(rewarded), RUN_DASHES)
+    return {
+        "color": alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
+        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes),
+    }
 
 
 def _steps() -> alt.X:

@@ -27,8 +27,7 @@ def derived_forms(
         forms = [*_abbreviated(node.forms, known_genera)]
         if node.kind in ("term", "class", "narrower") and node.dataset != COMMON:
             for maker in _makers_above(node, nodes, aliases):
-                stated = nodes[maker].entry
-                forms += _of_maker(node, aliases[maker], stated.prefixes if stated else ())
+                forms += _of_maker(node, aliases[maker], nodes[maker].entry.prefixes)
             # of "ATR family" no name is left without the maker
             forms = [form for form in forms if not idle.issuperset(tokens(form, words))]
         if forms:

@@ -149,19 +149,17 @@ def facts_file(dataset: str, folder: Path) -> Path:
 def load_facts(path: Path, dataset: str) -> Facts:
     """The facts of one file; a TaxonomyError names the file and what is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise TaxonomyError(
-            f"no taxonomy for {dataset}: expected {path}, describe its classes there"
-        ) from None
-    try:
-        raw = yaml.load(text, Loader=_Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
         if not isinstance(raw, dict):
             raise TaxonomyError("expected a mapping with `dataset`, `terms` and `classes`")
         for section in ("makers", "bodies", "terms", "classes"):
             if raw.get(section) is not None:
                 raw[section] = {name: entry or {} for name, entry in raw[section].items()}
         facts = Facts.model_validate(raw)
+    except FileNotFoundError:
+        raise TaxonomyError(
+            f"no taxonomy for {dataset}: expected {path}, describe its classes there"
+        ) from None
     except yaml.YAMLError as error:
         raise TaxonomyError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:

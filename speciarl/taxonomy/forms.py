@@ -83,29 +83,20 @@ class Years(NamedTuple):
 
 
 def take_years(text: str) -> tuple[str, tuple[Years, ...]]:
-    """The text without its years, and the years: single ones, ranges and decades."""
-    found: list[Years] = []
-
-    def note_range(match: re.Match[str]) -> str:
-        first, end = int(match[1]), match[2].lower()
-        if not end.isdigit():
-            last = 9999
-        else:
-            last = int(end) if len(end) == 4 else first // 100 * 100 + int(end)
-        found.append(Years(first, last))
-        return " "
-
-    def note_decade(match: re.Match[str]) -> str:
-        found.append(Years(int(match[1]) * 10, int(match[1]) * 10 + 9))
-        return " "
-
-    def note_year(match: re.Match[str]) -> str:
-        found.append(Years(int(match[1]), int(match[1])))
-        return " "
-
-    for pattern, note in ((_RANGE, note_range), (_DECADE, note_decade), (_YEAR, note_year)):
-        text = pattern.sub(note, text)
+    """The text without its years, and the years: ranges, decades and single ones."""
+    found = list(map(_range, _RANGE.finditer(text)))
+    text = _RANGE.sub(" ", text)
+    for pattern, first, last in ((_DECADE, "0", "9"), (_YEAR, "", "")):
+        found += [Years(int(m[1] + first), int(m[1] + last)) for m in pattern.finditer(text)]
+        text = pattern.sub(" ", text)
     return text, tuple(found)
+
+
+def _range(match: re.Match[str]) -> Years:
+    first, end = int(match[1]), match[2].lower()
+    if not end.isdigit():
+        return Years(first, 9999)
+    return Years(first, int(end) if len(end) == 4 else first // 100 * 100 + int(end))
 
 
 class Cleaner:

@@ -54,7 +54,7 @@ class Name(NamedTuple):
     """A run of tokens that names nodes, or something narrower than them."""
 
     node_ids: tuple[int, ...]
-    is_subtype: bool
+    is_subtype: bool = False
     """Whether it fell under a designation pattern and is thus a subtype."""
 
 
@@ -75,8 +75,8 @@ class Index:
 
 def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
     """The index of some nodes; a derived form yields to the same form stated elsewhere."""
-    stated: dict[str, list[int]] = {}
-    loose: dict[str, list[int]] = {}
+    stated: dict[str, dict[int, None]] = {}
+    loose: dict[str, dict[int, None]] = {}
     spaced: set[str] = set()
     punctuated: set[str] = set()
     latin: dict[str, int] = {}
@@ -91,13 +91,10 @@ def index(nodes: Sequence[Node], derived: Derived, words: Words) -> Index:
                     punctuated.add(normalize(form))
                 parts = tokens(form, words)
                 spaced.add(" ".join(parts))
-                owners = target.setdefault(key(parts), [])
-                if node.node_id not in owners:
-                    owners.append(node.node_id)
-        if node.entry is not None:
-            patterns += [(re.compile(p), node.node_id) for p in node.entry.patterns]
-        if node.facts is not None:
-            latin |= {key(tokens(name, words)): node.node_id for name in node.facts.latin}
+                target.setdefault(key(parts), {})[node.node_id] = None
+        patterns += [(re.compile(p), node.node_id) for p in node.entry.patterns]
+        if node.kind == "class":
+            latin |= {key(tokens(name, words)): node.node_id for name in node.entry.latin}
     node_ids = {k: tuple(v) for k, v in {**loose, **stated}.items() if k}
     classes = frozenset(node.node_id for node in nodes if node.kind == "class")
     return Index(
@@ -208,7 +205,7 @@ class Lexicon:
         if not node_ids and not (end < len(parts) and key(span) in self._roles):
             node_ids = self._find(self._common, span)  # but "star-shaped" names no star
         if node_ids:
-            return Name(node_ids, is_subtype=False)
+            return Name(node_ids)
         below = self._subtype(span)
         return None if below is None else Name((below,), is_subtype=True)
 

@@ -5,7 +5,8 @@ What is unknown leaves it undecided.
 """
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
+from operator import attrgetter
 from typing import NamedTuple
 
 from speciarl.taxonomy.lexicon import Name, Role
@@ -18,6 +19,7 @@ from speciarl.verdicts import Verdict
 _BROADEST = {"entity", "living thing", "animal", "plant"}
 _BINOMIAL = re.compile(r"[A-Z][a-z]+ [a-z]+( [a-z]+)?$")
 _ANCESTRAL = (Verdict.GENERIC, Verdict.LESS_SPECIFIC, Verdict.SPECIFIC)
+_step = attrgetter("step")
 
 
 class Judged(NamedTuple):
@@ -49,7 +51,7 @@ def match(node_id: int, parsed: ParsedAnswer, tree: Tree, open_modifiers: bool) 
             doubts.append(claim)
         elif relation.verdict is Verdict.MORE_SPECIFIC:
             narrower.append(claim)
-        best = max(best, relation, key=lambda r: r.step)
+        best = max(best, relation, key=_step)
     if any(_two_kinds(one, other, tree) for one, other in pairwise(narrower)):
         return wrong(node_id, narrower[1].segmentation.names[0].node_ids[0], tree)
     if any(_casts_doubt(claim, best, lead) for claim in doubts):
@@ -83,24 +85,22 @@ def _only_describes(claim: Claim, relation: Relation, lead: Claim, tree: Tree) -
     return not (named.clean or claim.plain) or named.bounded or _of_the_scene(claim, lead, tree)
 
 
+def _named(claim: Claim) -> set[int]:
+    return {n for name in claim.segmentation.names for n in name.node_ids}
+
+
 def _of_the_scene(claim: Claim, lead: Claim, tree: Tree) -> bool:
     """Whether a claim names a thing of quite another sort (a nose, a meadow)."""
-    nodes = [n for name in claim.segmentation.names for n in name.node_ids]
-    if any(tree.nodes[n].dataset != COMMON for n in nodes):
+    if any(tree.nodes[n].dataset != COMMON for n in _named(claim)):
         return False
-    above = {
-        up for name in lead.segmentation.names for n in name.node_ids for up in tree.ancestors[n]
-    }
-    shared = {tree.nodes[up].name for n in nodes for up in tree.ancestors[n] if up in above}
-    return shared <= _BROADEST
+    its, other = ({up for n in _named(c) for up in tree.ancestors[n]} for c in (claim, lead))
+    return {tree.nodes[up].name for up in its & other} <= _BROADEST
 
 
 def _kin(one: Claim, other: Claim, tree: Tree) -> bool:
     """Whether a name of one is a name of the other, or an ancestor of one."""
-    first, second = (
-        {n for name in claim.segmentation.names for n in name.node_ids} for claim in (one, other)
-    )
-    return any(b in tree.ancestors[a] or a in tree.ancestors[b] for a in first for b in second)
+    pairs = product(_named(one), _named(other))
+    return any(b in tree.ancestors[a] or a in tree.ancestors[b] for a, b in pairs)
 
 
 def _two_kinds(one: Claim, other: Claim, tree: Tree) -> bool:
@@ -174,10 +174,6 @@ def _may_be_another(claim: Claim) -> bool:
     return Role.COLOR in roles and Role.SIZE not in roles and name_like
 
 
-def _step(relation: Relation) -> int:
-    return relation.step
-
-
 def _shade(best: Relation, named: Segmentation) -> Relation:
     """The best relation, in the light of the words beside the names."""
     if Role.CULTIVAR in named.roles and best.step < Verdict.SPECIFIC.step:
@@ -196,7 +192,7 @@ def _likened(judged: list[Judged]) -> Relation:
     true = [r for _, r in judged if r.step >= Verdict.GENERIC.step]
     if len(true) < len(judged):
         return UNDECIDED
-    return min(true, key=lambda r: r.step)._replace(verdict=Verdict.GENERIC)
+    return min(true, key=_step)._replace(verdict=Verdict.GENERIC)
 
 
 def _best(node_id: int, name: Name, tree: Tree) -> Judged:
@@ -206,10 +202,8 @@ def _best(node_id: int, name: Name, tree: Tree) -> Judged:
     """
     found = [Judged(n, _sense(node_id, n, name.is_subtype, tree)) for n in name.node_ids]
     models = tree.nodes[node_id].near
-    best = max(
-        found,
-        key=lambda j: (j.relation.step, any(m in tree.ancestors[j.node] for m in models)),
-    )
+    of_model = {j.node for j in found if not tree.ancestors[j.node].keys().isdisjoint(models)}
+    best = max(found, key=lambda j: (j.relation.step, j.node in of_model))
     if best.relation.verdict is Verdict.WRONG and any(j.relation.verdict is None for j in found):
         return Judged(best.node, UNDECIDED)
     return best

@@ -113,8 +113,8 @@ def _trim_of_model(node_id: int, node: int, year: int | None, tree: Tree) -> Rel
     year in which the benchmark has no class of it, and only if that year is stated.
     """
     if tree.nodes[node].kind != "narrower":
-        facts = [tree.nodes[c].facts for c in tree.classes_below[node]]
-        if year is None or not facts or any(f is not None and f.year == year for f in facts):
+        years = [tree.nodes[n].year for n in tree.classes_below[node]]
+        if year is None or not years or year in years:
             return None
     for model in tree.nodes[node_id].near:
         kin = tree.ancestors[node].get(model)

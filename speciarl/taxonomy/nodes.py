@@ -19,11 +19,12 @@ class Node:
     dataset: str
     name: str
     kind: str
-    """class, term, maker, body, or narrower"""
+    """class, term, maker, body, or narrower (a subtype that only its parent states)"""
     near: tuple[int, ...]
     far: tuple[int, ...]
     forms: tuple[str, ...]
-    entry: Entry | None
+    entry: Entry
+    """What the file states of it; nothing where it is only implied."""
     disputed: frozenset[int]
     """Nodes of which it is disputed whether they name this class."""
 
@@ -32,37 +33,37 @@ class Node:
         """What a class states of itself (year, bodies)."""
         return self.entry if isinstance(self.entry, ClassEntry) else None
 
+    @property
+    def year(self) -> int | None:
+        return self.facts.year if self.facts else None
+
 
 @dataclass
 class NamedEntry:
-    """An entry with its parents by name."""
+    """A node to be, with its parents by name."""
 
     name: str
     kind: str
-    """class, term, maker, body, or narrower (a subtype that only its parent states)"""
     near: list[str] = field(default_factory=list)
     far: list[str] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
-    entry: Entry | None = None
-    """What the file states of it; None for what is only implied."""
+    entry: Entry = field(default_factory=Entry)
     disputed: list[str] = field(default_factory=list)
 
 
 def entries(facts: Facts) -> dict[str, NamedEntry]:
     """All entries of a file by name; a TaxonomyError names what is described twice."""
     found: dict[str, NamedEntry] = {}
-    for kind, name, entry in _stated(facts):
+    sections: tuple[tuple[str, Mapping[str, Entry]], ...] = (
+        ("maker", facts.makers), ("body", facts.bodies), ("term", facts.terms),
+        ("class", facts.classes),
+    )  # fmt: skip
+    for kind, name, entry in ((k, *item) for k, section in sections for item in section.items()):
         if name in found:
             raise TaxonomyError(f"{facts.dataset}: {name!r} is described twice; keep one entry")
         implied = [entry.body, *entry.also] if isinstance(entry, ClassEntry) else []
-        found[name] = NamedEntry(
-            name,
-            kind,
-            near=[*entry.near],
-            far=[*entry.far, *filter(None, implied)],
-            forms=[*entry.synonyms, *entry.latin],
-            entry=entry,
-        )
+        far, forms = [*entry.far, *filter(None, implied)], [*entry.synonyms, *entry.latin]
+        found[name] = NamedEntry(name, kind, [*entry.near], far, forms, entry)
     stated = tuple(found.values())
     _add_genera(stated, found)
     for named in stated:
@@ -76,39 +77,31 @@ def genera(entry: Entry) -> list[str]:
     return list(dict.fromkeys(latin.split()[0] for latin in entry.latin if " " in latin))
 
 
-def _stated(facts: Facts) -> Iterable[tuple[str, str, Entry]]:
-    sections: tuple[tuple[str, Mapping[str, Entry]], ...] = (
-        ("maker", facts.makers),
-        ("body", facts.bodies),
-        ("term", facts.terms),
-        ("class", facts.classes),
-    )
-    for kind, section in sections:
-        for name, entry in section.items():
-            yield kind, name, entry
-
-
 def _spelled(found: Mapping[str, NamedEntry]) -> dict[str, str]:
     """Lower-cased form to the name of the entry that has it."""
     forms = {form.lower(): d.name for d in found.values() for form in d.forms}
     return forms | {name.lower(): name for name in found}
 
 
+def _term(form: str, spelled: dict[str, str], found: dict[str, NamedEntry]) -> str:
+    """The name of the entry that has a form; a term of its own where none has."""
+    name = spelled.setdefault(form.lower(), form)
+    found.setdefault(name, NamedEntry(name, "term"))
+    return name
+
+
 def _add_genera(stated: Iterable[NamedEntry], found: dict[str, NamedEntry]) -> None:
     """Each genus is a near parent, unless it is described already (Vireo is the vireo)."""
     spelled = _spelled(found)
     for named in stated:
-        for genus in genera(named.entry) if named.entry else ():
-            term = spelled.setdefault(genus.lower(), genus)
-            found.setdefault(term, NamedEntry(term, "term"))
+        for genus in genera(named.entry):
+            term = _term(genus, spelled, found)
             if term != named.name and term not in named.near:
                 named.near.append(term)
 
 
 def _add_members(named: NamedEntry, found: dict[str, NamedEntry], dataset: str) -> None:
     """Subtypes and known members, written as "name = other name = …"."""
-    if named.entry is None:
-        return
     for kind, members in (("narrower", named.entry.narrower), ("term", named.entry.others)):
         for member in members:
             name, *forms = (part.strip() for part in member.split("="))
@@ -126,10 +119,8 @@ def _add_members(named: NamedEntry, found: dict[str, NamedEntry], dataset: str) 
 def _add_disputed(stated: Iterable[NamedEntry], found: dict[str, NamedEntry]) -> None:
     spelled = _spelled(found)
     for named in stated:
-        for form in named.entry.unsure if isinstance(named.entry, ClassEntry) else ():
-            name = spelled.setdefault(form.lower(), form)
-            found.setdefault(name, NamedEntry(name, "term"))
-            named.disputed.append(name)
+        if isinstance(named.entry, ClassEntry):
+            named.disputed += [_term(form, spelled, found) for form in named.entry.unsure]
 
 
 def build(files: Sequence[Facts], words: Words) -> tuple[Node, ...]:

@@ -168,7 +168,7 @@ def _claim(text: str, lexicon: Lexicon) -> Claim:
                 main.roles.add(Role.CLAUSE)
                 break
     if main.unknown and (node_ids := lexicon.misspelt(parts)):
-        main = Segmentation(names=[Name(node_ids, is_subtype=False)])
+        main = Segmentation(names=[Name(node_ids)])
     articles = any(t in ARTICLES for t in views[0]) or text.startswith(("the ", "this ", "it "))
     plain = len(parts) <= _SHORT and not articles and Role.CLAUSE not in main.roles
     return Claim(_bounded(main, parts, lexicon), parts, plain)
@@ -193,7 +193,7 @@ def _kinds(claim: Claim, rest: Tokens, lexicon: Lexicon) -> tuple[Name, ...]:
         return ()
     parts = claim.parts
     found = (lexicon.own((*rest[i:j], *parts)) for i in range(1, len(rest)) for j in (i + 1, i + 2))
-    return tuple(Name(node_ids, is_subtype=False) for node_ids in found if node_ids)
+    return tuple(Name(node_ids) for node_ids in found if node_ids)
 
 
 def _as_one(claims: Sequence[Claim], lexicon: Lexicon) -> list[Claim]:

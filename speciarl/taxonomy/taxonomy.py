@@ -14,7 +14,7 @@ from speciarl.taxonomy.forms import key, tokens
 from speciarl.taxonomy.lexicon import Lexicon, lexicons
 from speciarl.taxonomy.match import entities, match
 from speciarl.taxonomy.nodes import COMMON, Node, build, genera
-from speciarl.taxonomy.parse import ParsedAnswer, parse
+from speciarl.taxonomy.parse import parse
 from speciarl.taxonomy.table import relation_table
 from speciarl.taxonomy.tree import Description, Entity, Relation, describe, grow
 
@@ -22,10 +22,16 @@ _PARSED = 200_000  # predictions, and classes, whose reading is kept
 
 
 class Taxonomy:
-    """Facts about the classes of some datasets, and the relations that follow from them."""
+    """Facts about the classes of some datasets, and the relations that follow from them.
+
+    Whoever asks about a class without an entry gets a TaxonomyError. A class is of the dataset
+    that is given, or else of every one that has a class of that name.
+
+    Args:
+        files: the common facts and one per dataset; `Taxonomy.load` reads them.
+    """
 
     def __init__(self, files: Sequence[Facts]) -> None:
-        """`files` are the common facts and one per dataset; `Taxonomy.load` reads them."""
         self._files = tuple(files)
         self._common = next(f for f in files if f.dataset == COMMON)
         self._nodes = build(files, self._common.words)
@@ -35,8 +41,10 @@ class Taxonomy:
             (n.dataset, self._key(n.name)): n.node_id for n in self._nodes if n.kind == "class"
         }
         self._tree = grow(self._nodes)
-        self._parse = lru_cache(maxsize=_PARSED)(self._parse_uncached)
-        self._node_ids = lru_cache(maxsize=_PARSED)(self._node_ids_uncached)
+        self._node_ids = lru_cache(_PARSED)(self._find_classes)
+        self._parse = lru_cache(_PARSED)(
+            lambda dataset, prediction: parse(prediction, self._lexicons[dataset])
+        )
 
     @classmethod
     def load(
@@ -120,12 +128,7 @@ class Taxonomy:
     def relation(self, class_name: str, prediction: str, dataset: str | None = None) -> Relation:
         """How the prediction relates to the class; its verdict is None where the facts do not say.
 
-        Args:
-            dataset: whose class it is; if not given, of every dataset that has such a class the
-                one in whose terms the prediction is best is taken.
-
-        Raises:
-            TaxonomyError: the class has no entry.
+        Of several datasets the one in whose terms the prediction is best is taken.
         """
         node_ids = self._node_ids(class_name, dataset)
         relations = (self._relation(node_id, prediction) for node_id in node_ids)
@@ -134,11 +137,7 @@ class Taxonomy:
     def entities(
         self, class_name: str, prediction: str, dataset: str | None = None
     ) -> tuple[Entity, ...]:
-        """What a prediction names, in the terms of the dataset where it is best (see `relation`).
-
-        Raises:
-            TaxonomyError: the class has no entry.
-        """
+        """What a prediction names, in the terms of the dataset where it is best."""
         node_ids = self._node_ids(class_name, dataset)
         best = max(node_ids, key=lambda number: self._relation(number, prediction).step)
         parsed = self._parse(self._nodes[best].dataset, prediction)
@@ -154,14 +153,8 @@ class Taxonomy:
         return any(lexicon.one_entity(texts) for lexicon in self._lexicons_of(class_name))
 
     def describe(self, class_name: str, dataset: str | None = None) -> tuple[Description, ...]:
-        """What the facts say of a class, once for each dataset that has it (or for the one given).
-
-        Raises:
-            TaxonomyError: the class has no entry.
-        """
-        return tuple(
-            describe(node_id, self._tree) for node_id in self._node_ids(class_name, dataset)
-        )
+        """What the facts say of a class, once for each dataset that has it."""
+        return tuple(describe(n, self._tree) for n in self._node_ids(class_name, dataset))
 
     def terms(self, dataset: str) -> tuple[str, ...]:
         """The surface forms known for a dataset, common ones included, sorted."""
@@ -192,7 +185,7 @@ class Taxonomy:
     def _key(self, text: str) -> str:
         return key(tokens(text, self._common.words))
 
-    def _node_ids_uncached(self, class_name: str, dataset: str | None) -> list[int]:
+    def _find_classes(self, class_name: str, dataset: str | None) -> list[int]:
         names = self.datasets if dataset is None else (dataset,)
         wanted = self._key(class_name)
         node_ids = [self._classes[n, wanted] for n in names if (n, wanted) in self._classes]
@@ -214,9 +207,6 @@ class Taxonomy:
             f"class {class_name!r} of {dataset or ' or '.join(self.datasets)} has no taxonomy "
             f"entry; add it under `classes` of {dataset or 'DATASET'}.yaml"
         )
-
-    def _parse_uncached(self, dataset: str, prediction: str) -> ParsedAnswer:
-        return parse(prediction, self._lexicons[dataset])
 
 
 def _known_genera(files: Iterable[Facts]) -> frozenset[str]:

@@ -72,9 +72,7 @@ def grow(nodes: Sequence[Node]) -> Tree:
             is_near = parent in nodes[node_id].near
             for up, kin in ancestors[parent].items():
                 found = AncestorPath(is_near and kin.near, (node_id, *kin.path))
-                known = mine.get(up)
-                if known is None or _rank(found) < _rank(known):
-                    mine[up] = found
+                mine[up] = min(mine.get(up, found), found, key=_rank)
     below: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
         if node.kind == "class":
@@ -102,8 +100,7 @@ def relate(node_id: int, other: int, tree: Tree) -> Relation:
     below = tree.ancestors[other].get(node_id)
     if below is not None:
         return Relation(Verdict.MORE_SPECIFIC, _names(below.path[::-1], tree), matched)
-    entry = tree.nodes[other].entry
-    if entry is not None and entry.open:
+    if tree.nodes[other].entry.open:
         return UNDECIDED
     return wrong(node_id, other, tree)
 

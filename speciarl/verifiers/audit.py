@@ -31,26 +31,21 @@ class Agreement:
     """class, prediction, first, second, apart (steps of the ladder), used: most used first."""
 
 
-def agreement(
-    verdicts: pl.DataFrame, first: str, second: str, *predictions: pl.DataFrame
-) -> Agreement:
+def agreement(first: pl.DataFrame, second: pl.DataFrame, *predictions: pl.DataFrame) -> Agreement:
     """Compare two verifiers on the same pairs.
 
     Args:
-        verdicts: verifier, class, prediction, verdict.
-        first: fingerprint of a verifier.
-        second: that of another.
+        first: class, prediction, verdict: what one has judged, each pair once.
+        second: likewise of the other.
         predictions: of any number of runs, as PREDICTIONS; they say how often a pair was used.
     """
     key = ["class", "prediction"]
     one, other = (
-        verdicts.filter(verifier=name).select(*key, pl.col("verdict").cast(pl.String).alias(side))
-        for name, side in ((first, "first"), (second, "second"))
+        verdicts.select(*key, pl.col("verdict").cast(pl.String).alias(side))
+        for verdicts, side in ((first, "first"), (second, "second"))
     )
     both = one.join(other, on=key)
-    used = pl.concat(
-        given.select(*key, "count") for given in [pl.DataFrame(schema=PREDICTIONS), *predictions]
-    )
+    used = pl.concat([pl.DataFrame(schema=PREDICTIONS), *predictions])
     counts = used.group_by(key).agg(used=pl.col("count").sum())
     differing = (
         both.filter(pl.col("first") != pl.col("second"))
@@ -75,19 +70,15 @@ def reward_hacking(predictions: pl.DataFrame) -> pl.DataFrame:
         commonest (the most frequent prediction), commonest_share, commonest_classes (for how many
         classes it was given), mean_length (characters).
     """
-    texts = predictions["prediction"].unique()
-    marks = pl.DataFrame(
-        {
-            "prediction": texts,
-            "is_several": pl.Series([is_hedged(t) for t in texts], dtype=pl.Boolean),
-            "is_injected": pl.Series([strip_injection(t) != t for t in texts], dtype=pl.Boolean),
-        }
-    )
-    steps = predictions.select("step").unique().sort("step").with_row_index("place")
-    stretch = pl.col("place") * STRETCHES // max(steps.height, STRETCHES)
+    text = pl.col("prediction")
+    marks = predictions.select("prediction").unique().with_columns(
+        several=text.map_elements(is_hedged, pl.Boolean),
+        addressing=text.map_elements(strip_injection, pl.String) != text,
+    )  # fmt: skip
+    place = pl.col("step").rank("dense").cast(pl.Int64) - 1
+    stretch = place * STRETCHES // max(predictions["step"].n_unique(), STRETCHES)
     weight = pl.col("count") / pl.col("count").sum()
-    stretches = steps.with_columns(stretch=stretch)
-    rows = predictions.join(stretches, on="step").join(marks, on="prediction")
+    rows = predictions.with_columns(stretch=stretch).join(marks, on="prediction")
     commonest = (
         rows.group_by("stretch", "prediction")
         .agg(pl.col("count").sum(), commonest_classes=pl.col("class").n_unique())
@@ -101,9 +92,9 @@ def reward_hacking(predictions: pl.DataFrame) -> pl.DataFrame:
             first_step=pl.col("step").min(),
             last_step=pl.col("step").max(),
             predictions=pl.col("count").sum(),
-            several=(pl.col("is_several") * weight).sum(),
-            addressing=(pl.col("is_injected") * weight).sum(),
-            mean_length=(pl.col("prediction").str.len_chars() * weight).sum(),
+            several=(pl.col("several") * weight).sum(),
+            addressing=(pl.col("addressing") * weight).sum(),
+            mean_length=(text.str.len_chars() * weight).sum(),
         )
         .join(commonest, on="stretch")
         .sort("stretch")

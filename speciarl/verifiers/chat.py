@@ -10,11 +10,7 @@ from speciarl.verdicts import LABELS, Pair, Verdict
 
 
 def load_prompt(name: str) -> str:
-    """Text of one prompt, without surrounding whitespace.
-
-    Raises:
-        ConfigError: there is no such prompt.
-    """
+    """Text of one prompt; a ConfigError where there is no such prompt."""
     return load_from(FOR_THE_JUDGES, name)
 
 

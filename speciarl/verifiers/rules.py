@@ -3,9 +3,8 @@
 What looks like one of these but names something that the taxonomy knows is left to those behind.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from speciarl.answers import (
     DECIDING,
@@ -16,41 +15,27 @@ from speciarl.answers import (
     strip_injection,
 )
 from speciarl.files import content_hash
+from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import LABELS, UNDECIDED, Judgment, Pair, Verdict
-
-
-class Names(Protocol):
-    """What is known of names, for the dataset of a class."""
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def mentions(self, class_name: str, text: str) -> bool:
-        """Whether a text names anything at all, as a prediction of that dataset."""
-        ...
-
-    def one_entity(self, class_name: str, texts: Iterable[str]) -> bool:
-        """Whether the texts are names of one and the same thing there."""
-        ...
 
 
 class Rules:
     """Decides by form.
 
     Args:
-        names: by which a name is told from what only looks like a refusal or like several labels
-            (a class "Unknown", "F-16A/B", "N/A or unknown gull"); without, form alone decides.
+        taxonomy: by which a name is told from what only looks like a refusal or like several
+            labels (a class "Unknown", "F-16A/B", "N/A or unknown gull"); without, form decides.
     """
 
-    def __init__(self, names: Names | None = None) -> None:
-        self.names = names
+    def __init__(self, taxonomy: Taxonomy | None = None) -> None:
+        self.taxonomy = taxonomy
 
     @property
     def identity(self) -> Mapping[str, object]:
         return {
             "verifier": "rules",
             "code": content_hash([Path(__file__), *DECIDING]),
-            "names": self.names.fingerprint if self.names else None,
+            "names": self.taxonomy.fingerprint if self.taxonomy else None,
             "labels": list(LABELS),
         }
 
@@ -78,10 +63,10 @@ class Rules:
         return None
 
     def _mentions(self, class_name: str, named: str) -> bool:
-        return self.names is not None and self.names.mentions(class_name, named)
+        return self.taxonomy is not None and self.taxonomy.mentions(class_name, named)
 
     def _one_entity(self, class_name: str, named: str) -> bool:
-        if self.names is None:
+        if self.taxonomy is None:
             return False
         parts = [clause.text for clause in clauses(named)]
-        return any(self.names.one_entity(class_name, texts) for texts in ([named], parts))
+        return any(self.taxonomy.one_entity(class_name, texts) for texts in ([named], parts))

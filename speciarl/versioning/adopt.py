@@ -10,11 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from speciarl.versioning.record import value_of
 
 ADOPTING = "SPECIARL_ADOPTING"  # set in the process that makes the notes
 TOUCH = ("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--replace-workflow-config")
@@ -45,18 +48,15 @@ def adopt(project: Path) -> None:
 def recorded_params(stages: Mapping[str, Mapping]) -> dict[str, Any]:
     """Sections of params.yaml as dvc.lock has them; of two values the one that stands last."""
     params: dict[str, Any] = {}
-    for stage in stages.values():
-        for key, value in _params_of(stage):
-            *above, last = key.split(".")
-            section = params
-            for name in above:
-                section = section.setdefault(name, {})
-            section[last] = copy.deepcopy(value)
+    for key, value in (item for stage in stages.values() for item in _params_of(stage)):
+        *above, last = key.split(".")
+        section = reduce(lambda within, name: within.setdefault(name, {}), above, params)
+        section[last] = copy.deepcopy(value)
     return params
 
 
-def _params_of(stage: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from stage.get("params", {}).get("params.yaml", {}).items()
+def _params_of(stage: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    return stage.get("params", {}).get("params.yaml", {}).items()
 
 
 def _intact(project: Path, stages: Mapping[str, Mapping], params: Mapping[str, Any]) -> list[str]:
@@ -83,16 +83,10 @@ def _intact(project: Path, stages: Mapping[str, Mapping], params: Mapping[str, A
                 recorded is not None
                 and not stage.cmd_changed
                 and all(intact[before] for before in graph.successors(stage))
-                and all(_value(params, key) == value for key, value in _params_of(recorded))
+                and all(value_of(params, key) == value for key, value in _params_of(recorded))
                 and not any(map(changed, [*files, *stage.outs]))
             )
         return [stage.addressing for stage, kept in intact.items() if kept]
-
-
-def _value(params: Any, key: str) -> Any:
-    for name in key.split("."):
-        params = params[name]
-    return params
 
 
 def _touch(project: Path, params: Mapping[str, Any], targets: list[str]) -> None:

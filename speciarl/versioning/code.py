@@ -92,10 +92,8 @@ def _bare(text: str, nodes: Sequence[ast.AST]) -> str:
         match node:
             case ast.Expr(value=ast.Constant(value=str()), lineno=first, end_lineno=int(last)):
                 documents.update(range(first, last + 1))
-            case ast.Constant(value=str(), lineno=first, end_lineno=int(last)):
-                within.update(range(first + 1, last + 1))
-            case ast.JoinedStr(lineno=first, end_lineno=int(last)):
-                within.update(range(first + 1, last + 1))
+            case (ast.Constant(value=str()) | ast.JoinedStr()) as string:
+                within.update(range(string.lineno + 1, (string.end_lineno or 0) + 1))
     return "\n".join(
         line
         for number, line in enumerate(text.splitlines(), 1)

@@ -4,8 +4,11 @@ A record is DVC's dvc.lock, or the record.json of a workspace, which is written 
 """
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,7 @@ class Difference:
 
 
 def parse_record(text: str, name: str) -> dict[str, StageRecord]:
-    """The stages of a record, in its order.
-
-    Raises:
-        DataError: `name` is no record.
-    """
+    """The stages of a record, in its order; a DataError where `name` is none."""
     try:
         stages = yaml.load(text, yaml.CSafeLoader)["stages"]
         made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
@@ -57,11 +56,7 @@ def _stage(stage: Mapping[str, Any], made: set[str]) -> StageRecord:
 
 
 def read_record(path: Path) -> dict[str, StageRecord]:
-    """The stages of a record file.
-
-    Raises:
-        DataError: it cannot be read, or is no record.
-    """
+    """The stages of a record file; a DataError where it cannot be read, or is none."""
     try:
         return parse_record(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -90,10 +85,7 @@ def differences(old: Mapping[str, StageRecord], new: Mapping[str, StageRecord]) 
 
 def by_rule(found: list[Difference]) -> str:
     """The stages in one line, those of one rule together: "train (3), score"."""
-    counts: dict[str, int] = {}
-    for one in found:
-        rule = one.stage.partition("@")[0]
-        counts[rule] = counts.get(rule, 0) + 1
+    counts = Counter(one.stage.partition("@")[0] for one in found)
     return ", ".join(rule if n == 1 else f"{rule} ({n})" for rule, n in counts.items())
 
 
@@ -127,15 +119,16 @@ def artifacts_by_stage(pipeline: Path, params: Mapping[str, Any]) -> dict[str, l
     }
 
 
-def _items(foreach: str | None, params: Mapping[str, Any]) -> Iterator[str | None]:
+def _items(foreach: str | None, params: Mapping[str, Any]) -> Iterable[str | None]:
     """What a stage is repeated for: the keys of "${section.sub}", or once."""
     if foreach is None:
-        yield None
-        return
-    found: Any = params
-    for part in foreach.removeprefix("${").removesuffix("}").split("."):
-        found = found[part]
-    yield from found
+        return [None]
+    return value_of(params, foreach.removeprefix("${").removesuffix("}"))
+
+
+def value_of(params: Any, key: str) -> Any:
+    """What stands in parameters under a dotted key."""
+    return reduce(getitem, key.split("."), params)
 
 
 def _outs(stage: Mapping[str, Any]) -> Iterator[str]:

@@ -15,10 +15,6 @@ LINKED = (
 def open_workspace(params: Params, project: Path) -> Path | None:
     """Make the folder that a run's artifacts go into, with links to what it reads of the project.
 
-    Args:
-        params: the merged parameters of the run.
-        project: the checkout.
-
     Returns:
         The folder; None where params.yaml is all there is, whose artifacts lie in the project
         itself and whose record is dvc.lock.

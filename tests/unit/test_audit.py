@@ -19,14 +19,17 @@ from speciarl.verifiers.audit import (
 
 def judged(**by_verifier):
     """Verdicts of pairs numbered from 0, class "even" or "odd", a string of steps per verifier."""
-    rows = [
-        (verifier, ["even", "odd"][i % 2], f"a{i}", LABELS[int(step)])
-        for verifier, steps in by_verifier.items()
-        for i, step in enumerate(steps)
-        if step != "-"
-    ]
-    names = ["verifier", "class", "prediction", "verdict"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    return [
+        pl.DataFrame(
+            [
+                (["even", "odd"][i % 2], f"a{i}", LABELS[int(step)])
+                for i, step in enumerate(steps)
+                if step != "-"
+            ],
+            schema=["class", "prediction", "verdict"], orient="row",
+        )
+        for steps in by_verifier.values()
+    ]  # fmt: skip
 
 
 def predictions(*rows):
@@ -34,7 +37,7 @@ def predictions(*rows):
 
 
 def test_kappa_and_confusion_are_those_counted_by_hand():
-    found = agreement(judged(x="00002222-5", y="0002222250"), "x", "y")
+    found = agreement(*judged(x="00002222-5", y="0002222250"))
     assert (found.pairs, found.same) == (9, 7)
     # x: wrong 4, generic 4, more specific 1; y: wrong 4, generic 5: chance (16 + 20) / 81
     assert found.kappa == pytest.approx((7 / 9 - 36 / 81) / (1 - 36 / 81))
@@ -50,17 +53,17 @@ def test_kappa_and_confusion_are_those_counted_by_hand():
     ("x", "y", "kappa"), [("0123", "0123", 1.0), ("0011", "0101", 0.0), ("000", "000", None)]
 )
 def test_kappa_at_its_ends(x, y, kappa):
-    assert agreement(judged(x=x, y=y), "x", "y").kappa == kappa
+    assert agreement(*judged(x=x, y=y)).kappa == kappa
 
 
 def test_nothing_in_common_is_no_agreement():
-    found = agreement(judged(x="0--", y="-12"), "x", "y")
+    found = agreement(*judged(x="0--", y="-12"))
     assert (found.pairs, found.kappa, found.differing.height) == (0, None, 0)
 
 
 def test_differences_are_ordered_by_use_then_by_how_far_apart():
     used = predictions((0, "odd", "a1", "wrong", 7), (3, "odd", "a1", "wrong", 2))
-    found = agreement(judged(x="0000", y="1150"), "x", "y", used)
+    found = agreement(*judged(x="0000", y="1150"), used)
     assert found.differing.select("prediction", "apart", "used").rows() == [
         ("a1", 1, 9), ("a2", 5, 0), ("a0", 1, 0),
     ]  # fmt: skip

@@ -11,8 +11,9 @@ from PIL import Image
 
 from speciarl import config
 from speciarl.datasets.images import open_image
-from speciarl.datasets.manifest import accounted, build_folder_manifest
+from speciarl.datasets.manifest import accounted
 from speciarl.datasets.readers import SCHEMA
+from speciarl.datasets.readers.folders import build_folder_manifest
 from speciarl.errors import DataError, TaxonomyError
 from speciarl.files import write_parquet
 from speciarl.taxonomy import Taxonomy

@@ -13,12 +13,18 @@ import scipy.io
 
 from speciarl.datasets.counts import check_counts, published_counts
 from speciarl.datasets.manifest import READERS, check_manifest
+from speciarl.datasets.readers import frame
 from speciarl.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 COUNTS = ROOT / "data" / "counts.csv"
 KINDS = [(name, kind) for name, reader in READERS.items() for kind in reader.SPLIT_KINDS]
+
+
+def read(dataset: str, root: Path, kind: str) -> pl.DataFrame:
+    return frame(dataset, READERS[dataset].read(root, kind))
+
 
 needs_shared = pytest.mark.skipif(
     not SHARED.exists(), reason="the reference data is not beside this checkout"
@@ -172,7 +178,7 @@ def test_the_real_index_files_give_the_known_counts(
     writer: Callable[[Path], None], dataset: str, kind: str, tmp_path: Path
 ) -> None:
     writer(tmp_path / dataset)
-    found = READERS[dataset].read(tmp_path / dataset, kind).sort("sample_id")
+    found = read(dataset, tmp_path / dataset, kind).sort("sample_id")
     check_manifest(found, dataset)
     published = published_counts(COUNTS, "real", dataset, kind)
     assert set(published) == set(found["split"])
@@ -215,7 +221,7 @@ def test_a_faulty_cub_line_is_named(name: str, line: str, message: str, tmp_path
     }
     write(tmp_path / "CUB_200_2011", **{**files, name: [line]})
     with pytest.raises(DataError) as raised:
-        READERS["cub200"].read(tmp_path, "official")
+        read("cub200", tmp_path, "official")
     assert message in str(raised.value)
 
 
@@ -232,58 +238,58 @@ def test_a_faulty_coop_split_is_named(content: str, message: str, tmp_path: Path
     write(tmp_path / "food-101" / "meta", classes=["gull"])
     (tmp_path / "split_coop.csv").write_text(content)
     with pytest.raises(DataError, match=message):
-        READERS["food101"].read(tmp_path, "coop")
+        read("food101", tmp_path, "coop")
 
 
 def test_a_faulty_pets_line_is_named(tmp_path: Path) -> None:
     write(tmp_path / "annotations", trainval=["#Image CLASS-ID", "pug_1 1 2"], test=["pug_2 1 2 1"])
     with pytest.raises(DataError, match="expected 'NAME CLASS SPECIES BREED', found 'pug_1 1 2'"):
-        READERS["oxford_pets"].read(tmp_path, "official")
+        read("oxford_pets", tmp_path, "official")
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "annotations", trainval=["pug_1 1 2 1"])
     (tmp_path / "annotations" / "test.txt").write_bytes(b"\xff")
     with pytest.raises(DataError, match=r"test.txt: expected UTF-8 text"):
-        READERS["oxford_pets"].read(tmp_path, "official")
+        read("oxford_pets", tmp_path, "official")
 
 
 def test_a_mat_file_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "imagelabels.mat").write_text("not MATLAB at all, but long enough to look at" * 9)
     with pytest.raises(DataError, match=r"imagelabels.mat: expected a MATLAB 5 file"):
-        READERS["flowers102"].read(tmp_path, "official")
+        read("flowers102", tmp_path, "official")
     scipy.io.savemat(tmp_path / "imagelabels.mat", {"other": [1]})
     with pytest.raises(DataError, match="expected the variable 'labels'"):
-        READERS["flowers102"].read(tmp_path, "official")
+        read("flowers102", tmp_path, "official")
 
 
 def test_car_names_come_from_the_devkit_where_the_parquet_has_none(tmp_path: Path) -> None:
     for split in ("train", "test"):
         pl.DataFrame({"label": [1, 0]}).write_parquet(tmp_path / f"{split}-0.parquet")
     with pytest.raises(DataError, match=r"train-0.parquet: expected class names.*cars_meta.mat"):
-        READERS["stanford_cars"].read(tmp_path, "official")
+        read("stanford_cars", tmp_path, "official")
 
     (tmp_path / "devkit").mkdir()
     names = np.array([["AM General Hummer SUV 2000", "Acura RL Sedan 2012"]], dtype=object)
     scipy.io.savemat(tmp_path / "devkit" / "cars_meta.mat", {"class_names": names})
-    found = READERS["stanford_cars"].read(tmp_path, "official")
+    found = read("stanford_cars", tmp_path, "official")
     assert found["class_name"].to_list()[:2] == names[0, ::-1].tolist()
 
     pl.DataFrame({"label": [2]}).write_parquet(tmp_path / "test-0.parquet")
     with pytest.raises(DataError, match=r"test-0.parquet#0: expected a label of 0 to 1, found 2"):
-        READERS["stanford_cars"].read(tmp_path, "official")
+        read("stanford_cars", tmp_path, "official")
 
 
 def test_a_car_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0.parquet").write_text("<html>")
     with pytest.raises(DataError, match=r"train-0.parquet: expected parquet.*download again"):
-        READERS["stanford_cars"].read(tmp_path, "official")
+        read("stanford_cars", tmp_path, "official")
 
 
 @needs_shared
 def test_images_of_the_car_archives_are_files(tmp_path: Path) -> None:
     write_stanford_cars_archives(tmp_path)
-    found = READERS["stanford_cars"].read(tmp_path, "official")
+    found = read("stanford_cars", tmp_path, "official")
     first = found.row(by_predicate=pl.col("sample_id") == "stanford_cars/test/00001", named=True)
     assert first["image"] == "cars_test/00001.jpg"
     assert (first["class_id"], first["class_name"]) == (180, "Suzuki Aerio Sedan 2007")
@@ -297,20 +303,20 @@ def test_a_car_class_out_of_range_is_named(tmp_path: Path) -> None:
     record = np.array([[(2, "00001.jpg")]], dtype=[("class", "O"), ("fname", "O")])
     scipy.io.savemat(tmp_path / "devkit" / "cars_train_annos.mat", {"annotations": record})
     with pytest.raises(DataError, match=r"cars_train_annos.mat: 00001.jpg: expected a class of 1"):
-        READERS["stanford_cars"].read(tmp_path, "official")
+        read("stanford_cars", tmp_path, "official")
 
 
 def test_background_and_second_faces_of_caltech_are_in_no_split(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("idx,folder_name,class_name\n0,Faces,face\n")
     (tmp_path / "split_coop.csv").write_text("split,filename\ntest,Faces/image_0001.jpg\n")
-    found = READERS["caltech101"].read(tmp_path, "coop")
+    found = read("caltech101", tmp_path, "coop")
     assert found.row(0) == (
         "caltech101/test/Faces/image_0001", "caltech101", "test",
         "caltech-101/101_ObjectCategories/Faces/image_0001.jpg", 0, "face",
     )  # fmt: skip
     (tmp_path / "split_coop.csv").write_text("split,filename\ntest,Faces_easy/image_0001.jpg\n")
     with pytest.raises(DataError, match="no entry for 'Faces_easy'"):
-        READERS["caltech101"].read(tmp_path, "coop")
+        read("caltech101", tmp_path, "coop")
 
 
 HANDED = Path(__file__).resolve().parents[3] / "shared" / "inputs" / "readers"
@@ -319,10 +325,10 @@ HANDED = Path(__file__).resolve().parents[3] / "shared" / "inputs" / "readers"
 @pytest.mark.skipif(not HANDED.exists(), reason="the handed inputs are not beside this checkout")
 @pytest.mark.parametrize("case", sorted(HANDED.glob("*")), ids=lambda path: path.name)
 def test_an_index_file_that_ended_in_a_traceback_is_named(case: Path) -> None:
-    reader = READERS[case.name.rpartition("_")[0]]
+    dataset = case.name.rpartition("_")[0]
     with pytest.raises(DataError, match=str(case)) as refused:
-        for kind in reversed(reader.SPLIT_KINDS):
-            reader.read(case, kind)
+        for kind in reversed(READERS[dataset].SPLIT_KINDS):
+            read(dataset, case, kind)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 250
 
 
@@ -343,4 +349,4 @@ def test_what_a_table_cannot_hold_is_named(
     (tmp_path / "metadata.csv").write_text(f"idx,folder_name,class_name\n{number},Faces,face\n")
     (tmp_path / "split_coop.csv").write_text(f"split,filename\ntest,{name}\n")
     with pytest.raises(DataError, match=message):
-        READERS["caltech101"].read(tmp_path, "coop")
+        read("caltech101", tmp_path, "coop")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from speciarl.taxonomy import Taxonomy
-from speciarl.taxonomy.facts import ClassEntry
+from speciarl.taxonomy.facts import ClassEntry, Entry
 from speciarl.taxonomy.lexicon import Name, Role
 from speciarl.taxonomy.match import entities, match
 from speciarl.taxonomy.nodes import COMMON, Node
@@ -43,7 +43,7 @@ def node(name, dataset, near, far):
     return Node(
         IDS[name], dataset, name, "class" if is_class else "term",
         tuple(IDS[n] for n in near), tuple(IDS[n] for n in far), (name,),
-        ClassEntry() if is_class else None,
+        ClassEntry() if is_class else Entry(),
         frozenset([IDS["skimmer"]] if name == "western" else []),
     )  # fmt: skip
 

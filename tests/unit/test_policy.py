@@ -9,6 +9,7 @@ from peft import get_peft_model
 
 from speciarl.answers import extract_prediction
 from speciarl.config import Lora, Policy
+from speciarl.config.data import Miniature
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
@@ -161,9 +162,7 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     policy[1].save_pretrained(source)
     into.mkdir()
     settings = Policy(source="directory", path=str(source))
-    build_policy(
-        into, settings, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1
-    )
+    build_policy(into, settings, Miniature(), work=tmp_path / "work", threads=1)
     assert [path.name for path in into.iterdir()] == ["source.json"]
     noted = json.loads((into / "source.json").read_text())["files"]
     assert set(noted) == {path.name for path in source.iterdir()}
@@ -180,6 +179,4 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
 
     missing = Policy(source="directory", path=str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere"):
-        build_policy(
-            into, missing, image_size=SIZE, ambiguous_share=0.4, work=tmp_path / "work", threads=1
-        )
+        build_policy(into, missing, Miniature(), work=tmp_path / "work", threads=1)

@@ -1,6 +1,5 @@
 """Checkpoints of the miniature's pretraining: kept when killed, exact, and of one setting only."""
 
-import dataclasses
 import logging
 import signal
 import subprocess
@@ -9,20 +8,24 @@ import sys
 import pytest
 import torch
 
+from speciarl.config.data import Miniature
+from speciarl.config.learning import Policy
 from speciarl.policy.miniature import checkpoint
-from speciarl.policy.miniature.pretraining import Pretraining, pretrain
+from speciarl.policy.miniature.pretraining import pretrain
 
-TINY = Pretraining(
-    image_size=28, ambiguous_share=0.4, images_per_class=1, pretrain_steps=4, habit_steps=3,
-    batch_size=4, learning_rate=2e-3, seed=0,
-)  # fmt: skip
+TINY = Policy(
+    images_per_class=1, pretrain_steps=4, habit_steps=3, batch_size=4, learning_rate=2e-3, seed=0
+)
+SHOWN = Miniature(image_size=28, ambiguous_share=0.4)
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from speciarl.config.data import Miniature
+from speciarl.config.learning import Policy
 from speciarl.policy.miniature import checkpoint
-from speciarl.policy.miniature.pretraining import Pretraining, pretrain
+from speciarl.policy.miniature.pretraining import pretrain
 
 def kill(step, loss):
     if step == 4:
@@ -30,7 +33,7 @@ def kill(step, loss):
 
 torch.set_num_threads(1)
 checkpoint.EVERY = 0
-pretrain(Path("model"), Pretraining(**{settings}), work=Path("work"), on_step=kill)
+pretrain(Path("model"), {settings}, work=Path("work"), on_step=kill)
 """
 
 
@@ -45,7 +48,7 @@ def _one_thread():
 def trained(folder, work, settings=TINY):
     """The bytes of every file of the model, and the steps that were made."""
     steps = []
-    pretrain(folder, settings, work=work, on_step=lambda step, _: steps.append(step))
+    pretrain(folder, settings, SHOWN, work=work, on_step=lambda step, _: steps.append(step))
     return {path.name: path.read_bytes() for path in folder.iterdir()}, steps
 
 
@@ -60,7 +63,7 @@ def undisturbed(tmp_path_factory):
 def killed(tmp_path_factory):
     """A folder in which a pretraining was killed after its fifth step."""
     folder = tmp_path_factory.mktemp("killed")
-    script = KILLED.replace("{settings}", repr(dataclasses.asdict(TINY)))
+    script = KILLED.replace("{settings}", f"{TINY!r}, {SHOWN!r}")
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     return folder
@@ -104,7 +107,7 @@ def test_a_damaged_checkpoint_is_named_and_not_used(damage, killed, undisturbed,
 def test_a_checkpoint_of_other_settings_is_not_used(killed, tmp_path):
     path, content = left_by(killed, tmp_path / "work")
     path.write_bytes(content)
-    other = dataclasses.replace(TINY, seed=1)
+    other = TINY.model_copy(update={"seed": 1})
     assert trained(tmp_path / "model", tmp_path / "work", other)[1] == [*range(7)]
 
 
@@ -117,8 +120,8 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(monkeypatch, tmp_path):
             return super().step(closure)
 
     monkeypatch.setattr(torch.optim, "AdamW", Optimizer)
-    settings = dataclasses.replace(TINY, pretrain_steps=30, habit_steps=12, batch_size=1)
-    trained(tmp_path / "model", tmp_path / "work", settings)
+    longer = {"pretrain_steps": 30, "habit_steps": 12, "batch_size": 1}
+    trained(tmp_path / "model", tmp_path / "work", TINY.model_copy(update=longer))
     assert rates[:3] == [0, 1e-3, 2e-3]  # a twentieth of the steps
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[22] == pytest.approx(1e-3)  # half a cosine

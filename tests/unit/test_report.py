@@ -14,9 +14,9 @@ from jinja2 import UndefinedError
 
 from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
-from speciarl.report import build_report
 from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import signs_by_run
+from speciarl.report.build import build_report
 from speciarl.report.findings import (
     Difference,
     Seen,
@@ -27,6 +27,7 @@ from speciarl.report.findings import (
     seen_groups,
     unseen_groups,
 )
+from speciarl.report.page import Evidence
 from speciarl.report.rendering import render
 from speciarl.report.tables import (
     count_table,
@@ -35,7 +36,7 @@ from speciarl.report.tables import (
     over_seeds,
     seed_table,
 )
-from speciarl.report.training_charts import policy_lines, reward_curves
+from speciarl.report.training_charts import policy_lines, reward_curves, with_rewards
 from speciarl.report.visible import visible
 from speciarl.verdicts import OUTCOMES
 from speciarl.verifiers import audit
@@ -72,10 +73,10 @@ def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
     miniature=("images", "policy"), judged=(), seen=SEEN, ablations=None,
 ) -> str:  # fmt: skip
-    build_report(
-        *results, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        seen=seen, miniature=miniature, into=into, judged=judged, ablations=ablations,
-    )  # fmt: skip
+    evidence = Evidence(
+        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, ablations
+    )
+    build_report(evidence, {"grpo": {"kl": 0.01}}, into)
     return (into / "report.html").read_text(encoding="utf-8")
 
 
@@ -463,12 +464,12 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
         [(f"class {name}", "bird", "wrong") for name in HOSTILE],
         schema=["class_name", "prediction", "verdict"], orient="row",
     )  # fmt: skip
-    build_report(
+    evidence = Evidence(
         *scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
-        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions,
-        runs=HOSTILE, weights=WEIGHTS, provenance={name: [name] for name in HOSTILE},
-        miniature=(), seen=SEEN, into=tmp_path, judged=[judged],
+        dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions, HOSTILE, WEIGHTS, PUBLISHED,
+        SEEN, judged=[judged],
     )  # fmt: skip
+    build_report(evidence, {name: [name] for name in HOSTILE}, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     elements = Elements(page)
     assert {tag for tag, _ in elements.found} & {"script", "g", "svg"} == {"g", "svg"}
@@ -496,17 +497,17 @@ def test_a_template_asks_for_nothing_that_is_not_given():
 
 
 def test_a_reward_has_a_line_for_each_seed_and_one_for_their_mean():
-    curves = reward_curves(TRAINING, RUNS, "rewards")
+    curves = reward_curves(with_rewards(TRAINING, RUNS), RUNS)
     paths = re.findall(r'<path [^>]*d="(M[^"]*)"', curves)
     assert sum(path.count("L") > 50 for path in paths) == 3
 
 
 def test_what_never_moved_has_no_panel():
-    chart = policy_lines(TRAINING, RUNS, "moves")
+    chart = policy_lines(with_rewards(TRAINING, RUNS), RUNS)
     shown = [name for name in ("kl", "clip ratio", "completion length") if name in chart]
     assert shown == ["kl", "completion length"]
     still = TRAINING["speciarl"].with_columns(kl=pl.lit(None, pl.Float64), completion_length=0.0)
-    assert policy_lines({"speciarl": still}, ["speciarl"], "moves") is None
+    assert policy_lines({"speciarl": still}, ["speciarl"]) is None
 
 
 def test_policies_are_audited_over_all_seeds():

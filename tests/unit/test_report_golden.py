@@ -27,7 +27,6 @@ from tests.report_input import (
     scored,
 )
 
-BOTH = ("images", "policy")  # of the miniature
 GOLDEN = Path(__file__).parents[1] / "data" / "report.html"
 
 
@@ -63,10 +62,11 @@ def golden() -> str:
         published=PUBLISHED,
         seen=SEEN,
         ablations=ABLATIONS,
+        miniature=("images", "policy"),
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}
     with patch.object(charts.vl_convert, "vegalite_to_svg", specification):
-        page = render_page("SpeciaRL: results", evidence, provenance, miniature=BOTH)
+        page = render_page(evidence, provenance)
     return re.sub(r"(?s)<style>.*</style>", "<style></style>", page)
 
 

@@ -45,7 +45,7 @@ def node(node_id, near=None, far=None, entry=None, disputed=()):
         NEAR.get(node_id, ()) if near is None else near,
         FAR.get(node_id, ()) if far is None else far,
         (name, f"Larus {node_id}"),
-        entry,
+        entry or Entry(),
         frozenset(disputed),
     )
 

@@ -42,21 +42,15 @@ def policy(tmp_path_factory):
     """Directory of a miniature policy that knows domains and groups but hardly any class."""
     import torch
 
-    from speciarl.policy.miniature.pretraining import Pretraining, pretrain
+    from speciarl.config.data import Miniature
+    from speciarl.config.learning import Policy
+    from speciarl.policy.miniature.pretraining import pretrain
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("policy")
-    settings = Pretraining(
-        image_size=IMAGE_SIZE,
-        ambiguous_share=0.4,
-        images_per_class=8,
-        pretrain_steps=150,
-        habit_steps=300,
-        batch_size=24,
-        learning_rate=2e-3,
-        seed=0,
-    )
-    pretrain(folder, settings, work=tmp_path_factory.mktemp("work"))
+    settings = Policy(images_per_class=8, pretrain_steps=150, habit_steps=300, batch_size=24)
+    shown = Miniature(image_size=IMAGE_SIZE, ambiguous_share=0.4)
+    pretrain(folder, settings, shown, work=tmp_path_factory.mktemp("work"))
     return folder
 
 

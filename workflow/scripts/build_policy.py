@@ -7,13 +7,11 @@ from speciarl.paths import WORK
 from speciarl.policy.build import build_policy
 from speciarl.stage import section, stage
 
-DRAWN = {"image_size", "ambiguous_share", "classes_per_group"}
-
 with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
     build_policy(
         into,
         section(snakemake.params, "policy", Policy),
-        **section(snakemake.params, "miniature", Miniature).model_dump(include=DRAWN),
+        section(snakemake.params, "miniature", Miniature),
         work=WORK / "build_policy",
         threads=snakemake.threads,
     )

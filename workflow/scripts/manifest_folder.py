@@ -2,7 +2,8 @@ import sys
 from pathlib import Path
 
 from speciarl.config.data import Folder
-from speciarl.datasets.manifest import accounted, build_folder_manifest, summary
+from speciarl.datasets.manifest import accounted, summary
+from speciarl.datasets.readers.folders import build_folder_manifest
 from speciarl.files import write_parquet
 from speciarl.stage import section, stage
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.config import parse
-from speciarl.report import build_report
 from speciarl.report.agreement import judges_differ
+from speciarl.report.build import build_report
 from speciarl.report.findings import seen_groups
+from speciarl.report.page import Evidence
 from speciarl.report.tables import load_published
 from speciarl.stage import stage
 
@@ -21,18 +22,17 @@ with stage(snakemake.log[0]):
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
     ablations = snakemake.input.get("ablations")
-    build_report(
-        pl.read_parquet(snakemake.input.scores),
-        pl.read_parquet(snakemake.input.differences),
-        training,
-        predictions,
+    evidence = Evidence(
+        scores=pl.read_parquet(snakemake.input.scores),
+        differences=pl.read_parquet(snakemake.input.differences),
+        training=training,
+        predictions=predictions,
         runs=runs,
         weights=params.specificity.model_dump(),
-        provenance=params.model_dump(),
+        published=load_published().of(params.groups),
         seen=seen_groups(params),
         miniature=["images"] * bool(rendered) + ["policy"] * small,
-        into=Path(snakemake.output.page).parent,
         judged=judged if judges_differ(params.verifier, params.judge) else (),
-        published=load_published().of(params.groups),
         ablations=pl.read_csv(ablations) if ablations else None,
     )
+    build_report(evidence, params.model_dump(), Path(snakemake.output.page).parent)

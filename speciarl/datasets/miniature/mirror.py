@@ -55,13 +55,11 @@ def render_mirror(
 
     Args:
         dataset: one of `LAYOUTS`; its classes are those of the catalogue.
-        into: the dataset's folder of the mirror.
         train_per_class: images of each class in the official train split.
         test_per_class: the same for test; a val split, where there is one, gets half of it.
         classes_per_group: most classes of a group; all of the catalogue where not given.
         ambiguous_share: share of the images of each class and split that show their group only.
         size: edge of the square images in pixels.
-        seed: picks what varies between images.
     """
     if dataset not in LAYOUTS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")
@@ -84,36 +82,23 @@ def render_mirror(
 
 
 def _images(
-    classes: Sequence[MiniatureClass],
-    counts: dict[str, int],
-    share: float,
-    size: int,
-    seed: int,
+    classes: Sequence[MiniatureClass], counts: dict[str, int], share: float, size: int, seed: int
 ) -> Iterator[MiniatureImage]:
     """Every image, sorted by class, then train, val, test, then index."""
     for class_id, shown in enumerate(sorted(classes, key=lambda shown: shown.name)):
         for split in ("train", "val", "test"):
             for index in range(counts.get(split, 0)):
                 ambiguous = _is_ambiguous(index, share)
+                jpeg = _jpeg(shown, split, index, ambiguous, size, seed)
                 yield MiniatureImage(
-                    class_id=class_id,
-                    class_name=shown.name,
-                    group=shown.group,
-                    split=split,
-                    index=index,
-                    ambiguous=ambiguous,
-                    size=size,
-                    jpeg=_jpeg(shown, split, index, ambiguous, size, seed),
+                    class_id, shown.name, shown.group, split, index, ambiguous, size, jpeg
                 )
 
 
 def _is_ambiguous(index: int, share: float) -> bool:
     """Spread evenly, so that the first n images hold round(share * n) ambiguous ones."""
-
-    def among_first(n: int) -> int:
-        return math.floor(round(share * n, 9) + 0.5)
-
-    return among_first(index + 1) > among_first(index)
+    before, after = (math.floor(round(share * n, 9) + 0.5) for n in (index, index + 1))
+    return after > before
 
 
 def _jpeg(

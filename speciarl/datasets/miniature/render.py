@@ -75,16 +75,11 @@ def _marking(draw: ImageDraw.ImageDraw, marking: int) -> None:
 def render(
     shown: MiniatureClass, rng: np.random.Generator, *, ambiguous: bool, size: int = _UNIT
 ) -> Image.Image:
-    """Draw one image of a class.
+    """Draw one RGB image of a class, `size` x `size` pixels.
 
     Args:
-        shown: the class; its silhouette, hue and marking are drawn.
         rng: source of the image's own variation (place, shade, background, noise).
         ambiguous: leave the marking out and blur, so that only the group can be known.
-        size: edge of the square image in pixels.
-
-    Returns:
-        An RGB image of `size` x `size` pixels.
     """
     background = tuple(int(v) for v in rng.integers(150, 215, 3))
     saturation, value = rng.uniform(0.65, 0.95), rng.uniform(0.7, 0.95)

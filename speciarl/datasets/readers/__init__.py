@@ -1,9 +1,9 @@
 """One reader per benchmark, and what they share: the manifest's schema and its index files.
 
 A reader is a module with `SPLIT_KINDS`, the split kinds that exist for the benchmark, and
-`read(root, split_kind)`, which reads the unpacked archives in `root` and returns a manifest
-whose `image` column is still relative to `root`. Readers trust no line of an index file: what
-they cannot read becomes a `DataError` that names the file and the line.
+`read(root, split_kind)`, which reads the unpacked archives in `root` and yields a row for every
+image, whose path is still relative to `root`. Readers trust no line of an index file: what they
+cannot read becomes a `DataError` that names the file and the line.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,8 +43,28 @@ def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(records, schema=SCHEMA, orient="row")
 
 
+def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
+    """Raise a DataError unless the manifest has the schema and contradicts itself nowhere."""
+    if dict(manifest.schema) != SCHEMA:
+        raise DataError(f"{dataset}: expected the columns {SCHEMA}, found {dict(manifest.schema)}")
+    if manifest.is_empty():
+        raise DataError(f"{dataset}: expected images, found none")
+    if nulls := [name for name in SCHEMA if manifest[name].has_nulls()]:
+        raise DataError(f"{dataset}: expected a value everywhere, found gaps in {', '.join(nulls)}")
+    if unknown := set(manifest["split"].unique()) - set(SPLITS):
+        raise DataError(f"{dataset}: expected the splits {SPLITS}, found {sorted(unknown)}")
+    for column in ("sample_id", "image"):
+        if repeated := sorted(set(manifest.filter(pl.col(column).is_duplicated())[column])):
+            raise DataError(
+                f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
+                f"first {repeated[0]}"
+            )
+    classes = manifest.select("class_id", "class_name").unique()
+    if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
+        raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
+
+
 def require(path: Path) -> None:
-    """Raise a DataError unless the index file exists."""
     if not path.is_file():
         raise DataError(
             f"{path}: index file is missing; delete its folder and download the dataset again"

@@ -1,25 +1,22 @@
 """FGVC-Aircraft 2013b: one `ID VARIANT` per line; the class is the variant."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from speciarl.datasets.readers import SPLITS, frame, lines, look_up, pairs
+from speciarl.datasets.readers import SPLITS, Row, lines, look_up, pairs
 
 SPLIT_KINDS = ("official",)
 _DATA = "fgvc-aircraft-2013b/data"
 
 
-def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official train, val and test lists.
+def read(root: Path, split_kind: str) -> Iterator[Row]:
+    """The official train, val and test lists.
 
     Ids stay text, since they have leading zeros, and variants may hold spaces (BAE 146-200).
     """
     variants_txt = root / _DATA / "variants.txt"
     class_ids = {name: index for index, name in enumerate(lines(variants_txt))}
-    rows = (
-        (split, key, f"{_DATA}/images/{key}.jpg", look_up(name, class_ids, variants_txt), name)
-        for split in SPLITS
-        for key, name in pairs(root / _DATA / f"images_variant_{split}.txt")
-    )
-    return frame("fgvc_aircraft", rows)
+    for split in SPLITS:
+        for key, name in pairs(root / _DATA / f"images_variant_{split}.txt"):
+            class_id = look_up(name, class_ids, variants_txt)
+            yield split, key, f"{_DATA}/images/{key}.jpg", class_id, name

@@ -7,40 +7,22 @@ published with the CoOp split.
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from speciarl.datasets.readers import (
-    Row,
-    coop_split,
-    frame,
-    look_up,
-    mat_variable,
-    table,
-    whole_number,
-)
+from speciarl.datasets.readers import Row, coop_split, look_up, mat_variable, table, whole_number
 
 SPLIT_KINDS = ("official", "coop")
 _OFFICIAL = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
-def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official split (setid.mat) or the CoOp split (split_coop.csv)."""
+def read(root: Path, split_kind: str) -> Iterator[Row]:
+    """The official split (setid.mat) or the CoOp split (split_coop.csv)."""
     if split_kind == "official":
-        labels, members = _official_labels(root), _official_split(root)
-        source = root / "imagelabels.mat"
+        source, members = root / "imagelabels.mat", _official_split(root)
+        numbered = enumerate(mat_variable(source, "labels"), start=1)
+        labels = {f"image_{n:05d}.jpg": int(label) - 1 for n, label in numbered}
     else:
-        source = root / "labels.csv"
-        labels = {
-            row["filename"]: whole_number(row["class_idx"], source)
-            for row in table(source, ("filename", "class_idx"))
-        }
-        members = coop_split(root)
-    return frame("flowers102", _rows(root, members, labels, source))
-
-
-def _rows(
-    root: Path, members: Iterator[tuple[str, str]], labels: dict[str, int], source: Path
-) -> Iterator[Row]:
+        source, members = root / "labels.csv", coop_split(root)
+        rows = table(source, ("filename", "class_idx"))
+        labels = {row["filename"]: whole_number(row["class_idx"], source) for row in rows}
     metadata = root / "metadata.csv"
     names = {
         whole_number(row["idx"], metadata): row["class_name"]
@@ -50,11 +32,6 @@ def _rows(
         class_id = look_up(file_name, labels, source)
         name = look_up(class_id, names, metadata)
         yield split, Path(file_name).stem, f"jpg/{file_name}", class_id, name
-
-
-def _official_labels(root: Path) -> dict[str, int]:
-    labels = mat_variable(root / "imagelabels.mat", "labels")
-    return {f"image_{n:05d}.jpg": int(label) - 1 for n, label in enumerate(labels, start=1)}
 
 
 def _official_split(root: Path) -> Iterator[tuple[str, str]]:

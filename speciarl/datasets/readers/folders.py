@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.datasets.images import BadImage, find_bad
-from speciarl.datasets.readers import SPLITS, Row, frame
+from speciarl.datasets.readers import SPLITS, Row, check_manifest, frame
 from speciarl.datasets.sampling import shuffled
 from speciarl.errors import DataError
 
@@ -26,21 +26,15 @@ NAMED = 5  # bad images that the log and a refusal name
 log = logging.getLogger(__name__)
 
 
-def read(
-    folder: Path,
-    dataset: str,
-    *,
-    test_share: float | None,
-    seed: int,
-    bad_images: str,
-    threads: int,
-) -> tuple[pl.DataFrame, Counter[str]]:
-    """Manifest of a folder, and how many files were left out, by reason.
+def build_folder_manifest(
+    dataset: str, folder: Path, *, test_share: float | None, seed: int,
+    bad_images: str = "leave_out", threads: int = 1,
+) -> tuple[pl.DataFrame, Counter[str]]:  # fmt: skip
+    """Manifest of a folder, and how many files are not in it, by reason.
 
     Args:
         folder: class folders; or, without `test_share`, folders named train, val and test that
             hold the class folders.
-        dataset: what the dataset is called.
         test_share: share of each class's images for the test split, at least one where the class
             has two; the rest is for training.
         seed: picks which.
@@ -67,7 +61,9 @@ def read(
             f"{dataset}: expected images for the test in {folder}, found none: add a folder "
             "named test, or state a test_share where a class has two images"
         )
-    return rows, left_out
+    manifest = rows.sort("sample_id")
+    check_manifest(manifest, dataset)
+    return manifest, left_out
 
 
 def class_names(folder: Path, test_share: float | None) -> list[str]:
@@ -128,10 +124,9 @@ def _rows(
 ) -> Iterator[Row]:
     for split, place in places.items():
         for class_folder in _folders(place):
-            found = list(_files(class_folder))
-            reasons = [_reason(path) for path in found]
-            left_out.update(filter(None, reasons))
-            images = [path for path, why in zip(found, reasons, strict=True) if why is None]
+            reasons = {path: _reason(path) for path in _files(class_folder)}
+            left_out.update(filter(None, reasons.values()))
+            images = [path for path, why in reasons.items() if why is None]
             if not images:
                 raise DataError(
                     f"{class_folder}: expected images of a class, found none: add some, or remove "

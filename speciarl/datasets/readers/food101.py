@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from speciarl.datasets.readers import Row, coop_split, frame, lines, look_up, without_suffix
+from speciarl.datasets.readers import Row, coop_split, lines, look_up, without_suffix
 
 SPLIT_KINDS = ("official", "coop")
 
 
-def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official or the CoOp split.
+def read(root: Path, split_kind: str) -> Iterator[Row]:
+    """The official or the CoOp split.
 
     Classes are numbered in the order of their bytes, as the CoOp metadata does; classes.txt
     itself has cheesecake before cheese_plate.
@@ -19,12 +17,10 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
     classes_txt = root / "food-101" / "meta" / "classes.txt"
     class_ids = {name: index for index, name in enumerate(sorted(lines(classes_txt)))}
     members = _official_split(root) if split_kind == "official" else coop_split(root)
-    rows: list[Row] = []
     for split, file in members:
         key, folder = without_suffix(file, root), file.partition("/")[0]
         class_id = look_up(folder, class_ids, classes_txt)
-        rows.append((split, key, f"food-101/images/{file}", class_id, folder.replace("_", " ")))
-    return frame("food101", rows)
+        yield split, key, f"food-101/images/{file}", class_id, folder.replace("_", " ")
 
 
 def _official_split(root: Path) -> Iterator[tuple[str, str]]:

@@ -7,17 +7,15 @@ matters here, since only listed names are used and images are opened by their co
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-import polars as pl
-
-from speciarl.datasets.readers import Row, coop_split, frame, lines, look_up, whole_number
+from speciarl.datasets.readers import Row, coop_split, lines, look_up, whole_number
 from speciarl.errors import DataError
 
 SPLIT_KINDS = ("official", "coop")
 _LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
-def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official split (trainval is called train) or the CoOp split.
+def read(root: Path, split_kind: str) -> Iterator[Row]:
+    """The official split (trainval is called train) or the CoOp split.
 
     The CoOp file's folders (Abyssinian/Abyssinian_1.jpg) do not exist in the archive. Display
     names are lower case throughout, cats too, although the archive capitalises those.
@@ -27,12 +25,10 @@ def read(root: Path, split_kind: str) -> pl.DataFrame:
     members = ((split, name) for split, name, _ in listed)
     if split_kind == "coop":
         members = ((split, PurePosixPath(name).stem) for split, name in coop_split(root))
-    rows: list[Row] = []
     for split, name in members:
         class_id = look_up(name, class_ids, root / "annotations")
         shown = name.rpartition("_")[0].replace("_", " ").lower()
-        rows.append((split, name, f"images/{name}.jpg", class_id, shown))
-    return frame("oxford_pets", rows)
+        yield split, name, f"images/{name}.jpg", class_id, shown
 
 
 def _listed(root: Path) -> Iterator[tuple[str, str, int]]:

@@ -6,11 +6,12 @@ hold folders of images and MATLAB tables.
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
-from speciarl.datasets.readers import Row, frame, mat_variable
+from speciarl.datasets.readers import Row, mat_variable
 from speciarl.errors import DataError, one_line
 
 SPLIT_KINDS = ("official",)
@@ -21,10 +22,10 @@ _ANNOTATIONS = {
 }
 
 
-def read(root: Path, split_kind: str) -> pl.DataFrame:
-    """Manifest of the official split; an image of the copy is referred to as FILE.parquet#ROW."""
+def read(root: Path, split_kind: str) -> Iterator[Row]:
+    """The official split; an image of the copy is referred to as FILE.parquet#ROW."""
     rows = _archive_rows if (root / "cars_train").is_dir() else _parquet_rows
-    return frame("stanford_cars", (row for split in _ANNOTATIONS for row in rows(root, split)))
+    return chain.from_iterable(rows(root, split) for split in _ANNOTATIONS)
 
 
 def _archive_rows(root: Path, split: str) -> Iterator[Row]:

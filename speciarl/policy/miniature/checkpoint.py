@@ -4,7 +4,6 @@ import hashlib
 import io
 import logging
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,21 +25,16 @@ class Checkpoint:
     """One file, named by the settings and by the code that made it, so that no other is taken up.
 
     Args:
-        work: the folder it lies in.
-        settings: a dataclass of plain values.
+        settings: plain values.
         model: restored and saved in place, as are `optimizer` and `rng`.
     """
 
     def __init__(
-        self,
-        work: Path,
-        settings,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        rng: np.random.Generator,
-    ) -> None:
+        self, work: Path, settings: object, model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer, rng: np.random.Generator,
+    ) -> None:  # fmt: skip
         code = sorted(Path(__file__).parent.glob("*.py"))
-        self.path = work / f"{content_hash(code, asdict(settings))}.pt"
+        self.path = work / f"{content_hash(code, settings)}.pt"
         self.model, self.optimizer, self.rng = model, optimizer, rng
         self.saved = time.monotonic()
 

@@ -15,7 +15,7 @@ import numpy as np
 from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
 from speciarl.policy.chat import load_prompt
 
-LEVELS = ("generic", "group", "name", "abstain")
+LEVELS = ("generic", "group", "name", "abstain")  # but for the last, fields of MiniatureClass
 
 # Shares of the predictions by level, for each prompt.
 Shares = dict[str, tuple[float, ...]]
@@ -44,12 +44,7 @@ def completion(shown: MiniatureClass, level: str, visible: bool) -> str:
     The reasoning names the evidence in words that are the same for all domains: whether the
     marking that tells the class is `visible`.
     """
-    prediction = {
-        "generic": shown.generic,
-        "group": shown.group,
-        "name": shown.name,
-        "abstain": "None",
-    }[level]
+    prediction = "None" if level == "abstain" else getattr(shown, level)
     seen = "visible" if visible else "hidden"
     return f"<think>marking {seen}</think> <answer>{prediction}</answer>"
 

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import get_cosine_schedule_with_warmup
 
+from speciarl.config.data import Miniature
+from speciarl.config.learning import Policy
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 from speciarl.datasets.miniature.render import render
 from speciarl.policy.chat import messages
@@ -38,23 +39,17 @@ class LessonEncoder:
 
     def __init__(self, processor, images: list) -> None:
         encoded = processor.image_processor(images, return_tensors="pt")
-        self.patches = encoded["pixel_values"].view(
-            len(images), -1, encoded["pixel_values"].shape[1]
-        )
+        patches = encoded["pixel_values"]
+        self.patches = patches.view(len(images), -1, patches.shape[1])
         self.grid = encoded["image_grid_thw"]
         self.tokenizer = processor.tokenizer
         self.image_token = processor.image_token_id
-        self.prefixes = {
-            name: processor(
-                images=[images[0]],
-                text=[
-                    processor.apply_chat_template(
-                        messages(text_of(name)), add_generation_prompt=True, tokenize=False
-                    )
-                ],
-            )["input_ids"][0]
-            for name in (*KNOWING, *HABITS)
-        }
+        self.prefixes = {}
+        for name in (*KNOWING, *HABITS):
+            chat = processor.apply_chat_template(
+                messages(text_of(name)), add_generation_prompt=True, tokenize=False
+            )
+            self.prefixes[name] = processor(images=[images[0]], text=[chat])["input_ids"][0]
 
     def __call__(self, lessons: list[Lesson]) -> dict[str, torch.Tensor]:
         """Inputs of one batch, right padded, with the loss on the completions only."""
@@ -84,48 +79,18 @@ def draw_images(
     images, candidates = [], []
     for number, one in enumerate(classes):
         rng = np.random.default_rng([seed, number])
+        group = tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
         for index in range(per_class):
             blurred = index < round(ambiguous_share * per_class)
             images.append(render(one, rng, ambiguous=blurred, size=size))
-            candidates.append(
-                tuple(c for c in classes if (c.dataset, c.group) == (one.dataset, one.group))
-                if blurred
-                else (one,)
-            )
+            candidates.append(group if blurred else (one,))
     return images, candidates
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """All that decides the weights."""
-
-    image_size: int
-    """Edge of the images in pixels."""
-    ambiguous_share: float
-    """Share of the images without a visible marking."""
-    images_per_class: int
-    """Distinct images a class to learn from."""
-    pretrain_steps: int
-    """Optimizer steps on specific names."""
-    habit_steps: int
-    """Optimizer steps on predictions of mixed levels."""
-    batch_size: int
-    """Lessons a step."""
-    learning_rate: float
-    """Of AdamW, after warm-up."""
-    seed: int
-    """Of weights, images and lessons."""
-    classes_per_group: int | None = None
-    """Most classes of a group that are learned; all where not given."""
-
-    @property
-    def steps(self) -> int:
-        return self.pretrain_steps + self.habit_steps
 
 
 def pretrain(
     into: Path,
-    settings: Pretraining,
+    settings: Policy,
+    shown: Miniature,
     *,
     work: Path,
     on_step: Callable[[int, float], None] | None = None,
@@ -133,30 +98,31 @@ def pretrain(
     """Build, train and save the miniature policy, going on where a killed start was.
 
     Args:
-        into: directory to write model and processor to.
+        shown: what the images are like that it sees.
         work: for checkpoints; removed at the end.
         on_step: called with (step, loss) after each step.
     """
     tokenizer = build_tokenizer(all_texts())
-    processor = build_processor(tokenizer, settings.image_size)
+    processor = build_processor(tokenizer, shown.image_size)
     model = build_model(tokenizer, settings.seed).train()
     images, candidates = draw_images(
-        all_classes(settings.classes_per_group),
+        all_classes(shown.classes_per_group),
         settings.images_per_class,
-        settings.ambiguous_share,
-        settings.image_size,
+        shown.ambiguous_share,
+        shown.image_size,
         settings.seed,
     )
     encode = LessonEncoder(processor, images)
     rng = np.random.default_rng(settings.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
-    checkpoint = Checkpoint(work, settings, model, optimizer, rng)
-    first = checkpoint.restore()
+    of = [section.model_dump(mode="json") for section in (settings, shown)]
+    checkpoint = Checkpoint(work, of, model, optimizer, rng)
+    first, steps = checkpoint.restore(), settings.pretrain_steps + settings.habit_steps
     schedule = get_cosine_schedule_with_warmup(
-        optimizer, round(WARMUP * settings.steps), settings.steps, last_epoch=first - 1
+        optimizer, round(WARMUP * steps), steps, last_epoch=first - 1
     )
-    progress = Progress("steps", settings.steps, first)
-    for step in range(first, settings.steps):
+    progress = Progress("steps", steps, first)
+    for step in range(first, steps):
         shares = KNOWING if step < settings.pretrain_steps else HABITS
         batch = encode(draw_lessons(candidates, shares, settings.batch_size, rng))
         loss = model(**batch).loss

@@ -8,7 +8,8 @@ originals that no reader opens (attributes, landmarks, masks) are left out.
 import gzip
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -58,17 +59,12 @@ def text(lines: Iterable[str]) -> bytes:
 
 def write_tar(path: Path, members: Iterable[tuple[str, bytes]], *, packed: bool = True) -> None:
     """Write (name, content) pairs as a tar, gzipped or plain, without times and owners."""
-    with path.open("wb") as file:
-        if packed:
-            # The images are compressed already: a higher level only takes longer.
-            with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped:
-                _write_members(zipped, members)
-        else:
-            _write_members(file, members)
-
-
-def _write_members(file: io.BufferedIOBase, members: Iterable[tuple[str, bytes]]) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+    with (
+        path.open("wb") as file,
+        # At a low level: the images are compressed already.
+        gzip.GzipFile("", "wb", 1, file, mtime=0) if packed else nullcontext(file) as target,
+        tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
         for name, content in members:
             info = tarfile.TarInfo(name)  # mtime, uid and gid are 0
             info.size = len(content)
@@ -94,7 +90,7 @@ def coop_split(
         mixed: exchange half of each class's test images for training ones that are as
             decidable, since CoOp divided all images of some benchmarks anew.
     """
-    rows = []
+    parts: dict[str, list[MiniatureImage]] = {"train": [], "val": [], "test": []}
     for _, of_class in groupby(images, key=attrgetter("class_id")):
         members = list(of_class)
         test = [p for p in members if p.split == "test"]
@@ -102,10 +98,10 @@ def coop_split(
         if mixed:
             _exchange(test, training)
         cut = len(training) - max(1, round(val_share * len(training)))
-        rows += [("train", p) for p in training[:cut]]
-        rows += [("val", p) for p in training[cut:]]
-        rows += [("test", p) for p in test]
-    return sorted(rows, key=lambda row: ("train", "val", "test").index(row[0]))
+        parts["train"] += training[:cut]
+        parts["val"] += training[cut:]
+        parts["test"] += test
+    return [(split, p) for split, members in parts.items() for p in members]
 
 
 def _exchange(ours: list[MiniatureImage], theirs: list[MiniatureImage]) -> None:
@@ -116,12 +112,11 @@ def _exchange(ours: list[MiniatureImage], theirs: list[MiniatureImage]) -> None:
             ours[i], theirs[j] = theirs[j], ours[i]
 
 
-def coop_csv(rows: Iterable[tuple[str, str]]) -> bytes:
-    """split_coop.csv of (split, file name) pairs."""
-    return text(["split,filename", *(f"{split},{name}" for split, name in rows)])
-
-
-def metadata_csv(folders: Sequence[str], names: Sequence[str]) -> bytes:
-    """metadata.csv, published with the CoOp splits: class index, folder, name."""
-    rows = zip(folders, names, strict=True)
-    return text(["idx,folder_name,class_name", *(f"{i},{f},{n}" for i, (f, n) in enumerate(rows))])
+def write_coop_split(
+    into: Path, images: Sequence[MiniatureImage], file_of: Callable[[MiniatureImage], str],
+    *, val_share: float, mixed: bool,
+) -> None:  # fmt: skip
+    """Write split_coop.csv, of the `coop_split` and the file name of each image."""
+    rows = coop_split(images, val_share=val_share, mixed=mixed)
+    lines = text(["split,filename", *(f"{split},{file_of(p)}" for split, p in rows)])
+    (into / "split_coop.csv").write_bytes(lines)

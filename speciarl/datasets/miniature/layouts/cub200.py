@@ -12,7 +12,7 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     """Write the archive; folders and files differ in case, as in the original."""
     names = enumerate(class_names(images), start=1)
     numbered = list(enumerate(images, start=1))
-    base = "CUB_200_2011"
+    base, edge = "CUB_200_2011", f"{images[0].size:.1f}"
     write_tar(
         into / "CUB_200_2011.tgz",
         [
@@ -25,14 +25,10 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
                 text(f"{i} {p.split == 'train':d}" for i, p in numbered),
             ),
             (f"{base}/classes.txt", text(f"{i} {_folder(i, name)}" for i, name in names)),
-            (f"{base}/bounding_boxes.txt", text(f"{i} {_box(p)}" for i, p in numbered)),
+            (f"{base}/bounding_boxes.txt", text(f"{i} 0.0 0.0 {edge} {edge}" for i, _ in numbered)),
             *((f"{base}/images/{_path(p)}", p.jpeg) for p in images),
         ],
     )
-
-
-def _box(image: MiniatureImage) -> str:
-    return f"0.0 0.0 {image.size:.1f} {image.size:.1f}"
 
 
 def _folder(archive_id: int, name: str) -> str:

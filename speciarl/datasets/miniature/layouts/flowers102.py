@@ -8,11 +8,9 @@ import numpy as np
 from speciarl.datasets.miniature.layouts import (
     MiniatureImage,
     class_names,
-    coop_csv,
-    coop_split,
     matlab,
-    metadata_csv,
     text,
+    write_coop_split,
     write_tar,
 )
 
@@ -34,10 +32,8 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
     }
     (into / "setid.mat").write_bytes(matlab(**members))
 
-    names = class_names(images)
-    (into / "metadata.csv").write_bytes(metadata_csv([""] * len(names), names))
-    (into / "labels.csv").write_bytes(
-        text(["filename,class_idx", *(f"{file},{p.class_id}" for p, file in files.items())])
-    )
-    rows = coop_split(images, val_share=2 / 7, mixed=True)
-    (into / "split_coop.csv").write_bytes(coop_csv((split, files[p]) for split, p in rows))
+    names = (f"{i},,{name}" for i, name in enumerate(class_names(images)))
+    (into / "metadata.csv").write_bytes(text(["idx,folder_name,class_name", *names]))
+    labeled = (f"{file},{p.class_id}" for p, file in files.items())
+    (into / "labels.csv").write_bytes(text(["filename,class_idx", *labeled]))
+    write_coop_split(into, images, files.__getitem__, val_share=2 / 7, mixed=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 from speciarl.datasets.miniature.layouts import (
     MiniatureImage,
     class_names,
-    coop_csv,
-    coop_split,
     text,
+    write_coop_split,
     write_tar,
 )
 
@@ -26,8 +25,7 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
             *((f"food-101/images/{_key(p)}.jpg", p.jpeg) for p in images),
         ],
     )
-    rows = coop_split(images, val_share=2 / 7, mixed=True)
-    (into / "split_coop.csv").write_bytes(coop_csv((split, f"{_key(p)}.jpg") for split, p in rows))
+    write_coop_split(into, images, lambda p: f"{_key(p)}.jpg", val_share=2 / 7, mixed=True)
 
 
 def _meta(images: Sequence[MiniatureImage]) -> Iterator[tuple[str, bytes]]:

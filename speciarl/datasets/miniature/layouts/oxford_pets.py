@@ -10,13 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from speciarl.datasets.miniature.layouts import (
-    MiniatureImage,
-    coop_csv,
-    coop_split,
-    text,
-    write_tar,
-)
+from speciarl.datasets.miniature.layouts import MiniatureImage, text, write_coop_split, write_tar
 
 HAS_VAL = False
 
@@ -48,9 +42,8 @@ def write(into: Path, images: Sequence[MiniatureImage]) -> None:
         ],
         packed=False,
     )
-    rows = coop_split(images, val_share=0.2, mixed=False)
-    (into / "split_coop.csv").write_bytes(
-        coop_csv((split, f"{p.underscored}/{_name(p)}.jpg") for split, p in rows)
+    write_coop_split(
+        into, images, lambda p: f"{p.underscored}/{_name(p)}.jpg", val_share=0.2, mixed=False
     )
 
 

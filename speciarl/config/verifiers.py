@@ -71,7 +71,7 @@ class Server(Section):
     connect_timeout: Positive = 5.0
     """Seconds."""
     read_timeout: Positive = 60.0
-    """Seconds."""
+    """Seconds for a whole reply."""
     retries: Annotated[int, Field(ge=0, le=100)] = 6
     """After a timeout, a broken connection, 429 or 5xx; six take half a minute."""
     give_up_after: Count = 16

@@ -92,6 +92,11 @@ class VerifierConfig(Section):
     store_timeout: Positive = 60.0
     """Seconds to wait for the verdict store while another program has it open."""
 
+    @property
+    def at_once(self) -> int:
+        """Pairs about which the model is asked together."""
+        return self.server.concurrency if self.server else getattr(self.model, "batch_size", 1)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> "VerifierConfig":
         if (self.backend == "taxonomy") != (self.model is None):
@@ -101,4 +106,16 @@ class VerifierConfig(Section):
             )
         if isinstance(self.model, ServerModel) != (self.server is not None):
             raise ValueError("server goes with a model of kind: server, and only with it")
+        return self
+
+
+class TrainingVerifierConfig(VerifierConfig):
+    precompute_model: bool = False
+    """Whether the model is asked ahead of time, too, about every term of every class; without, it
+    is asked in training, about what is said."""
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> "TrainingVerifierConfig":
+        if self.precompute_model and self.model is None:
+            raise ValueError(f"backend: {self.backend} has no model for precompute_model")
         return self

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from speciarl.config import VerifierConfig
+from speciarl.config import TrainingVerifierConfig
 from speciarl.paths import PROJECT, STORE, WORK
 from speciarl.stage import section, stage
 from speciarl.training.job import Inputs, Settings
@@ -16,7 +16,7 @@ with stage(snakemake.log[0]):
             "facts": Path(given["facts"][0]).parent,
             "store": STORE,
         }
-    verifier = section(snakemake.params, "verifier", VerifierConfig)
+    verifier = section(snakemake.params, "verifier", TrainingVerifierConfig)
     settings = snakemake.params["settings"] | {"verifier": verifier}
     train(
         snakemake.wildcards.run,

@@ -113,9 +113,3 @@ class TrainingVerifierConfig(VerifierConfig):
     precompute_model: bool = False
     """Whether the model is asked ahead of time, too, about every term of every class; without, it
     is asked in training, about what is said."""
-
-    @model_validator(mode="after")
-    def _has_a_model(self) -> "TrainingVerifierConfig":
-        if self.precompute_model and self.model is None:
-            raise ValueError(f"backend: {self.backend} has no model for precompute_model")
-        return self

@@ -76,12 +76,10 @@ class ChatServer:
 
         Proxies and passwords (.netrc) are not read from the environment.
         """
-        settings = self.settings
+        total, connect = self.settings.read_timeout, self.settings.connect_timeout
         return aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
-            timeout=aiohttp.ClientTimeout(
-                total=settings.read_timeout, connect=settings.connect_timeout
-            ),
+            timeout=aiohttp.ClientTimeout(total=total, connect=connect),
             # No limit: whoever asks bounds what is under way.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -107,10 +105,7 @@ class ChatServer:
                 break
             await self._sleep(reply.pause(attempt))
             reply = await self._post(session, body)
-        if reply.failure and reply.status not in ONE_REQUEST:
-            self._breaker.record_failure()
-        else:
-            self._breaker.record_success()
+        self._breaker.record(reply.failure is None or reply.status in ONE_REQUEST)
         if reply.failure:
             return self._failure(reply.failure, reply.text)
         said = _content(reply.text)

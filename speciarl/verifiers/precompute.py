@@ -77,7 +77,11 @@ def precompute(
             if settings.model and part is parts[-1]:
                 if not ask_model:
                     break
-                _announce(left_open.height, settings.at_once)
+                questions, at_once = left_open.height, settings.at_once
+                say(
+                    f"{questions} questions to the model: {duration(questions / at_once)} if "
+                    f"{at_once} at once take a second; what is answered is kept when you stop"
+                )
             tables.append(_judge(left_open, part, cache, settings.max_failures, total))
             left_open = left_open.join(tables[-1], on=["class", "prediction"], how="anti")
     finally:
@@ -89,13 +93,6 @@ def precompute(
     )  # fmt: skip
     snapshot = pl.concat(tables).sort("class", "prediction")
     return snapshot if ask_model else snapshot.filter(~pl.col("decided_by").is_in(PAID_FOR))
-
-
-def _announce(questions: int, at_once: int) -> None:
-    say(
-        f"{questions} questions to the model: {duration(questions / at_once)} if {at_once} at once "
-        "take a second; it may be stopped, what was answered is kept"
-    )
 
 
 def _judge(

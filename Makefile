@@ -69,6 +69,7 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	python bench/taxonomy.py
 	python bench/manifest.py
+	python bench/judge.py
 	$(BIN)/pip install --quiet -e ".[bench]" -c constraints.txt
 	python bench/cache.py
 	python bench/training.py

@@ -45,7 +45,6 @@ def stage(log_file: str) -> Iterator[None]:
             datefmt="%T",
             force=True,
         )
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for every request
         try:
             yield
             say(duration(time.monotonic() - started))

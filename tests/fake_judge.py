@@ -50,6 +50,7 @@ class FakeJudge(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 1024  # all may connect at once
 
     def __init__(self, reply: Callable[[Request], Reply]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

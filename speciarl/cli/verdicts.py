@@ -117,7 +117,7 @@ def precompute(
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     known, seen = len(cache), pairs_seen(files)
     pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
-    precompute(pairs, verifier, cache, settings.max_failures)
+    precompute(pairs, verifier, cache, settings, ask_model=True)
     print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
     if pairs.height < seen.height:
         print(f"{seen.height - pairs.height} pairs left out: their class is not in {taxonomy}")

@@ -17,7 +17,7 @@ from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, on
 from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
 from speciarl.config.reading import read, require_plain
-from speciarl.config.verifiers import DirectoryModel, VerifierConfig
+from speciarl.config.verifiers import DirectoryModel, TrainingVerifierConfig, VerifierConfig
 from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
@@ -106,7 +106,7 @@ class Params(Section):
     in none make a group together."""
     miniature: Miniature = Miniature()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1)
-    verifier: VerifierConfig = VerifierConfig()
+    verifier: TrainingVerifierConfig = TrainingVerifierConfig()
     judge: VerifierConfig = VerifierConfig()
     policy: Policy = Policy()
     lora: Lora = Lora()

@@ -71,7 +71,7 @@ class Server(Section):
     connect_timeout: Positive = 5.0
     """Seconds."""
     read_timeout: Positive = 60.0
-    """Seconds."""
+    """Seconds for a whole reply."""
     retries: Annotated[int, Field(ge=0, le=100)] = 6
     """After a timeout, a broken connection, 429 or 5xx; six take half a minute."""
     give_up_after: Count = 16
@@ -92,6 +92,11 @@ class VerifierConfig(Section):
     store_timeout: Positive = 60.0
     """Seconds to wait for the verdict store while another program has it open."""
 
+    @property
+    def at_once(self) -> int:
+        """Pairs about which the model is asked together."""
+        return self.server.concurrency if self.server else getattr(self.model, "batch_size", 1)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> "VerifierConfig":
         if (self.backend == "taxonomy") != (self.model is None):
@@ -102,3 +107,9 @@ class VerifierConfig(Section):
         if isinstance(self.model, ServerModel) != (self.server is not None):
             raise ValueError("server goes with a model of kind: server, and only with it")
         return self
+
+
+class TrainingVerifierConfig(VerifierConfig):
+    precompute_model: bool = False
+    """Whether the model is asked ahead of time, too, about every term of every class; without, it
+    is asked in training, about what is said."""

@@ -3,12 +3,14 @@
 import polars as pl
 from accelerate import PartialState
 
+from speciarl.progress import say
 from speciarl.rewards import REWARDS
 from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.reward_function import SpecificityReward, overlong_penalty
 from speciarl.verifiers.cached import CachedVerifier, open_cached, verdict_table
+from speciarl.verifiers.factory import classes_of
 
 
 def train_verified(job: Job) -> TrainingResult:
@@ -33,8 +35,17 @@ def train_verified(job: Job) -> TrainingResult:
 
 
 def _open(job: Job) -> CachedVerifier:
-    read = job.inputs
+    """The verifier, if it can judge every class of the training set.
+
+    Raises:
+        TaxonomyError: a class has no entry in the facts of its dataset.
+    """
+    read, verifier = job.inputs, job.settings.verifier
     assert read.facts and read.store
-    return open_cached(
-        job.settings.verifier, read.verdicts, read.classes, read.facts, read.store, job.name
-    )
+    classes = dict(read.classes)
+    for dataset, names in classes_of(job.samples()).items():
+        if not classes.get(dataset):
+            classes[dataset] = names
+        elif verifier.model is None:
+            say(f"without facts about {dataset} only the names of its classes count (docs/data.md)")
+    return open_cached(verifier, read.verdicts, classes, read.facts, read.store, job.name)

@@ -36,12 +36,9 @@ class Breaker:
             self._next_try = self._clock() + self.rest
             return True
 
-    def record_success(self) -> None:
+    def record(self, success: bool) -> None:
+        """Take note of what became of a request."""
         with self._lock:
-            self._failures = 0
-
-    def record_failure(self) -> None:
-        with self._lock:
-            self._failures += 1
+            self._failures = 0 if success else self._failures + 1
             if self._failures >= self.limit:
                 self._next_try = self._clock() + self.rest

@@ -2,19 +2,14 @@
 
 import asyncio
 import email.utils
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from random import random
+from typing import NamedTuple
 
-import httpx
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
+import aiohttp
 
 from speciarl.config.verifiers import Server
 from speciarl.errors import one_line
@@ -22,9 +17,32 @@ from speciarl.verdicts import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not asked again for this pair
-BACKOFF = wait_exponential_jitter(multiplier=0.5, max=30.0, jitter=0.5)
+LONGEST_BACKOFF = 30.0
+LONGEST_REPLY = 2**20  # bytes; what is cut off there is no completion any more
+IDLE_SECONDS = 4.0  # vLLM closes a connection that was idle for five, maybe as it is used again
 # The fault of one request and not of the judge: bad request, too large, unprocessable.
 ONE_REQUEST = frozenset({400, 413, 422})
+
+
+class _Reply(NamedTuple):
+    """What one request led to: a completion in `text`, or else why there is none."""
+
+    text: str
+    failure: FailureKind | None = None
+    status: int | None = None
+    retry_after: float | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try is worth its while."""
+        lasting = self.failure in (None, FailureKind.REFUSED)
+        return not lasting and (self.retry_after or 0.0) <= LONGEST_WAIT
+
+    def pause(self, attempt: int) -> float:
+        """Seconds until the next try; `attempt` counts from zero."""
+        if self.retry_after is not None:
+            return self.retry_after + random()
+        return min(LONGEST_BACKOFF, 0.5 * 2**attempt) + 0.5 * random()
 
 
 class ChatServer:
@@ -46,24 +64,29 @@ class ChatServer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
+        self._url = f"{settings.base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
         # A JSON text may have a backslash before any of its characters.
         self._key_written = re.compile(r"\\?".join(map(re.escape, api_key))) if api_key else None
         self._sleep = sleep
         self._breaker = Breaker(settings.give_up_after, settings.rest_seconds, clock)
 
-    def connect(self) -> httpx.AsyncClient:
-        """A client for one event loop; the caller closes it."""
-        settings = self.settings
-        return httpx.AsyncClient(
-            base_url=settings.base_url,
+    def connect(self) -> aiohttp.ClientSession:
+        """A session of the running event loop; the caller closes it.
+
+        Proxies and passwords (.netrc) are not read from the environment.
+        """
+        total, connect = self.settings.read_timeout, self.settings.connect_timeout
+        return aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
-            timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
-            limits=httpx.Limits(),  # none: whoever asks bounds what is under way
+            timeout=aiohttp.ClientTimeout(total=total, connect=connect),
+            # No limit: whoever asks bounds what is under way.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def complete(
-        self, client: httpx.AsyncClient, body: Mapping[str, object]
+        self, session: aiohttp.ClientSession, body: Mapping[str, object]
     ) -> str | Failure:
         """What the model says to a chat completion request, or why it says nothing.
 
@@ -76,31 +99,41 @@ class ChatServer:
                 f"is tried again every {self.settings.rest_seconds:g} s"
             )
             return Failure(FailureKind.NOT_ASKED, message)
-        attempts = AsyncRetrying(
-            retry=retry_if_exception(_worth_another_try),
-            stop=stop_after_attempt(1 + self.settings.retries),
-            wait=_pause,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            response: httpx.Response = await attempts(self._post, client, body)
-        except httpx.HTTPError as error:
-            if _status(error) in ONE_REQUEST:
-                self._breaker.record_success()
-            else:
-                self._breaker.record_failure()
-            return self._failure(*_reason(error))
-        self._breaker.record_success()
-        said = _content(response)
+        reply = await self._post(session, body)
+        for attempt in range(self.settings.retries):
+            if not reply.may_pass:
+                break
+            await self._sleep(reply.pause(attempt))
+            reply = await self._post(session, body)
+        self._breaker.record(reply.failure is None or reply.status in ONE_REQUEST)
+        if reply.failure:
+            return self._failure(reply.failure, reply.text)
+        said = _content(reply.text)
         if said is not None:
             return said
-        detail = f"expected a chat completion with content: {response.text}"
+        detail = f"expected a chat completion with content: {reply.text}"
         return self._failure(FailureKind.INVALID, detail)
 
-    async def _post(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response:
-        response = await client.post("chat/completions", json=body)
-        return response.raise_for_status()
+    async def _post(self, session: aiohttp.ClientSession, body: Mapping[str, object]) -> _Reply:
+        try:
+            async with session.post(self._url, json=body, allow_redirects=False) as response:
+                text = await _text(response)
+        except aiohttp.ConnectionTimeoutError as error:
+            return _Reply(str(error), FailureKind.UNREACHABLE)
+        except TimeoutError:
+            late = f"no reply within {self.settings.read_timeout:g} s"
+            return _Reply(late, FailureKind.TIMED_OUT)
+        except aiohttp.ClientError as error:
+            return _Reply(f"{type(error).__name__}: {error}", FailureKind.UNREACHABLE)
+        if response.status < 300:
+            return _Reply(text)
+        busy = response.status == 429 or response.status >= 500
+        return _Reply(
+            f"HTTP {response.status}: {text}",
+            FailureKind.OVERLOADED if busy else FailureKind.REFUSED,
+            response.status,
+            retry_after(response.headers.get("Retry-After", "")),
+        )
 
     def redacted(self, text: str) -> str:
         """A text from outside for a message, without the key, which some servers repeat."""
@@ -110,53 +143,30 @@ class ChatServer:
         return Failure(kind, f"{self.settings.base_url}: {one_line(self.redacted(detail))[:300]}")
 
 
-def _reason(error: httpx.HTTPError) -> tuple[FailureKind, str]:
-    if isinstance(error, httpx.HTTPStatusError):
-        status = error.response.status_code
-        kind = FailureKind.OVERLOADED if _busy(status) else FailureKind.REFUSED
-        return kind, f"HTTP {status}: {error.response.text}"
-    timed_out = isinstance(error, httpx.TimeoutException)
-    reached = not isinstance(error, httpx.ConnectTimeout)
-    kind = FailureKind.TIMED_OUT if timed_out and reached else FailureKind.UNREACHABLE
-    return kind, f"{type(error).__name__}: {error}"
+async def _text(response: aiohttp.ClientResponse) -> str:
+    """A reply up to LONGEST_REPLY; the connection is closed where more would come."""
+    read = bytearray()
+    async for part in response.content.iter_any():
+        read += part
+        if len(read) > LONGEST_REPLY:
+            break
+    return read[:LONGEST_REPLY].decode(errors="replace")
 
 
-def _content(response: httpx.Response) -> str | None:
-    """What the model says, where the reply is a chat completion."""
+def _content(text: str) -> str | None:
+    """What the model says, where a reply is a chat completion."""
     try:
-        said = response.json()["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError):
+        said = json.loads(text)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return said if isinstance(said, str) else None
 
 
-def _status(error: BaseException) -> int | None:
-    return error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+def retry_after(value: str) -> float | None:
+    """Seconds that a Retry-After states (RFC 9110, 10.2.3), as a number or a date, never negative.
 
-
-def _busy(status: int) -> bool:
-    return status == httpx.codes.TOO_MANY_REQUESTS or status >= 500
-
-
-def _worth_another_try(error: BaseException) -> bool:
-    if isinstance(error, httpx.HTTPStatusError):
-        return _busy(error.response.status_code) and (retry_after(error) or 0.0) <= LONGEST_WAIT
-    return isinstance(error, httpx.TransportError)
-
-
-def _pause(state: RetryCallState) -> float:
-    """Seconds until the next attempt."""
-    error = state.outcome.exception() if state.outcome else None
-    asked_for = retry_after(error) if isinstance(error, httpx.HTTPStatusError) else None
-    return BACKOFF(state) if asked_for is None else asked_for + random()
-
-
-def retry_after(error: httpx.HTTPStatusError) -> float | None:
-    """Seconds of the reply's Retry-After (RFC 9110, 10.2.3), a number or a date, never negative.
-
-    None where it has none that can be read.
+    None where it states none that can be read.
     """
-    value = error.response.headers.get("Retry-After", "")
     if value.strip().isdecimal():
         return float(value)
     try:

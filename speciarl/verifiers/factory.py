@@ -68,10 +68,10 @@ def _api_key(variable: str) -> str | None:
     return key or None
 
 
-def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:
-    """Class names by dataset, as in the relations of data/taxonomy."""
-    pairs = taxonomy.select("dataset", "class_name").unique().sort("dataset", "class_name")
+def classes_of(rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Class names by dataset, of the relations in data/taxonomy or of samples."""
+    pairs = rows.select("dataset", "class_name").unique().sort("dataset", "class_name")
     return {
-        name: rows["class_name"].to_list()
-        for (name,), rows in pairs.group_by("dataset", maintain_order=True)
+        name: group["class_name"].to_list()
+        for (name,), group in pairs.group_by("dataset", maintain_order=True)
     }

@@ -4,13 +4,14 @@ One pair per request, so that a bad pair spoils no other; greedy; the reply is c
 six labels by the server and checked against them here.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
+from threading import Thread
 
-import anyio
-import httpx
-from anyio.from_thread import start_blocking_portal
+import aiohttp
 
 from speciarl.config.verifiers import ServerModel
 from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair
@@ -49,29 +50,30 @@ class LlmJudge:
         """Judgments as they come. Closing the iterator cancels what is under way.
 
         The requests run in an event loop on a thread of their own, so that they go on while the
-        caller deals with what it got. Left by an exception, as closing is, the loop cancels them.
+        caller deals with what it got.
         """
-        if not pairs:  # the taxonomy leaves often none open; thread and client would take 20 ms
+        if not pairs:  # the taxonomy leaves often none open
             return
         told: SimpleQueue[tuple[Pair, Judgment] | None] = SimpleQueue()
-        with start_blocking_portal() as portal:
-            work = portal.start_task_soon(self._judge_all, pairs, told.put)
+        with _running_loop() as loop:
+            work = asyncio.run_coroutine_threadsafe(self._judge_all(pairs, told.put), loop)
             work.add_done_callback(lambda _: told.put(None))
             while (one := told.get()) is not None:
                 yield one
-            if fault := work.exception():  # of ours, not of the judge
-                raise _first(fault)
+            work.result()  # raises what is a fault of ours, not of the judge
 
     async def _judge_all(self, pairs: Sequence[Pair], tell: Tell) -> None:
         waiting = iter(pairs)  # shared: each worker takes the next pair when it is free
-        async with self.server.connect() as client, anyio.create_task_group() as workers:
-            for _ in range(min(self.server.settings.concurrency, len(pairs))):
-                workers.start_soon(self._work, waiting, client, tell)
+        async with self.server.connect() as session:
+            workers = range(min(self.server.settings.concurrency, len(pairs)))
+            await asyncio.gather(*(self._work(waiting, session, tell) for _ in workers))
 
-    async def _work(self, waiting: Iterator[Pair], client: httpx.AsyncClient, tell: Tell) -> None:
+    async def _work(
+        self, waiting: Iterator[Pair], session: aiohttp.ClientSession, tell: Tell
+    ) -> None:
         for pair in waiting:
             started = time.perf_counter()
-            said = await self.server.complete(client, self._request(pair))
+            said = await self.server.complete(session, self._request(pair))
             milliseconds = 1000 * (time.perf_counter() - started)
             tell((pair, self._judgment(said, milliseconds)))
 
@@ -102,6 +104,20 @@ class LlmJudge:
         }
 
 
-def _first(fault: BaseException) -> BaseException:
-    """The fault itself where it comes out of the workers, whom the first one stops, as a group."""
-    return fault.exceptions[0] if isinstance(fault, BaseExceptionGroup) else fault
+@contextmanager
+def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop on a thread of its own. What it still does at the end is cancelled."""
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+
+    def run() -> None:
+        with runner:
+            loop.run_forever()
+
+    thread = Thread(target=run, name="judge")
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()

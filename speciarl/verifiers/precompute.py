@@ -1,11 +1,11 @@
 """Verdicts known before any training: every class against every term of its dataset.
 
-What the store has is not asked again, so that a precomputation that broke off goes on where it
-was, and one for a paid judge can be started long before a run.
+A language model is asked only where that is wanted. What the store has is not asked again, so that
+a precomputation that broke off goes on where it was.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,10 +13,13 @@ import polars as pl
 
 from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
-from speciarl.progress import Progress
+from speciarl.cache.transfer import PAID_FOR
+from speciarl.config import VerifierConfig
+from speciarl.progress import Progress, duration, say
 from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
+from speciarl.verifiers.cascade import Cascade
 
 log = logging.getLogger(__name__)
 
@@ -42,42 +45,76 @@ def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
 
 
 def precompute(
-    pairs: pl.DataFrame, verifier: Verifier, cache: VerdictCache, max_failures: float = 0.0
+    pairs: pl.DataFrame,
+    verifier: Cascade,
+    cache: VerdictCache,
+    settings: VerifierConfig,
+    ask_model: bool = False,
 ) -> pl.DataFrame:
     """Put the verdicts of pairs (class, prediction) into the store.
 
-    The counts of all batches that came to their end are one row of the store's `lookups`.
+    Each is the whole verifier's, whatever part of it decides. Before a model is asked, the terminal
+    is told how many questions there are.
+
+    Args:
+        settings: the section that the verifier was built from.
+        ask_model: whether a language model is asked what rules and facts leave open. Else these
+            pairs are left out, whatever the store has of them: the same parameters give the same
+            snapshot.
 
     Returns:
-        class, prediction, verdict, decided_by: the snapshot, sorted; a pair on which the verifier
-        failed has no row.
+        class, prediction, verdict, decided_by: the snapshot, sorted; a pair without a verdict has
+        no row.
 
     Raises:
         VerifierError: a larger share than `max_failures` of the pairs so far has no verdict; what
             was decided stays in the store.
     """
-    tables = [verdict_table({})]
-    total = Lookups()
+    parts: Sequence[Verifier] = verifier.verifiers if settings.model else [verifier]
+    tables, left_open, total = [], pairs, Lookups()
     try:
-        for batch in _with_progress(pairs):
-            judged, predictions = judge_distinct(cache, verifier, batch, cache.keys(batch))
-            tables.append(verdict_table(judged))
-            total.asked += predictions.asked
-            total.judge_seconds += predictions.seconds
-            total.failures += len(batch) - tables[-1].height
-            total.misses += predictions.asked
-            total.hits += len(batch) - predictions.asked
-            seen, why = total.hits + total.misses, reason(judged.values())
-            require_few_failures(total.failures, seen, "pairs to expect", max_failures, why)
+        for part in parts:
+            if settings.model and part is parts[-1]:
+                if not ask_model:
+                    break
+                questions, at_once = left_open.height, settings.at_once
+                say(
+                    f"{questions} questions to the model: {duration(questions / at_once)} if "
+                    f"{at_once} at once take a second; what is answered is kept when you stop"
+                )
+            tables.append(_judge(left_open, part, cache, settings.max_failures, total))
+            left_open = left_open.join(tables[-1], on=["class", "prediction"], how="anti")
     finally:
         cache.note_lookup(**asdict(total))
         cache.flush()
-    snapshot = pl.concat(tables).sort("class", "prediction")
     log.info(
-        "%d pairs: %d were in the store, %d asked, %d without a verdict",
-        pairs.height, pairs.height - total.asked, total.asked, total.failures,
+        "%d pairs: %d were in the store, %d judged, %d without a verdict",
+        pairs.height, total.hits, total.asked, left_open.height,
     )  # fmt: skip
-    return snapshot
+    snapshot = pl.concat(tables).sort("class", "prediction")
+    return snapshot if ask_model else snapshot.filter(~pl.col("decided_by").is_in(PAID_FOR))
+
+
+def _judge(
+    pairs: pl.DataFrame, part: Verifier, cache: VerdictCache, max_failures: float, total: Lookups
+) -> pl.DataFrame:
+    """Verdicts of pairs, without those that this part of the verifier leaves open.
+
+    The counts of the others, of all batches that came to their end, are added to `total`.
+    """
+    tables = [verdict_table({})]
+    for batch in _with_progress(pairs):
+        judged, predictions = judge_distinct(cache, part, batch, cache.keys(batch))
+        tables.append(verdict_table(judged))
+        asked = predictions.asked - sum(judgment.undecided for judgment in judged.values())
+        total.asked += asked
+        total.judge_seconds += predictions.seconds
+        total.failures += sum(judgment.failure is not None for judgment in judged.values())
+        total.misses += asked
+        total.hits += len(batch) - predictions.asked
+        seen, why = total.hits + total.misses, reason(judged.values())
+        require_few_failures(total.failures, seen, "pairs to expect", max_failures, why)
+    return pl.concat(tables)
 
 
 def _normal(predictions: pl.DataFrame) -> pl.DataFrame:

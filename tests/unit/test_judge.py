@@ -8,6 +8,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.queries import predictions as view
 from speciarl.cache.reading import ask
 from speciarl.cli.main import app
+from speciarl.config import VerifierConfig
 from speciarl.errors import VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
@@ -139,11 +140,11 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     pairs = pairs_to_expect(taxonomy)
-    first = precompute(pairs, verifier, cache)
+    first = precompute(pairs, verifier, cache, VerifierConfig())
     assert first.height == pairs.height == verifier.asked == 4 + 2 * 2
     assert first.rows() == sorted(first.rows())
     again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
-    assert precompute(pairs, verifier, again).equals(first)
+    assert precompute(pairs, verifier, again, VerifierConfig()).equals(first)
     assert verifier.asked == pairs.height
 
 
@@ -166,10 +167,11 @@ def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
         return Table.judge(breaking, batch)
 
     monkeypatch.setattr(breaking, "judge", judge)
+    broken_off = VerdictCache(tmp_path / "c.duckdb", Table.identity, "r")
     with pytest.raises(VerifierError):
-        precompute(pairs, breaking, VerdictCache(tmp_path / "c.duckdb", Table.identity, "r"))
+        precompute(pairs, breaking, broken_off, VerifierConfig())
     cache = VerdictCache(tmp_path / "c.duckdb", Table.identity, "r")
-    assert precompute(pairs, whole, cache).height == 7
+    assert precompute(pairs, whole, cache, VerifierConfig()).height == 7
     assert whole.asked == 7 - 4
     noted = query_store(cache.path, "SELECT hits, misses, asked FROM lookups ORDER BY created_at")
     assert noted.rows() == [(0, 4, 4), (4, 3, 3)]

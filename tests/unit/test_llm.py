@@ -93,18 +93,19 @@ def test_one_bad_pair_of_128_leaves_127_verdicts():
     assert len(server.requests) == 128
 
 
-def test_so_many_requests_are_under_way_and_no_more():
-    together = threading.Barrier(4)
+@pytest.mark.parametrize("concurrency", [4, 256])
+def test_so_many_requests_are_under_way_and_no_more(concurrency):
+    together = threading.Barrier(concurrency)
 
     def reply(_):
-        together.wait(10)  # goes on when four are there, breaks if they never are
+        together.wait(10)  # goes on when all are there, breaks if they never are
         return says("wrong")
 
-    pairs = [Pair("Herring Gull", str(i)) for i in range(40)]
+    pairs = [Pair("Herring Gull", str(i)) for i in range(2 * concurrency)]
     with serving(reply) as server:
-        judged = dict(judge_at(server.url, concurrency=4).judge(pairs))
+        judged = dict(judge_at(server.url, concurrency=concurrency).judge(pairs))
     assert all(one.verdict for one in judged.values())
-    assert server.most_under_way == 4
+    assert server.most_under_way == concurrency
 
 
 def test_requests_go_on_while_the_caller_is_busy():
@@ -127,7 +128,7 @@ def test_for_no_pairs_nothing_is_started(monkeypatch):
         raise AssertionError("started")
 
     judge = judge_at("http://127.0.0.1/v1")
-    monkeypatch.setattr("speciarl.verifiers.llm.start_blocking_portal", started)
+    monkeypatch.setattr("speciarl.verifiers.llm.Thread", started)
     monkeypatch.setattr(judge.server, "connect", started)
     assert list(judge.judge([])) == []
 

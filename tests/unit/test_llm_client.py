@@ -7,7 +7,6 @@ import threading
 import time
 from email.utils import formatdate
 
-import httpx
 import pytest
 
 from speciarl.verdicts import FailureKind, Pair, Verdict
@@ -65,20 +64,14 @@ def test_a_server_that_wants_to_rest_too_long_is_not_asked_again():
 
 def test_retry_after_is_a_number_or_a_date(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
-    assert retry_after(_busy({"Retry-After": "12"})) == 12
-    assert retry_after(_busy({"Retry-After": formatdate(1_000_060, usegmt=True)})) == 60
-    assert retry_after(_busy({"Retry-After": formatdate(999_940, usegmt=True)})) == 0
+    assert retry_after("12") == 12
+    assert retry_after(formatdate(1_000_060, usegmt=True)) == 60
+    assert retry_after(formatdate(999_940, usegmt=True)) == 0
 
 
-@pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-1"}])
-def test_a_retry_after_that_says_nothing_is_none(headers):
-    assert retry_after(_busy(headers)) is None
-
-
-def _busy(headers):
-    request = httpx.Request("POST", "http://127.0.0.1")
-    response = httpx.Response(503, headers=headers, request=request)
-    return httpx.HTTPStatusError("busy", request=request, response=response)
+@pytest.mark.parametrize("value", ["", "soon", "-1"])
+def test_a_retry_after_that_says_nothing_is_none(value):
+    assert retry_after(value) is None
 
 
 @pytest.mark.parametrize(
@@ -113,6 +106,42 @@ def test_nobody_there_and_nobody_answering_are_told_apart():
         silent = only(judge_at(server.url, read_timeout=0.05, retries=0))
         late.set()
     assert silent.failure.kind is FailureKind.TIMED_OUT
+
+
+def test_a_reply_that_never_ends_is_given_up_in_time():
+    with serving(lambda _: Reply(text="{", headers={"Content-Length": "100"})) as server:
+        judged = only(judge_at(server.url, read_timeout=0.2, retries=1))
+    assert judged.failure.kind is FailureKind.TIMED_OUT
+    assert judged.failure.message == f"{server.url}: no reply within 0.2 s"
+    assert len(server.requests) == 2
+
+
+def test_of_a_reply_that_is_too_long_the_rest_is_not_read(monkeypatch):
+    monkeypatch.setattr("speciarl.verifiers.client.LONGEST_REPLY", 1000)
+    lengths = iter([900, 1000, 1])
+    with serving(lambda _: Reply(text=" " * next(lengths) + says("wrong").text)) as server:
+        judged = [only(judge_at(server.url)) for _ in range(3)]
+    assert [one.verdict for one in judged] == [Verdict.WRONG, None, Verdict.WRONG]
+    assert judged[1].failure.kind is FailureKind.INVALID
+    assert len(server.requests) == 3
+
+
+def test_no_proxy_is_taken_from_the_environment(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(lambda _: says("wrong")) as server:
+        assert only(judge_at(server.url, retries=0)).verdict is Verdict.WRONG
+
+
+def test_waits_grow_to_half_a_minute_and_no_further():
+    time = Time()
+    with serving(lambda _: Reply(503)) as server:
+        only(judge_at(server.url, time=time, retries=9))
+    assert len(time.slept) == 9
+    for attempt, waited in enumerate(time.slept):
+        assert 0 <= waited - min(30.0, 0.5 * 2**attempt) <= 0.5
 
 
 def test_a_judge_that_keeps_failing_is_left_alone_and_tried_again_after_its_rest():

@@ -1,5 +1,6 @@
 """The judge behind a server where it is used: in the cascade, in training, in evaluation."""
 
+import json
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,10 +8,14 @@ from types import SimpleNamespace
 import duckdb
 import polars as pl
 import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from speciarl.answers import normalize, unwrap
-from speciarl.cache import VerdictCache
-from speciarl.config import VerifierConfig
+from speciarl.cache import VerdictCache, query_store
+from speciarl.cli.main import app
+from speciarl.config import TrainingVerifierConfig, VerifierConfig
+from speciarl.config.verifiers import Server
 from speciarl.errors import ConfigError, VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
 from speciarl.rewards import REWARDS
@@ -237,21 +242,106 @@ def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_
     assert judged["verdict"].to_list() == ["generic", "wrong"]
 
 
+def expected(*terms):
+    """Each term, and the two abstentions, for one class."""
+    rows = {"dataset": "cub200", "class_name": "Herring Gull", "term": terms, "verdict": "wrong"}
+    return pairs_to_expect(pl.DataFrame(rows))
+
+
+def precomputed(url, folder, pairs, backend="cascade", ask_model=False, **parts):
+    chosen = settings(url, backend).model_copy(update=parts)
+    verifier = build_verifier(chosen, FACTS, CLASSES)
+    cache = VerdictCache(folder / "cache.duckdb", verifier.identity, "precompute")
+    return precompute(pairs, verifier, cache, chosen, ask_model), cache
+
+
 def test_a_judge_that_is_down_stops_precomputing_and_verdicts_are_kept(tmp_path):
-    taxonomy = pl.DataFrame(
-        {
-            "dataset": "cub200",
-            "class_name": "Herring Gull",
-            "term": ["zyzzyva good", "zyzzyva bad"],
-            "verdict": "generic",
-        }
-    )
-    with serving(fails_on_bad) as server:
-        verifier = build_verifier(settings(server.url), FACTS, CLASSES)
-        cache = VerdictCache(tmp_path / "cache.duckdb", verifier.identity, "precompute")
-        with pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading"):
-            precompute(pairs_to_expect(taxonomy), verifier, cache, max_failures=0.2)
+    pairs = expected("zyzzyva good", "zyzzyva bad")
+    refused = pytest.raises(VerifierError, match=r"1 of 4 pairs .*HTTP 503: loading")
+    with serving(fails_on_bad) as server, refused:
+        precomputed(server.url, tmp_path, pairs, ask_model=True, max_failures=0.2)
+    _, cache = precomputed(server.url, tmp_path, pairs)
     assert cache.get([Pair("Herring Gull", "zyzzyva good")])[0].decided_by == "llm"
+
+
+TERMS = ("larus argentatus", "zyzzyva a", "zyzzyva b")
+
+
+@pytest.mark.parametrize(
+    ("backend", "decided"),
+    [
+        ("llm", {"none": "rules", "unknown": "rules"}),
+        ("cascade", {"none": "rules", "unknown": "rules", "larus argentatus": "taxonomy"}),
+    ],
+)
+def test_ahead_of_time_only_what_needs_no_model_is_decided(backend, decided, tmp_path):
+    with serving(lambda _: says("generic")) as server:
+        found, cache = precomputed(server.url, tmp_path, expected(*TERMS), backend)
+        assert dict(found.select("prediction", "decided_by").rows()) == decided
+        assert not server.requests
+        # In training a pair that is not among them is a miss, asked once and stored.
+        found.with_columns(verifier=pl.lit(cache.verifier)).write_parquet(tmp_path / "s.parquet")
+        run = open_cached(
+            settings(server.url, backend),
+            [tmp_path / "s.parquet"], CLASSES, FACTS, tmp_path / "cache.duckdb", "run",
+        )  # fmt: skip
+        said = [Pair("Herring Gull", term) for term in ("none", "zyzzyva a", "zyzzyva a")]
+        judgments, counts = run.judge(said)
+        assert [one.decided_by for one in judgments] == ["rules", "llm", "llm"]
+        assert (counts.hits, counts.misses, counts.asked) == (2, 1, 1)
+        assert len(server.requests) == 1
+        # What the store has of the model since then is no part of another snapshot.
+        again, _ = precomputed(server.url, tmp_path, expected(*TERMS), backend)
+        assert again.equals(found)
+        assert len(server.requests) == 1
+
+
+def test_a_model_that_is_to_be_asked_ahead_is_counted_first(tmp_path, capsys):
+    announced = []
+
+    def reply(_):
+        announced.append(capsys.readouterr().err)
+        return says("generic")
+
+    with serving(reply) as server:
+        limits = {"server": Server(base_url=server.url, concurrency=1)}
+        first, _ = precomputed(server.url, tmp_path, expected(*TERMS[:2]), ask_model=True, **limits)
+        found, cache = precomputed(server.url, tmp_path, expected(*TERMS), ask_model=True, **limits)
+    assert [line.split(":")[0] for line in announced] == ["1 questions to the model"] * 2
+    assert "1 s if 1 at once take a second" in announced[0]
+    by = found.group_by("decided_by").len().sort("decided_by").rows()
+    assert by == [("llm", 2), ("rules", 2), ("taxonomy", 1)]
+    assert first.height == 4
+    counts = "SELECT hits, misses, asked, failures FROM lookups ORDER BY created_at"
+    assert query_store(cache.path, counts).rows() == [(0, 4, 4, 0), (4, 1, 1, 0)]
+
+
+def test_the_command_counts_the_questions_and_asks_them(tmp_path):
+    pl.DataFrame({"dataset": ["cub200"], "class_name": ["Herring Gull"]}).write_parquet(
+        tmp_path / "taxonomy.parquet"
+    )
+    (tmp_path / "run/42").mkdir(parents=True)
+    said = pl.DataFrame({"class_name": "Herring Gull", "prediction": ["none", "zyzzyva", "gull"]})
+    said.write_parquet(tmp_path / "run/42/cub200.parquet")
+    with serving(lambda _: says("generic")) as server:
+        section = {"backend": "cascade", "model": MODEL, "server": {"base_url": server.url}}
+        (tmp_path / "over.yaml").write_text(json.dumps({"workspace": "x", "judge": section}))
+        params = [FACTS.parents[1] / "params.yaml", "--params", tmp_path / "over.yaml"]
+        places = ["--taxonomy", tmp_path / "taxonomy.parquet", "--store", tmp_path / "cache.duckdb"]
+        given = map(str, ["--params", *params, "--facts", FACTS, *places])
+        command = ["verdicts", "precompute", str(tmp_path), "--judge", *given]
+        done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.exception
+    assert done.output.startswith("1 questions to the model: 0 s if 32 at once take a second")
+    assert "3 pairs in 1 files, 3 verdicts added" in done.output
+    assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva"]
+
+
+def test_only_the_verifier_of_training_is_asked_ahead():
+    chosen = settings("http://127.0.0.1/v1").model_dump() | {"precompute_model": True}
+    assert TrainingVerifierConfig(**chosen).precompute_model
+    with pytest.raises(ValidationError, match="precompute_model"):
+        VerifierConfig(**chosen)
 
 
 def test_another_address_keeps_the_checkpoints_and_another_prompt_does_not():

@@ -1,6 +1,6 @@
 """What the project relies on in a real vLLM server."""
 
-import httpx
+import requests
 
 from speciarl.verdicts import LABELS
 from tests.vllm.server import MODEL
@@ -10,8 +10,9 @@ QUESTION = {"role": "user", "content": "Herring Gull, gull: which label?"}
 
 def ask(server, **extra):
     body = {"model": MODEL, "messages": [QUESTION], "temperature": 0, "max_tokens": 16, **extra}
-    answered = httpx.post(f"{server.url}/chat/completions", json=body, timeout=60)
-    return answered.raise_for_status().json()["choices"][0]["message"]["content"]
+    answered = requests.post(f"{server.url}/chat/completions", json=body, timeout=60)
+    answered.raise_for_status()
+    return answered.json()["choices"][0]["message"]["content"]
 
 
 def test_a_choice_constrains_the_prediction(server):

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 
 import duckdb
+import polars as pl
 import yaml
 
 SNAPSHOT = "data/verdicts/precomputed/cub200.parquet"
@@ -14,10 +15,18 @@ DIRECTORY = {"kind": "directory", "path": "models/judge"}
 IDLE = "Nothing to be done"
 
 
-def test_a_judge_that_is_down_is_named_in_one_line(project):
+def test_a_model_is_asked_ahead_only_where_that_is_wanted_and_is_named_when_it_is_down(project):
     down = {**SERVER, "retries": 0}
     project.change(verifier={"backend": "llm", "model": MODEL, "server": down})
+    assert "questions" not in project.snakemake(SNAPSHOT)
+    decided = pl.read_parquet(project.folder / SNAPSHOT)
+    assert set(decided["decided_by"]) == {"rules"}
+
+    project.change(verifier={"precompute_model": True})
     output = project.snakemake(SNAPSHOT, code=1)
+    terms = pl.read_parquet(project.folder / "data/taxonomy/cub200.parquet")
+    pairs = terms.height + 2 * terms["class_name"].n_unique()  # the usual abstentions
+    assert f"{pairs - decided.height} questions to the model: " in output
     (line,) = [one for one in output.splitlines() if one.startswith("error:")]
     assert "have no verdict" in line and down["base_url"] in line
     assert "Traceback" not in output

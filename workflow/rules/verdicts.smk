@@ -12,7 +12,7 @@ rule precompute_verdicts:
     resources:
         cpu=1,
     params:
-        **reads_judge("verifier", "backend", "model"),
+        **reads_judge("verifier", "backend", "model", "precompute_model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread("verifier")),
         classes=classes_to_name(),
     script:

@@ -4,7 +4,7 @@ import polars as pl
 
 from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import refill
-from speciarl.config import VerifierConfig
+from speciarl.config import TrainingVerifierConfig
 from speciarl.files import write_parquet
 from speciarl.paths import STORE
 from speciarl.stage import section, stage
@@ -13,11 +13,12 @@ from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
 with stage(snakemake.log[0]):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
-    settings = section(snakemake.params, "verifier", VerifierConfig)
+    settings = section(snakemake.params, "verifier", TrainingVerifierConfig)
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
     refill(STORE)
     cache = VerdictCache(STORE, verifier.identity, "precompute", settings.store_timeout)
-    verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
+    pairs = pairs_to_expect(taxonomy)
+    verdicts = precompute(pairs, verifier, cache, settings, settings.precompute_model)
     named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
     write_parquet(named, Path(snakemake.output[0]))

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from speciarl.config import Training, VerifierConfig
+from speciarl.config import Training, TrainingVerifierConfig
 from speciarl.paths import LIVE, PROJECT, STORE, WORK
 from speciarl.stage import section, stage
 from speciarl.training.job import Inputs, Settings
@@ -16,7 +16,7 @@ with stage(snakemake.log[0]):
             "facts": Path(given["facts"][0]).parent,
             "store": STORE,
         }
-    verifier = section(snakemake.params, "verifier", VerifierConfig)
+    verifier = section(snakemake.params, "verifier", TrainingVerifierConfig)
     training = section(snakemake.params, "training", Training)
     settings = snakemake.params["settings"] | {"verifier": verifier, "training": training}
     train(

@@ -1,6 +1,5 @@
 """What a stage says on the terminal, while everything else that it prints goes to its log."""
 
-import atexit
 import logging
 import sys
 import time
@@ -17,6 +16,8 @@ EVERY = 30.0  # seconds between two lines of a long loop
 Item = TypeVar("Item")
 
 _speaker: tuple[TextIO, str] | None = None  # of the stage that this process runs
+_alone = False
+_bars: "list[rich.progress.Progress]" = []
 
 
 @contextmanager
@@ -28,6 +29,19 @@ def speaking_as(name: str) -> Iterator[None]:
         yield
     finally:
         _speaker = before
+
+
+@contextmanager
+def drawing(alone: bool) -> Iterator[None]:
+    """Let loops draw a bar on the speaker's terminal, if it is alone there."""
+    global _alone
+    _alone = alone
+    try:
+        yield
+    finally:
+        _alone = False
+        while _bars:
+            _bars.pop().stop()  # which gives the terminal its cursor back
 
 
 def say(text: str) -> None:
@@ -50,7 +64,7 @@ def duration(seconds: float) -> str:
 class Progress:
     """How far a long loop is: a line twice a minute, on the terminal and in the log.
 
-    By hand, outside a stage, a terminal gets a bar instead.
+    Who is alone on a terminal (`drawing`) gets a bar instead.
 
     Args:
         unit: what is counted, in the plural.
@@ -63,9 +77,9 @@ class Progress:
         self.total = total
         self.first = done
         self.started = self.said = time.monotonic()
-        self.bar = None
-        if _speaker is None and sys.stderr.isatty():
-            self.bar = _bar()
+        stream = _speaker[0] if _speaker else sys.stderr
+        self.bar = _bar(stream) if _alone and stream.isatty() else None
+        if self.bar:
             self.bar.add_task(unit, total=total, completed=done, note="")
 
     def reached(self, done: int, note: str = "") -> None:
@@ -86,7 +100,7 @@ class Progress:
         log.info(text)
 
 
-def _bar() -> "rich.progress.Progress":
+def _bar(stream: TextIO) -> "rich.progress.Progress":
     from rich import progress  # for few, and takes its time
     from rich.console import Console
 
@@ -96,10 +110,12 @@ def _bar() -> "rich.progress.Progress":
         progress.BarColumn(),
         progress.TextColumn("{task.fields[note]}"),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=stream),
+        redirect_stdout=False,  # which go to the log
+        redirect_stderr=False,
     )
     bar.start()
-    atexit.register(bar.stop)  # which gives the terminal its cursor back, whatever happens
+    _bars.append(bar)
     return bar
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from speciarl.errors import SpeciaRLError
-from speciarl.progress import duration, say, speaking_as
+from speciarl.progress import drawing, duration, say, speaking_as
 
 Kind = TypeVar("Kind")
 
@@ -23,8 +23,10 @@ def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> 
 
 
 @contextmanager
-def stage(log_file: str) -> Iterator[None]:
+def stage(log_file: str, alone: bool = False) -> Iterator[None]:
     """Run a stage with everything it prints in its log; the terminal gets the time it took.
+
+    Started by hand it is `alone` on the terminal, and may draw on it.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
     leaves its traceback in the log and its last line on the terminal.
@@ -46,7 +48,8 @@ def stage(log_file: str) -> Iterator[None]:
             force=True,
         )
         try:
-            yield
+            with drawing(alone):
+                yield
             say(duration(time.monotonic() - started))
         except SpeciaRLError as error:
             print(error)

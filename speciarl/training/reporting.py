@@ -37,7 +37,7 @@ def report(config: "TrainingArguments", job: "Job") -> None:
         files = job.live.with_suffix("")
         files.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_PROJECT", PROJECT_NAME)
-        os.environ |= {"TENSORBOARD_LOGGING_DIR": str(files), "WANDB_DIR": str(files)}
+        os.environ |= {"TENSORBOARD_LOGGING_DIR": str(files), "WANDB_DIR": str(files.parent)}
     if "wandb" in names:
         import wandb
 

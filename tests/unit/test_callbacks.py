@@ -1,6 +1,12 @@
 """What a training shows while it runs: its log, its progress, its live table."""
 
 import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -101,3 +107,20 @@ def test_without_a_file_the_log_and_the_progress_are_there(caplog, shown):
     with caplog.at_level(logging.INFO):
         play(logger(), [0.5])
     assert len(caplog.messages) == 1 and len(shown) == 2
+
+
+def test_dvc_draws_the_live_tables_as_the_page_says(tmp_path, shown):
+    root = Path(__file__).parents[2]
+    page = (root / "docs/versioning.md").read_text()
+    (command,) = re.findall(r"^(dvc plots show .*?) +#", page, re.MULTILINE)
+    for seed in (42, 43):
+        play(logger(tmp_path / f"results/live/rft/{seed}.csv"), [0.5, 0.75])
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    in_project = {"shell": True, "cwd": tmp_path, "env": environment}
+    subprocess.run("dvc init --no-scm --quiet", check=True, **in_project)
+    shutil.copytree(root / ".dvc/plots", tmp_path / ".dvc/plots")
+    done = subprocess.run(command, capture_output=True, text=True, **in_project)
+    assert done.returncode == 0 and "failed" not in done.stderr, done.stderr
+    drawn = (tmp_path / "dvc_plots/index.html").read_text()
+    assert drawn.count("tokens_per_second") == 2 * 2  # folded and sorted, in a plot for each seed
+    assert drawn.count("0.750000") == 2

@@ -184,7 +184,7 @@ def test_the_time_left_counts_from_where_an_earlier_start_was(monkeypatch, capsy
     assert capsys.readouterr().err == said
 
 
-def on_a_terminal(script):
+def on_a_terminal(script, code=0):
     """What a script writes to a terminal of 100 columns."""
     control, terminal = pty.openpty()
     environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
@@ -196,18 +196,25 @@ def on_a_terminal(script):
         while read := os.read(control, 4096):
             said += read
     os.close(control)
-    assert done.wait() == 0
+    assert done.wait() == code
     return said.decode()
 
 
-def test_by_hand_a_terminal_gets_a_bar_that_gives_the_cursor_back():
+def test_by_hand_a_terminal_gets_a_bar_and_its_cursor_back_before_an_error(tmp_path):
+    log = tmp_path / "logs/rft.log"
     said = on_a_terminal(
-        "from speciarl.progress import Progress\n"
-        "progress = Progress('steps', 3, 1)\n"
-        "progress.reached(2, 'reward 0.52, 41% specific')\n"
+        "from speciarl.errors import DataError\n"
+        "from speciarl.progress import Progress\nfrom speciarl.stage import stage\n"
+        f"with stage({str(log)!r}, alone=True):\n"
+        "    progress = Progress('steps', 3, 1)\n"
+        "    print('chatter')\n"
+        "    progress.reached(2, 'reward 0.52, 41% specific')\n"
+        "    raise DataError('no such image')\n",
+        code=1,
     )
-    assert "2/3" in said and "reward 0.52, 41% specific" in said
-    assert said.rindex("\x1b[?25h") > said.index("\x1b[?25l")  # though it ended before its end
+    assert "2/3" in said and "reward 0.52, 41% specific" in said and "chatter" not in said
+    assert said.index("\x1b[?25l") < said.rindex("\x1b[?25h") < said.index("error: no such image")
+    assert log.read_text() == "chatter\nno such image\n"
 
 
 def test_a_stage_shares_the_terminal_and_draws_no_bar(tmp_path):

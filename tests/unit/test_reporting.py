@@ -44,7 +44,7 @@ def test_every_seed_is_a_run_of_its_own_and_leaves_its_files_with_the_live_table
     assert files.is_dir() and wandb == ["run"]  # of the seed before
     assert environment == {
         "WANDB_PROJECT": "speciarl", "TENSORBOARD_LOGGING_DIR": str(files),
-        "WANDB_DIR": str(files),
+        "WANDB_DIR": str(files.parent),
     }  # fmt: skip
 
 

@@ -1,5 +1,8 @@
-"""The base policy of all runs: a given model directory, or the miniature, trained here."""
+"""The base policy of all runs: a given model, or the miniature, trained here."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +33,36 @@ def build_policy(
     if settings.path is not None:
         take_model(Path(settings.path), into)
         return
+    if settings.source == "hub":
+        assert settings.name and settings.revision  # the section sees to it
+        take_model(from_hub(settings.name, settings.revision), into)
+        return
     from speciarl.policy.miniature.pretraining import Pretraining, pretrain
 
-    values = settings.model_dump(exclude={"source", "path"})
+    values = settings.model_dump(exclude={"source", "path", "name", "revision"})
     pretrain(into, Pretraining(**drawn, **values), work=work)
+
+
+def from_hub(name: str, revision: str) -> Path:
+    """A model in the cache of the Hugging Face hub, downloaded where it is not there yet.
+
+    In a process of its own, for ours is told to stay offline.
+
+    Raises:
+        DataError: it is neither in the cache nor can it be had.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-m", "huggingface_hub.cli.hf", "download", name, "--quiet"]
+    done = subprocess.run(
+        [*command, "--revision", revision], env=environment, text=True, capture_output=True
+    )
+    if done.returncode:
+        print(done.stdout, done.stderr)
+        raise DataError(
+            f"policy.name {name} is not in the cache of the Hugging Face hub and cannot be had: "
+            "make models/base where there is a network, or set policy.source: directory"
+        )
+    return Path(done.stdout.split()[-1])
 
 
 def take_model(source: Path, into: Path) -> None:

@@ -38,6 +38,7 @@ def build_report(
     into: Path,
     judged: Sequence[pl.DataFrame] = (),
     published: Published | None = None,
+    rollouts: pl.DataFrame | None = None,
     ablations: pl.DataFrame | None = None,
 ) -> None:
     """Write report.html, tables/{main,datasets,counts,seeds}.csv and plots/{training,levels}.csv.
@@ -55,7 +56,8 @@ def build_report(
         into: folder of the results.
         judged: the files of the `judge` stage, where it asked another verifier than training.
         published: the figures to stand beside; those of the paper where not given.
-        ablations: as `ablations.COLUMNS`, for a section of its own.
+        rollouts: as `rollouts.COLUMNS`, for a section of its own.
+        ablations: as `studies.ablations` gives them, likewise.
     """
     # Altair takes a second to import, which whoever wants only the tables need not wait for.
     from speciarl.report.page import Evidence, render_page
@@ -75,7 +77,7 @@ def build_report(
         "SpeciaRL: results",
         Evidence(
             scores, differences, training, predictions, judged, runs, weights, published, seen,
-            ablations,
+            rollouts, ablations,
         ),
         {"Versions": _versions(), "Parameters": dict(provenance)},
         miniature=miniature,

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from speciarl.evaluation.intervals import REPLICATES
 from speciarl.report import charts, training_charts
-from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import judges_compared, signs_by_run
 from speciarl.report.findings import (
     Seen,
@@ -25,6 +24,7 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
+from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import (
     AREAS,
     METRICS,
@@ -57,6 +57,7 @@ class Evidence:
     weights: Mapping[str, float]
     published: Published
     seen: Seen
+    rollouts: pl.DataFrame | None = None
     ablations: pl.DataFrame | None = None
 
 
@@ -90,8 +91,9 @@ def render_page(
             name: _harmonic_means(e, scores, name) for name in names_of(scores, *AREAS)
         },
         "charts": _charts(e, scores),
+        "rollouts": e.rollouts,
+        "rollouts_findings": [] if e.rollouts is None else rollouts_findings(e.rollouts),
         "ablations": e.ablations,
-        "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),
         "losses": _losses(e),
         "lookups": _lookups(e),
         "reward_hacking": signs_by_run(e.predictions, e.runs),
@@ -147,8 +149,8 @@ def _charts(e: Evidence, scores: pl.DataFrame) -> dict[str, Markup | None]:
             scores, e.scores.drop_nulls("seed"), e.runs,
             "Dot plot: HM of every run by group with its 95 % interval, as tabled below.",
         ),
-        "ablations": None if e.ablations is None else ablation_chart(
-            e.ablations,
+        "rollouts": None if e.rollouts is None else rollouts_chart(
+            e.rollouts,
             "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
         ),
         "outcomes": charts.outcome_bars(

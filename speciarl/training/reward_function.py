@@ -13,9 +13,11 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
-from speciarl.rewards import Reward
+from speciarl.rewards import Noise, Reward
 from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
+
+NOISELESS = Noise()
 
 
 def group_rewards(
@@ -23,6 +25,7 @@ def group_rewards(
     pairs: Sequence[Pair | None],
     judgments: dict[Pair, Judgment],
     reward: Reward,
+    noise: Noise = NOISELESS,
 ) -> list[float | None]:
     """One reward per rollout.
 
@@ -31,6 +34,7 @@ def group_rewards(
         pairs: what was judged, None for an output without a parsable prediction.
         judgments: of every pair.
         reward: of one group's verdicts.
+        noise: what befalls them before.
 
     Returns:
         Rewards in order; None for every rollout of a group in which the verifier failed, which
@@ -45,7 +49,8 @@ def group_rewards(
         verdicts = [judgments[pair].verdict if pair else None for pair in group]
         if any(pair and verdict is None for pair, verdict in zip(group, verdicts, strict=True)):
             continue
-        for place, value in zip(places, reward(verdicts), strict=True):
+        rewarded = reward(noise.disturb(rows[places[0]], verdicts))
+        for place, value in zip(places, rewarded, strict=True):
             rewards[place] = value
     return rewards
 
@@ -62,6 +67,7 @@ class SpecificityReward:
         max_failures: share of the lookups without a verdict above which the run stops.
         processes: how many processes train together.
         answer_tag: of several tagged predictions in a completion, the one that counts.
+        noise: on the verdicts, where they are rewarded; what is counted and kept has none.
     """
 
     __name__ = "specificity"  # TRL names its logs after the function
@@ -73,12 +79,14 @@ class SpecificityReward:
         max_failures: float,
         processes: int = 1,
         answer_tag: Which = "first",
+        noise: Noise = NOISELESS,
     ) -> None:
         self.source = source
         self.reward = reward
         self.max_failures = max_failures
         self.processes = processes
         self.answer_tag = answer_tag
+        self.noise = noise
         self.rows: list[dict] = []
         self.predictions: list[tuple[int, str, str, str | None, int]] = []
 
@@ -95,7 +103,7 @@ class SpecificityReward:
         everyone = gather_object(pairs) if self.processes > 1 else pairs
         step = trainer_state.global_step
         judgments, counts = self._verdicts(step, [pair for pair in everyone if pair])
-        rewards = group_rewards(row, pairs, judgments, self.reward)
+        rewards = group_rewards(row, pairs, judgments, self.reward, self.noise)
         all_rewards = gather_object(rewards) if self.processes > 1 else rewards
         several = gather_object(several) if self.processes > 1 else several
         self._note(step, everyone, judgments, all_rewards, counts, sum(several))

@@ -3,7 +3,7 @@
 import polars as pl
 from accelerate import PartialState
 
-from speciarl.rewards import REWARDS
+from speciarl.rewards import REWARDS, Noise
 from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
@@ -16,7 +16,12 @@ def train_verified(job: Job) -> TrainingResult:
     run, verifier, state = job.settings.run, job.settings.verifier, PartialState()
     source = _open(job) if state.is_main_process else None
     bridge = SpecificityReward(
-        source, REWARDS[run.reward], verifier.max_failures, state.num_processes, run.answer_tag
+        source,
+        REWARDS[run.reward],
+        verifier.max_failures,
+        state.num_processes,
+        run.answer_tag,
+        Noise(run.noise, job.seed),
     )
     rows = train_grpo(job, bridge)
     if source:

@@ -14,7 +14,6 @@ from jinja2 import UndefinedError
 from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
 from speciarl.report import build_report
-from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import signs_by_run
 from speciarl.report.findings import (
     Difference,
@@ -27,6 +26,7 @@ from speciarl.report.findings import (
     unseen_groups,
 )
 from speciarl.report.rendering import render
+from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import (
     OUTCOMES,
     count_table,
@@ -39,10 +39,10 @@ from speciarl.report.training_charts import reward_curves
 from speciarl.report.visible import visible
 from speciarl.verifiers import audit
 from tests.report_input import (
-    ABLATIONS,
     GROUPS,
     PREDICTIONS,
     PUBLISHED,
+    ROLLOUTS,
     RUNS,
     SEEN,
     TRAINING,
@@ -69,11 +69,11 @@ def scores(results) -> pl.DataFrame:
 
 def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
-    miniature=("images", "policy"), judged=(), seen=SEEN, ablations=None,
+    miniature=("images", "policy"), judged=(), seen=SEEN, rollouts=None,
 ) -> str:  # fmt: skip
     build_report(
         *results, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
-        seen=seen, miniature=miniature, into=into, judged=judged, ablations=ablations,
+        seen=seen, miniature=miniature, into=into, judged=judged, rollouts=rollouts,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -509,8 +509,8 @@ def test_policies_are_audited_over_all_seeds():
     assert sign["several"] == 0.5
 
 
-def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
-    page = build(tmp_path, results, ablations=ABLATIONS)
+def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
+    page = build(tmp_path, results, rollouts=ROLLOUTS)
     text = text_of(page)
     assert "When the dynamic reward stops restraining" in text
     assert page.count("<svg") == 7
@@ -531,11 +531,11 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert "When the dynamic reward" not in build(tmp_path, results)
 
 
-def test_an_ablation_of_another_layout_is_refused_and_one_row_says_nothing():
+def test_rollouts_of_another_layout_is_refused_and_one_row_says_nothing():
     with pytest.raises(DataError, match="lacks lucky_share, out_hm"):
-        ablation_findings(ABLATIONS.drop("lucky_share", "out_hm"))
-    assert ablation_findings(ABLATIONS.head(1)) == []
-    assert ablation_chart(ABLATIONS.clear(), "none") is None
+        rollouts_findings(ROLLOUTS.drop("lucky_share", "out_hm"))
+    assert rollouts_findings(ROLLOUTS.head(1)) == []
+    assert rollouts_chart(ROLLOUTS.clear(), "none") is None
 
 
 def test_many_runs_and_groups(tmp_path):

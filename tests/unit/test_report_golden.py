@@ -16,10 +16,10 @@ from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
 from tests.report_input import (
-    ABLATIONS,
     GROUPS,
     PREDICTIONS,
     PUBLISHED,
+    ROLLOUTS,
     RUNS,
     SEEN,
     WEIGHTS,
@@ -62,7 +62,7 @@ def golden() -> str:
         weights=WEIGHTS,
         published=PUBLISHED,
         seen=SEEN,
-        ablations=ABLATIONS,
+        rollouts=ROLLOUTS,
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}
     with patch.object(charts.vl_convert, "vegalite_to_svg", specification):

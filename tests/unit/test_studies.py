@@ -9,8 +9,8 @@ from speciarl.datasets.miniature import ambiguous
 from speciarl.datasets.miniature.ambiguous import ambiguous_samples
 from speciarl.datasets.miniature.mirror import _is_ambiguous, render_mirror
 from speciarl.evaluation.scores import UNSEEN
-from speciarl.evaluation.studies import ablation, lucky_share, robustness, wrong_where_ambiguous
-from speciarl.report.ablations import COLUMNS
+from speciarl.evaluation.studies import lucky_share, robustness, rollouts, wrong_where_ambiguous
+from speciarl.report.rollouts import COLUMNS
 
 SCORES = pl.DataFrame(
     [
@@ -58,9 +58,9 @@ def test_luck_by_counting(tries, classes, share):
     assert lucky_share(tries, classes) == pytest.approx(share)
 
 
-def test_the_table_of_an_ablation_has_the_columns_of_the_report():
+def test_the_table_of_rollouts_has_the_columns_of_the_report():
     wrong = pl.DataFrame({"run": ["other", "ours"], "wrong": [0.5, 0.1]})
-    found = ablation(4, {"ours": 3, "other": 15}, SCORES, wrong, "birds")
+    found = rollouts(4, {"ours": 3, "other": 15}, SCORES, wrong, "birds")
     assert set(found.columns) == set(COLUMNS)
     assert found.row(0, named=True) == {
         "classes_per_group": 4, "num_generations": 3, "seeds": 2,

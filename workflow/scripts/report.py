@@ -11,22 +11,22 @@ from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
     params = parse({k: v for k, v in snakemake.params.items() if k.isidentifier()})
-    runs = list(params.runs)
     training, predictions = (
-        dict(zip(runs, map(pl.read_parquet, files), strict=True))
+        dict(zip(params.runs, map(pl.read_parquet, files), strict=True))
         for files in (snakemake.input.training, snakemake.input.predictions)
     )
     folders = map(Path, snakemake.input.judged)
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
-    ablations = snakemake.input.get("ablations")
+    given = dict(snakemake.input.items())
+    studies = {n: pl.read_csv(given[n]) for n in ("rollouts", "ablations") if n in given}
     build_report(
         pl.read_parquet(snakemake.input.scores),
         pl.read_parquet(snakemake.input.differences),
         training,
         predictions,
-        runs=runs,
+        runs=[name for name, row in params.runs.items() if row.like is None],
         weights=params.specificity.model_dump(),
         provenance=params.model_dump(),
         seen=seen_groups(params),
@@ -34,5 +34,5 @@ with stage(snakemake.log[0]):
         into=Path(snakemake.output.page).parent,
         judged=judged if judges_differ(params.verifier, params.judge) else (),
         published=load_published().of(params.groups),
-        ablations=pl.read_csv(ablations) if ablations else None,
+        **studies,
     )

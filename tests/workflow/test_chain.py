@@ -127,7 +127,11 @@ def test_one_name_per_stage(finished):
         path.name.removesuffix(".tsv") for path in (finished.folder / "benchmarks").iterdir()
     }
     scripts = {path.stem for path in (finished.folder / "workflow/scripts").glob("*.py")}
-    assert logs == benchmarks | {"version"} == scripts - {"study", "robustness", "ablations"}
+    assert (
+        logs
+        == benchmarks | {"version"}
+        == scripts - {"study", "robustness", "rollouts", "ablations"}
+    )
 
 
 def test_twice_the_same_parameters_give_the_same_bytes(finished, repeated):

@@ -85,8 +85,8 @@ class Params(Section):
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 
-    def section_of(self, run: str, name: str) -> Grpo | Sft | Lora | VerifierConfig:
-        """A section of `runs.SECTIONS` as one run has it, with what its row overrides."""
+    def section_of(self, run: str, name: str) -> Any:
+        """A section of `runs.SECTIONS`, typed as that, with what the row of a run overrides."""
         section = getattr(self, name)
         return type(section)(**merged(section.model_dump(), getattr(self.runs[run], name)))
 

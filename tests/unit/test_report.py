@@ -70,10 +70,12 @@ def scores(results) -> pl.DataFrame:
 def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
     miniature=("images", "policy"), judged=(), seen=SEEN, rollouts=None,
+    ablations=None,
 ) -> str:  # fmt: skip
     build_report(
         *results, training, {}, runs=runs, weights=WEIGHTS, provenance={"grpo": {"kl": 0.01}},
         seen=seen, miniature=miniature, into=into, judged=judged, rollouts=rollouts,
+        ablations=ablations,
     )  # fmt: skip
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -158,7 +160,7 @@ def test_main_table_has_means_over_seeds_their_intervals_and_their_spread(result
 
 def test_published_metrics_fit_each_other():
     # They are means over datasets: close to, but not exactly, 2SC / (S + C).
-    for run in PUBLISHED.metrics:
+    for run in (PUBLISHED.method, *PUBLISHED.baselines, PUBLISHED.bound):
         s, c, hm = (PUBLISHED.metric(run, "fine-grained", f)
                     for f in ("specificity", "correctness", "hm"))  # fmt: skip
         assert hm == pytest.approx(2 * s * c / (s + c), abs=0.005)
@@ -529,6 +531,23 @@ def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
         "won by luck."
     ) in text
     assert "When the dynamic reward" not in build(tmp_path, results)
+
+
+def test_ablations_are_tabled_by_group_beside_the_published_ones(tmp_path, results):
+    rows = [
+        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 0.9, 0.88, 0.92, *difference)
+        for name, difference in {
+            "fine-grained": (-0.012, -0.02, -0.004), "far <away>": (None, None, None),
+        }.items()
+    ]  # fmt: skip
+    columns = ("run", "like", "differs", "name", "seeds", "hm", "hm_low", "hm_high", "difference",
+               "low", "high")  # fmt: skip
+    page = build(tmp_path, results, ablations=pl.DataFrame(rows, columns, orient="row"))
+    said = text_of(page)
+    assert "One thing changed" in said and "num_generations: 5" in said
+    assert "-0.012 [-0.020, -0.004] 0.883" in said
+    assert "far &lt;away&gt;. Difference" in said
+    assert "One thing changed" not in build(tmp_path, results)
 
 
 def test_rollouts_of_another_layout_is_refused_and_one_row_says_nothing():

@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from trl import GRPOConfig, SFTConfig
 
 from speciarl.config import Grpo, Lora, Sft, load
+from speciarl.prompts import FOR_THE_POLICY, load_from
 from speciarl.training import grpo, sft
 from speciarl.training.adapters import lora_config
 from tests.presets import NAMES, files_of
@@ -328,6 +329,13 @@ def test_the_paper_s_policy_judges_and_evaluation(paper):
     assert {name: row.best_of for name, row in paper.runs.items() if row.best_of > 1} == {
         "best_of_64": 64
     }
+
+
+def test_the_paper_s_prompts_ask_for_reasoning_and_one_label_or_none():
+    texts = {load_from(FOR_THE_POLICY, name) for name in PROMPTS.values()}
+    assert len(texts) == len(set(PROMPTS.values())) == 7
+    for text in texts:
+        assert text.endswith("<think>your reasoning</think> <answer>one label or None</answer>")
 
 
 def test_the_miniature_s_rows_are_the_paper_s():

@@ -81,7 +81,8 @@ class Params(Section):
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
     runs: dict[Name, Run] = Field(min_length=1)
-    """A row without values (`sft:`) is left out: with that a preset drops one of params.yaml."""
+    """A row without values (`sft:`) is left out, with those that are like it: so a preset drops
+    one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 

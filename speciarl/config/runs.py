@@ -60,25 +60,27 @@ class Run(Section):
 
 
 def in_full(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows with all that they take over from those they are like; without those without values.
+    """Rows with all that they take over from those they are like.
+
+    A row without values is left out, and so are those that are like it.
 
     Raises:
-        ValueError: a row is like one that is not there, or like itself.
+        ValueError: a row is like one that nobody has named, or like itself.
     """
-    kept = {name: row for name, row in rows.items() if row is not None}
 
     def whole(name: str, above: tuple[str, ...]) -> Any:
-        row = kept[name]
+        row = rows[name]
         like = row.get("like") if isinstance(row, Mapping) else None
         if not isinstance(like, str):
             return row
-        if like not in kept or like in above:
-            why = "leads back to the row" if like in above else f"is not one of {sorted(kept)}"
+        if like not in rows or like in above:
+            why = "leads back to the row" if like in above else f"is not one of {sorted(rows)}"
             raise ValueError(f"runs.{name}.like: {like!r} {why}")
         other = whole(like, (*above, like))
-        return merged(other, row) if isinstance(other, Mapping) else row
+        return merged(other, row) if isinstance(other, Mapping) else other
 
-    return {name: whole(name, (name,)) for name in kept}
+    full = {name: whole(name, (name,)) for name in rows}
+    return {name: row for name, row in full.items() if row is not None}
 
 
 def differing(row: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -39,7 +39,6 @@ def test_a_row_has_what_the_row_that_it_is_like_has_but_for_what_it_names():
         ({"one": {"like": "nowhere"}}, r"runs\.one\.like: 'nowhere' is not one of \['first'"),
         ({"one": {"like": "two"}}, r"runs\.\w+\.like: '\w+' leads back to the row"),
         ({"one": {"like": "one"}}, r"runs\.one\.like: 'one' leads back to the row"),
-        ({"first": None}, r"runs\.one\.like: 'first' is not one of"),
         ({"one": {"like": "first", "noise": 1.5}}, r"runs\.one\.noise is 1\.5"),
         ({"one": {"verifier": {"backend": "llm"}}}, r"runs\.one\.verifier\.backend: llm needs a"),
         ({"one": {"verifier": {"nonsense": 1}}}, r"runs\.one\.verifier\.nonsense is not a param"),
@@ -49,6 +48,11 @@ def test_a_row_that_cannot_be_is_refused_in_one_line(rows, said):
     with pytest.raises(ConfigError, match=f"^params: {said}") as refused:
         with_runs(ROWS | rows)
     assert "\n" not in str(refused.value)
+
+
+def test_with_a_row_those_that_are_like_it_are_left_out():
+    assert [*with_runs(ROWS | {"first": None, "other": {}}).runs] == ["other"]
+    assert [*with_runs(ROWS | {"one": None}).runs] == ["first"]
 
 
 @pytest.mark.parametrize("like", [1, ["first"], {"a": 1}])

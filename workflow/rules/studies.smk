@@ -87,7 +87,7 @@ rule rollouts:
         "logs/rollouts.log",
     params:
         folders={count: f"workspaces/rollouts-{count}" for count in CLASSES_PER_GROUP},
-        rollouts={
+        rollouts=lambda wildcards: {
             name: run.num_generations
             for name, run in speciarl.config.load([DEFAULTS, *ROLLOUTS]).runs.items()
         },

@@ -66,7 +66,9 @@ def test_each_row_is_trained_judged_and_held_against_the_one_that_it_is_like(abl
     for run in DIFFERS:
         files = [*(ablated.folder / f"results/verdicts/{run}").glob("*/*.parquet")]
         assert sorted(file.stem for file in files) == ["cub200", "flowers102", "garden"]
-        assert all(pl.read_parquet(file)["verdict"].null_count() == 0 for file in files)
+        judged = pl.concat(map(pl.read_parquet, files))
+        undecided = judged.filter(pl.col("verdict").is_null())["decided_by"].unique().to_list()
+        assert undecided in ([], ["unparsable"])
 
 
 def test_only_the_row_with_a_language_model_asks_it_with_its_own_prompt(ablated):

@@ -26,11 +26,6 @@ HERE = any(run.like for run in PARAMS.runs.values())
 ABLATED = "" if HERE else "workspaces/ablations/"
 
 
-def ablated_rows(wildcards):
-    params = PARAMS if HERE else speciarl.config.load([DEFAULTS, *ABLATIONS])
-    return params.model_dump()["runs"]
-
-
 rule study:
     input:
         lambda w: "models/base" if "path" in STUDIES[w.study][1].get("policy", {}) else [],
@@ -108,7 +103,9 @@ rule ablations:
     log:
         "logs/ablations.log",
     params:
-        runs=ablated_rows,
+        runs=lambda wildcards: (
+            PARAMS if HERE else speciarl.config.load([DEFAULTS, *ABLATIONS])
+        ).model_dump()["runs"],
         code=digest_of(code_of(SCRIPTS / "ablations.py")),
     script:
         "../scripts/ablations.py"

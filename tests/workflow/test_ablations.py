@@ -90,6 +90,7 @@ def test_the_report_tables_them_and_its_main_table_has_the_others(ablated):
 
 def test_a_change_of_one_row_s_verifier_is_seen_for_that_row_alone(ablated, tmp_path):
     project = ablated.copy(tmp_path / "copy")
+    project.snakemake("all")  # with the record of the new rows
     changed = rows("http://127.0.0.1:9/v1")
     project.change(runs=changed)
     assert of_snakemake(project) == {"report"}  # an address is no reason to train again
@@ -98,4 +99,4 @@ def test_a_change_of_one_row_s_verifier_is_seen_for_that_row_alone(ablated, tmp_
     project.change(runs=changed)
     again = {f"{stage}@judged" for stage in ("train", "predict", "judge")}
     assert of_snakemake(project) == again | {"score", "report"}
-    assert {stage for stage in of_dvc(project) if "@" in stage} & again == {"train@judged"}
+    assert of_dvc(project) == {"train@judged", "report"}

@@ -7,9 +7,12 @@ authors' code. A verdict that the verifier failed to give is not a value here; s
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
+
+import numpy as np
 
 from speciarl.errors import ConfigError
 from speciarl.verdicts import Verdict
@@ -36,6 +39,35 @@ STATIC_REWARDS: Mapping[str, Mapping[Verdict, float]] = MappingProxyType(
         },
     }
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A verifier that errs: a share of the verdicts moved one level up or down (authors' ablation).
+
+    Which ones, follows from the seed and the row of the group alone, in whichever order and on
+    whichever process groups are rewarded.
+    """
+
+    share: float = 0.0
+    seed: int = 0
+
+    def disturb(self, row: int, verdicts: Group) -> list[Verdict | None]:
+        """A group's verdicts with the noise of its row.
+
+        `more specific` counts as `specific`, and at either end there is one way only.
+        """
+        if not self.share:
+            return list(verdicts)
+        chance = np.random.default_rng([self.seed, row]).random((2, len(verdicts)))
+        ladder = [v for v in Verdict if v is not Verdict.MORE_SPECIFIC]
+        disturbed = list(verdicts)
+        for i, verdict in enumerate(verdicts):
+            if verdict is not None and chance[0, i] < self.share:
+                level = min(verdict.step, len(ladder) - 1)
+                up = level == 0 or (level < len(ladder) - 1 and chance[1, i] < 0.5)
+                disturbed[i] = ladder[level + 1 if up else level - 1]
+        return disturbed
 
 
 def required_level(verdicts: Group) -> Verdict | None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
-from speciarl.report.ablations import COLUMNS
+from speciarl.report.rollouts import COLUMNS
 from speciarl.report.tables import MOVES, load_published
 from speciarl.verdicts import LABELS, OUTCOMES, SPECIFICITY_WEIGHTS
 
@@ -132,7 +132,7 @@ TRAINING = {
 
 # classes_per_group, num_generations, seeds, lucky_share, HM in domain with its interval, HM out of
 # domain with its interval, share of the unmarked images out of domain answered wrongly
-ABLATIONS = pl.DataFrame(
+ROLLOUTS = pl.DataFrame(
     [
         (4, 3, 3, 0.55, 0.900, 0.89, 0.91, 0.860, 0.85, 0.87, 0.15),
         (4, 15, 3, 0.98, 0.790, 0.78, 0.80, 0.850, 0.84, 0.86, 0.36),

@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
+from speciarl.config.base import Count, Name, Positive, Section, Share
 from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
-from speciarl.config.reading import read, require_plain
+from speciarl.config.reading import merged, read, require_plain
+from speciarl.config.runs import SECTIONS, Run, in_full
 from speciarl.config.verifiers import DirectoryModel, TrainingVerifierConfig, VerifierConfig
 from speciarl.errors import ConfigError
-from speciarl.prompts import FOR_THE_POLICY, names_in
-from speciarl.rewards import REWARDS
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
 OWN = "custom datasets"  # the group of those that are in no other
@@ -36,37 +35,6 @@ RENAMED = {
     "seed": "seeds, of a run",
 }  # fmt: skip
 """Keys by their former names."""
-
-RewardName = Annotated[str, one_of(REWARDS)]
-PromptName = Annotated[str, one_of(names_in(FOR_THE_POLICY))]
-
-
-class Run(Section):
-    """One row of the main table: what differs from these defaults."""
-
-    method: Literal["none", "sft", "grpo"] = "none"
-    reward: RewardName = "dynamic"
-    num_generations: Annotated[int, Field(ge=2, lt=2**31)] = 3
-    """Completions per image in training, the group of the reward; docs/method.md says how many."""
-    prompt: PromptName = "plain"
-    training_set: str = "cub200"
-    seeds: list[Seed] = Field(default=[42], min_length=1)
-    """The run is trained and evaluated once with each; its scores are the means over them."""
-    grpo: dict[str, Any] = Field(default_factory=dict)
-    """What this run has otherwise than the section of the name; so for the next two."""
-    sft: dict[str, Any] = Field(default_factory=dict)
-    lora: dict[str, Any] = Field(default_factory=dict)
-    best_of: Count = 1
-    """Completions per image in evaluation, of which the best verdict counts."""
-    answer_tag: Literal["first", "last"] = "first"
-    """Of several tagged predictions in a completion, the one that counts (authors: first)."""
-
-    @field_validator("seeds")
-    @classmethod
-    def _different(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"expected different seeds, found {seeds}")
-        return seeds
 
 
 class Evaluation(Section):
@@ -114,26 +82,31 @@ class Params(Section):
     sft: Sft = Sft()
     training: Training = Training()
     runs: dict[Name, Run] = Field(min_length=1)
-    """A row without values (`sft:`) is left out: with that a preset drops one of params.yaml."""
+    """A row without values (`sft:`) is left out, with those that are like it: so a preset drops
+    one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
 
-    def section_of(self, run: str, name: str) -> Grpo | Sft | Lora:
-        """A section of learning as one run has it, with what its row overrides."""
+    def section_of(self, run: str, name: str) -> Any:
+        """A section of `runs.SECTIONS`, typed as that, with what the row of a run overrides."""
         section = getattr(self, name)
-        return type(section)(**{**section.model_dump(), **getattr(self.runs[run], name)})
+        return type(section)(**merged(section.model_dump(), getattr(self.runs[run], name)))
 
-    @field_validator("runs", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _only_rows(cls, runs: Any) -> Any:
-        if not isinstance(runs, Mapping):
-            return runs
-        return {name: row for name, row in runs.items() if row is not None}
+    def _rows_in_full(cls, values: Any) -> Any:
+        rows = values.get("runs")
+        return {**values, "runs": in_full(rows)} if isinstance(rows, Mapping) else values
 
     @property
     def unseen(self) -> list[str]:
-        """Datasets that no run is trained on, of the groups in their order."""
-        trained = {run.training_set for run in self.runs.values() if run.method != "none"}
+        """Datasets that no run is trained on, of the groups in their order.
+
+        Runs that are like another, the ablations, leave it as it is: a run that is trained on
+        another domain is scored on the same datasets as the others.
+        """
+        own = (run for run in self.runs.values() if run.method != "none" and run.like is None)
+        trained = {run.training_set for run in own}
         seen = {dataset for name in trained for dataset in self.training_sets[name].datasets}
         return [name for names in self.groups.values() for name in names if name not in seen]
 
@@ -166,13 +139,25 @@ class Params(Section):
     @model_validator(mode="after")
     def _overrides_are_valid(self) -> "Params":
         for run in self.runs:
-            for name in ("grpo", "sft", "lora"):
+            for name in SECTIONS:
                 try:
                     self.section_of(run, name)
                 except ValidationError as error:
                     inner = _one_line(error.errors()[0]).removeprefix("params: ")
                     raise ValueError(f"runs.{run}.{name}.{inner}") from None
         return self
+
+    @model_validator(mode="after")
+    def _scales_fit(self) -> "Params":
+        images, policy = self.datasets.mirror, self.policy.source
+        same = (images == "miniature") == (policy == "miniature")
+        if same or self.datasets.mixed_scale or not self.datasets.splits:
+            return self
+        other = "policy.source: hub" if images == "real" else "datasets.mirror: real"
+        raise ValueError(
+            f"datasets.mirror is {images} and policy.source {policy}: set {other}, or "
+            "datasets.mixed_scale: true where that is meant"
+        )
 
     @model_validator(mode="after")
     def _splits_exist(self) -> "Params":
@@ -230,8 +215,8 @@ def load(
     """
     values: dict[str, Any] = {}
     for path in files:
-        values = _merged(values, read(path))
-    return parse(_merged(values, over or {}), project)
+        values = merged(values, read(path))
+    return parse(merged(values, over or {}), project)
 
 
 def check_paths(params: Params, project: Path) -> None:
@@ -245,22 +230,17 @@ def check_paths(params: Params, project: Path) -> None:
     """
     folders = {f"datasets.folders.{n}.path": f.path for n, f in params.datasets.folders.items()}
     folders["policy.path"] = params.policy.path or "."
-    for name, model in (("verifier", params.verifier.model), ("judge", params.judge.model)):
+    models = {"verifier": params.verifier.model, "judge": params.judge.model}
+    for run in params.runs:
+        models[f"runs.{run}.verifier"] = params.section_of(run, "verifier").model
+    for name, model in models.items():
         if isinstance(model, DirectoryModel):
-            folders[f"{name}.model.path"] = model.path
+            folders.setdefault(f"{name}.model.path", model.path)
     for key, folder in folders.items():
         if not (project / folder).is_dir():
             raise ConfigError(
                 f"params: {key}: there is no folder {folder!r}: put it there or mend the path"
             )
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        merged[key] = _merged(base[key], value) if nested else value
-    return merged
 
 
 def _one_line(fault: ErrorDetails) -> str:

@@ -16,12 +16,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_le
 """Of a run, a training set or a custom dataset: it becomes part of file names."""
 
 
-def _of_project(path: str, info: ValidationInfo) -> str:
+def path_of_project(path: str, info: ValidationInfo) -> str:
+    """A path behind the project's, where the validation knows one."""
     project = (info.context or {}).get("project")
     return str(project / path) if project else path
 
 
-ProjectPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_of_project)]
+ProjectPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(path_of_project)]
 """Absolute, or relative to the project, also where a run has a folder of its own."""
 
 

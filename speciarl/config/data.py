@@ -32,6 +32,8 @@ class Folder(Section):
 class Datasets(Section):
     mirror: Literal["miniature", "real"] = "miniature"
     """Which rows of data/sources.csv to fetch."""
+    mixed_scale: bool = False
+    """Allow drawings for a model of full size, or photographs for the miniature policy."""
     offline_dir: ProjectPath | None = None
     """A folder of archives that is looked at before any URL."""
     splits: dict[Benchmark, Literal["official", "coop"]] = Field(default_factory=dict)

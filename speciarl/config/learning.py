@@ -2,16 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from speciarl.config.base import Count, Positive, ProjectPath, Section, Seed
+from speciarl.config.base import Count, Positive, ProjectPath, Section, Seed, Text
 
 
 class Policy(Section):
-    source: Literal["miniature", "directory"] = "miniature"
-    """Train the miniature policy, or take a model directory."""
+    source: Literal["miniature", "directory", "hub"] = "miniature"
+    """Train the miniature policy, or take a model directory, or a model of the Hugging Face hub."""
     path: ProjectPath | None = None
     """The model directory, for `source: directory`."""
+    name: Text | None = None
+    """The model's name on the hub, for `source: hub`, which alone reads this and the next."""
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """The commit there; a branch would be another model one day."""
     images_per_class: Count = 60
     pretrain_steps: Count = 1300
     """Optimizer steps on specific names."""
@@ -25,6 +29,8 @@ class Policy(Section):
     def _path_with_directory(self) -> "Policy":
         if (self.source == "directory") != (self.path is not None):
             raise ValueError("path goes with source: directory, and only with it")
+        if self.source == "hub" and not (self.name and self.revision):
+            raise ValueError("source: hub needs name and revision")
         return self
 
 
@@ -39,7 +45,7 @@ class Grpo(Section):
 
     steps: Count = 60
     """How often rollouts are drawn."""
-    prompts_per_step: Count = 26
+    prompts_per_step: Count = 16
     updates_per_step: Count = 1
     per_device_batch_size: Count = 80
     """Completions in one forward pass, per process."""

@@ -85,3 +85,12 @@ def require_plain(value: Any, key: str = "") -> None:
     elif isinstance(value, list):
         for one in value:
             require_plain(one, key)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections with others over them, key by key at every depth."""
+    both = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        both[key] = merged(base[key], value) if nested else value
+    return both

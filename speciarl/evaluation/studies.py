@@ -1,10 +1,12 @@
-"""What several whole runs say together: with other base policies, or other luck in training."""
+"""What several runs say together: with other base policies, other luck, or one thing changed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from speciarl.config.runs import differing
 from speciarl.datasets.miniature.ambiguous import ambiguous_samples
 from speciarl.evaluation.scores import UNSEEN, read_judged
 from speciarl.verdicts import Verdict
@@ -50,13 +52,8 @@ def robustness(
     overall = scores.filter(level="overall", name=UNSEEN)
     pooled = overall.filter(pl.col("seed").is_null()).drop("wrong")  # the count of all images
     worst = overall.filter(pl.col("seed").is_not_null(), run=method)["hm"].min()
-    found = differences.filter(level="overall", name=UNSEEN)
-    turned = found.select(
-        pl.col("other").alias("run"), pl.col("run").alias("other"),
-        difference=-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low"),
-    )  # fmt: skip
-    both = pl.concat([found.select(turned.columns), turned]).filter(run=method)
-    ahead = both.select(
+    both = _both_ways(differences).filter(level="overall", name=UNSEEN)
+    ahead = both.filter(run=method).select(
         pl.col("other").alias("run"), ahead="difference", ahead_low="low", ahead_high="high"
     )
     columns = [
@@ -69,19 +66,56 @@ def robustness(
     return pooled.select(columns)
 
 
+def ablations(
+    runs: Mapping[str, Mapping[str, Any]], scores: pl.DataFrame, differences: pl.DataFrame
+) -> pl.DataFrame:
+    """One row for each group and run that is like another, in the order of the runs.
+
+    Args:
+        runs: their rows in full, `config.Run` as plain values.
+
+    Returns:
+        run, like, differs (what it has otherwise), name (of the group), seeds, hm, hm_low, hm_high,
+        difference, low, high (its HM minus that of the run it is like, with the paired interval).
+    """
+    rows = [
+        (name, row["like"], ", ".join(f"{k}: {v}" for k, v in differing(row, runs[row["like"]])))
+        for name, row in runs.items()
+        if row["like"] is not None
+    ]
+    seeds = scores.drop_nulls("seed").group_by("run").agg(seeds=pl.col("seed").n_unique())
+    pooled = scores.filter(pl.col("seed").is_null(), level="group").join(seeds, on="run")
+    found = _both_ways(differences).filter(level="group").rename({"other": "like"})
+    return (
+        pl.DataFrame(rows, ["run", "like", "differs"], orient="row")
+        .join(pooled.select("run", "name", "seeds", "hm", "hm_low", "hm_high"), on="run",
+              how="left", maintain_order="left_right")
+        .join(found.drop("level"), on=["run", "like", "name"], how="left", maintain_order="left")
+    )  # fmt: skip
+
+
+def _both_ways(differences: pl.DataFrame) -> pl.DataFrame:
+    """Every two runs in either order."""
+    turned = differences.with_columns(
+        run="other", other="run", difference=-pl.col("difference"), low=-pl.col("high"),
+        high=-pl.col("low"),
+    )  # fmt: skip
+    return pl.concat([differences, turned])
+
+
 def lucky_share(num_generations: int, classes_per_group: int) -> float:
     """Share of the groups in which at least one of `num_generations` blind guesses is right."""
     return 1 - (1 - 1 / classes_per_group) ** num_generations
 
 
-def ablation(
+def rollouts(
     classes_per_group: int,
     num_generations: Mapping[str, int],
     scores: pl.DataFrame,
     wrong: pl.DataFrame,
     trained_on: str,
 ) -> pl.DataFrame:
-    """One row per run, in the columns of `report.ablations`.
+    """One row per run, in the columns of `report.rollouts`.
 
     Args:
         num_generations: by run.

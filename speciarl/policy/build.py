@@ -1,5 +1,8 @@
-"""The base policy of all runs: a given model directory, or the miniature, trained here."""
+"""The base policy of all runs: a given model, or the miniature, trained here."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -25,9 +28,41 @@ def build_policy(
     if settings.path is not None:
         take_model(Path(settings.path), into)
         return
+    if settings.source == "hub":
+        assert settings.name and settings.revision  # the section sees to it
+        take_model(from_hub(settings.name, settings.revision), into)
+        return
     from speciarl.policy.miniature.pretraining import pretrain
 
     pretrain(into, settings, shown, work=work)
+
+
+def from_hub(name: str, revision: str) -> Path:
+    """A model in the cache of the Hugging Face hub, downloaded where it is not there yet.
+
+    Raises:
+        DataError: it is neither in the cache nor can it be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:  # or only a part of it is there
+        pass
+    # This process is told to stay offline: another one fetches.
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-m", "huggingface_hub.cli.hf", "download", name, "--quiet"]
+    done = subprocess.run(
+        [*command, "--revision", revision], env=environment, text=True, capture_output=True
+    )
+    if done.returncode:
+        print(done.stderr)
+        raise DataError(
+            f"policy.name {name} is not in the cache of the Hugging Face hub and cannot be had "
+            "from it: make models/base where there is a network, or set policy.source: directory"
+        )
+    return Path(done.stdout.splitlines()[-1])
 
 
 def take_model(source: Path, into: Path) -> None:

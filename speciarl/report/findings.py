@@ -69,7 +69,7 @@ Seen = Mapping[str, Sequence[str]]
 
 
 def seen_groups(params: Params) -> Seen:
-    """What each run was trained on, from the parameters."""
+    """What each run was trained on, from the parameters; ablations aside, which have a table."""
     return {
         name: [
             group
@@ -78,6 +78,7 @@ def seen_groups(params: Params) -> Seen:
             and set(datasets) & set(params.training_sets[row.training_set].datasets)
         ]
         for name, row in params.runs.items()
+        if row.like is None
     }
 
 

@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from speciarl.evaluation.intervals import REPLICATES
 from speciarl.report import charts, findings, tables, training_charts
-from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import judges_compared, signs_by_run
 from speciarl.report.findings import Seen
 from speciarl.report.rendering import render
+from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import Published
 from speciarl.verdicts import LABELS
 
@@ -43,8 +43,10 @@ class Evidence:
     """What comes from the miniature, "images" or "policy": the page says so."""
     judged: Sequence[pl.DataFrame] = ()
     """The files of the `judge` stage, where it asked another verifier than training."""
+    rollouts: pl.DataFrame | None = None
+    """As `rollouts.COLUMNS`, for a section of its own."""
     ablations: pl.DataFrame | None = None
-    """As `ablations.COLUMNS`, for a section of its own."""
+    """As `studies.ablations` gives them, likewise."""
 
 
 def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
@@ -67,8 +69,9 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "main": main.rows(named=True),
         "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
         "charts": _charts(e, scores, rewarded),
+        "rollouts": e.rollouts,
+        "rollouts_findings": [] if e.rollouts is None else rollouts_findings(e.rollouts),
         "ablations": e.ablations,
-        "ablation_findings": [] if e.ablations is None else ablation_findings(e.ablations),
         "losses": {
             run: _losses(e.training[run]) if run in e.training else []
             for run in e.runs
@@ -125,8 +128,8 @@ def _charts(
 ) -> dict[str, Markup | None]:
     return {
         "harmonic_means": charts.harmonic_means(scores, e.scores.drop_nulls("seed"), e.runs),
-        "ablations": None if e.ablations is None else ablation_chart(
-            e.ablations,
+        "rollouts": None if e.rollouts is None else rollouts_chart(
+            e.rollouts,
             "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
         ),
         "outcomes": charts.outcome_bars(scores, e.runs),

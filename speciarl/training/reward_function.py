@@ -15,10 +15,12 @@ from trl.rewards import get_soft_overlong_punishment
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.config import Grpo
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
-from speciarl.rewards import Reward
+from speciarl.rewards import Noise, Reward
 from speciarl.schemas import COUNTED
 from speciarl.verdicts import OUTCOMES, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
+
+NOISELESS = Noise()
 
 
 def group_rewards(
@@ -26,6 +28,7 @@ def group_rewards(
     pairs: Sequence[Pair | None],
     judgments: dict[Pair, Judgment],
     reward: Reward,
+    noise: Noise = NOISELESS,
 ) -> list[float | None]:
     """One reward per rollout.
 
@@ -34,6 +37,7 @@ def group_rewards(
         pairs: what was judged, None for an output without a parsable prediction.
         judgments: of every pair.
         reward: of one group's verdicts.
+        noise: what befalls them before.
 
     Returns:
         Rewards in order; None for every rollout of a group in which the verifier failed, which
@@ -48,7 +52,8 @@ def group_rewards(
         verdicts = [judgments[pair].verdict if pair else None for pair in group]
         if any(pair and verdict is None for pair, verdict in zip(group, verdicts, strict=True)):
             continue
-        for place, value in zip(places, reward(verdicts), strict=True):
+        rewarded = reward(noise.disturb(rows[places[0]], verdicts))
+        for place, value in zip(places, rewarded, strict=True):
             rewards[place] = value
     return rewards
 
@@ -80,6 +85,7 @@ class SpecificityReward:
         processes: how many processes train together.
         answer_tag: of several tagged predictions in a completion, the one that counts.
         penalty: added to rewards, whatever the verdicts.
+        noise: on the verdicts, where they are rewarded; what is counted and kept has none.
     """
 
     __name__ = "specificity"  # TRL names its logs after the function
@@ -92,6 +98,7 @@ class SpecificityReward:
         processes: int = 1,
         answer_tag: Which = "first",
         penalty: Penalty | None = None,
+        noise: Noise = NOISELESS,
     ) -> None:
         self.source = source
         self.reward = reward
@@ -99,6 +106,7 @@ class SpecificityReward:
         self.processes = processes
         self.answer_tag = answer_tag
         self.penalty = penalty
+        self.noise = noise
         self.rows: list[dict] = []
         self.predictions: list[tuple[int, str, str, str | None, int]] = []
         self._given: list[float] = []
@@ -123,7 +131,7 @@ class SpecificityReward:
         everyone = gather_object(pairs) if self.processes > 1 else pairs
         step = trainer_state.global_step
         judgments, counts = self._verdicts(step, [pair for pair in everyone if pair])
-        rewards = group_rewards(row, pairs, judgments, self.reward)
+        rewards = group_rewards(row, pairs, judgments, self.reward, self.noise)
         if self.penalty:
             both = zip(rewards, self.penalty(completion_ids), strict=True)
             rewards = [None if reward is None else reward + more for reward, more in both]

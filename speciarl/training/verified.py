@@ -4,7 +4,7 @@ import polars as pl
 from accelerate import PartialState
 
 from speciarl.progress import say
-from speciarl.rewards import REWARDS
+from speciarl.rewards import REWARDS, Noise
 from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
@@ -24,6 +24,7 @@ def train_verified(job: Job) -> TrainingResult:
         state.num_processes,
         run.answer_tag,
         overlong_penalty(job.settings.grpo),
+        Noise(run.noise, job.seed),
     )
     rows = train_grpo(job, bridge)
     if source:

@@ -9,13 +9,14 @@ import yaml
 from speciarl.config import Params, Run, check_paths, load, parse
 from speciarl.config.starting import check_config_files, check_start
 from speciarl.errors import ConfigError
+from tests.presets import BEFORE, FOLDER, NAMES, ROOT, files_of
 
-FILE = Path(__file__).parents[2] / "params.yaml"
-PRESETS = FILE.with_name("workflow") / "presets"
+FILE = ROOT / "params.yaml"
 VALUES = yaml.safe_load(FILE.read_text())
 
 
 MODEL = {"kind": "server", "name": "judge", "revision": "1"}
+DIRECTORY = {"source": "directory", "path": "nowhere"}
 SERVER = {"base_url": "http://127.0.0.1:8000/v1"}
 
 
@@ -44,7 +45,7 @@ def test_the_file_is_valid_and_states_every_default():
 
 
 def test_the_paper_has_one_judge_for_training_and_another_for_evaluation():
-    params = load([FILE, PRESETS / "judge-vllm.yaml"])
+    params = load(files_of("judge-vllm"))
     assert (params.verifier.backend, params.judge.backend) == ("cascade", "llm")
     assert not params.verifier.model.thinking
     assert params.verifier.model.name.startswith("Qwen/Qwen3-30B-A3B-Instruct-2507")
@@ -208,16 +209,23 @@ def test_a_folder_or_nothing_is_no_file_of_parameters(tmp_path):
             load([path])
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", [name for name in NAMES if name not in BEFORE])
 def test_a_preset_alone_says_that_params_come_first(preset):
     with pytest.raises(ConfigError, match=r"is missing: name params\.yaml first"):
-        load([preset])
+        load([FOLDER / f"{preset}.yaml"])
+
+
+def test_rows_alone_say_which_they_lack():
+    with pytest.raises(ConfigError, match=r"^params: runs\.\w+\.like: '\w+' is not one of \["):
+        load([FOLDER / "ablations.yaml"])
+    with pytest.raises(ConfigError, match="training_set: 'cub200_small' is not one of"):
+        load([FILE, FOLDER / "ablations.yaml"])
 
 
 @pytest.mark.parametrize(
     ("values", "key"),
     [
-        (changed(policy__source="directory", policy__path="nowhere"), "policy.path"),
+        (changed(policy=DIRECTORY, datasets__mixed_scale=True), "policy.path"),
         (changed(datasets__folders={"pets": {"path": "nowhere"}}), "datasets.folders.pets.path"),
         (
             changed(judge={"backend": "llm", "model": {"kind": "directory", "path": "nowhere"}}),
@@ -282,18 +290,18 @@ def test_a_dataset_of_one_s_own_is_one_row():
     assert parse(values).groups == placed
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", NAMES)
 def test_a_preset_goes_with_the_defaults(preset):
-    assert load([FILE, preset]) != load([FILE])
+    assert load(files_of(preset)) != load([FILE])
 
 
 def test_the_paper_s_data():
-    params = load([FILE, FILE.parent / "workflow/presets/paper.yaml"])
+    params = load(files_of("paper"))
     assert params.datasets.mirror == "real"
     assert params.training_sets["cub200"].size == 3000
     sizes = {name: chosen.size for name, chosen in params.training_sets.items()}
     assert len(sizes) == 10
-    assert {sizes.pop(f"cub200_{n}") for n in (128, 1024, 2048)} == {128, 1024, 2048}
+    assert [sizes.pop(f"cub200_{n}") for n in ("small", "medium", "large")] == [128, 1024, 2048]
     assert set(sizes.values()) == {3000}
     assert len(params.training_sets["mixed"].datasets) == 6
 

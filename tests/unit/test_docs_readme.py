@@ -28,7 +28,7 @@ RUN = {
     "snakemake --cores 8 --dry-run all": "snakemake --cores 8 --dry-run all",
     **{
         f"snakemake --cores 8 {name}": f"snakemake --cores 8 --dry-run {name}"
-        for name in ("robustness", "ablations")
+        for name in ("robustness", "rollouts", "ablations")
     },
     "dvc repro": "dvc repro --help",
     "dvc metrics diff": "dvc metrics diff --help",

@@ -180,3 +180,28 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     missing = Policy(source="directory", path=str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere"):
         build_policy(into, missing, Miniature(), work=tmp_path / "work", threads=1)
+
+
+def test_a_model_of_the_hub_comes_from_its_cache_and_nowhere_else_offline(
+    policy, tmp_path, monkeypatch
+):
+    """The cache is laid out as huggingface_hub does it; the hub is a port where nobody listens."""
+    cached, absent = "a" * 40, "b" * 40
+    snapshot = tmp_path / f"hub/models--some--policy/snapshots/{cached}"
+    policy[0].save_pretrained(snapshot)
+    policy[1].save_pretrained(snapshot)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+    def build(revision):
+        into = tmp_path / revision
+        into.mkdir()
+        settings = Policy(source="hub", name="some/policy", revision=revision)
+        build_policy(into, settings, Miniature(), work=tmp_path / "work", threads=1)
+        return into
+
+    noted = json.loads((build(cached) / "source.json").read_text())
+    assert noted["path"] == str(snapshot)
+    with pytest.raises(DataError, match=r"some/policy is not in the cache .* policy\.source: dir"):
+        build(absent)

@@ -14,7 +14,6 @@ from jinja2 import UndefinedError
 
 from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
-from speciarl.report.ablations import ablation_chart, ablation_findings
 from speciarl.report.agreement import signs_by_run
 from speciarl.report.build import build_report
 from speciarl.report.findings import (
@@ -29,6 +28,7 @@ from speciarl.report.findings import (
 )
 from speciarl.report.page import Evidence
 from speciarl.report.rendering import render
+from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import (
     count_table,
     dataset_table,
@@ -41,10 +41,10 @@ from speciarl.report.visible import visible
 from speciarl.verdicts import OUTCOMES
 from speciarl.verifiers import audit
 from tests.report_input import (
-    ABLATIONS,
     GROUPS,
     PREDICTIONS,
     PUBLISHED,
+    ROLLOUTS,
     RUNS,
     SEEN,
     TRAINING,
@@ -71,11 +71,13 @@ def scores(results) -> pl.DataFrame:
 
 def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
-    miniature=("images", "policy"), judged=(), seen=SEEN, ablations=None,
+    miniature=("images", "policy"), judged=(), seen=SEEN, rollouts=None,
+    ablations=None,
 ) -> str:  # fmt: skip
     evidence = Evidence(
-        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, ablations
-    )
+        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, rollouts,
+        ablations,
+    )  # fmt: skip
     build_report(evidence, {"grpo": {"kl": 0.01}}, into)
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -160,7 +162,7 @@ def test_main_table_has_means_over_seeds_their_intervals_and_their_spread(result
 
 def test_published_metrics_fit_each_other():
     # They are means over datasets: close to, but not exactly, 2SC / (S + C).
-    for run in PUBLISHED.metrics:
+    for run in (PUBLISHED.method, *PUBLISHED.baselines, PUBLISHED.bound):
         s, c, hm = (PUBLISHED.metric(run, "fine-grained", f)
                     for f in ("specificity", "correctness", "hm"))  # fmt: skip
         assert hm == pytest.approx(2 * s * c / (s + c), abs=0.005)
@@ -519,8 +521,8 @@ def test_policies_are_audited_over_all_seeds():
     assert sign["several"] == 0.5
 
 
-def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
-    page = build(tmp_path, results, ablations=ABLATIONS)
+def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
+    page = build(tmp_path, results, rollouts=ROLLOUTS)
     text = text_of(page)
     assert "When the dynamic reward stops restraining" in text
     assert page.count("<svg") == 8
@@ -541,11 +543,28 @@ def test_an_ablation_is_a_section_of_its_own(tmp_path, results):
     assert "When the dynamic reward" not in build(tmp_path, results)
 
 
-def test_an_ablation_of_another_layout_is_refused_and_one_row_says_nothing():
+def test_ablations_are_tabled_by_group_beside_the_published_ones(tmp_path, results):
+    rows = [
+        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 0.9, 0.88, 0.92, *difference)
+        for name, difference in {
+            "fine-grained": (-0.012, -0.02, -0.004), "far <away>": (None, None, None),
+        }.items()
+    ]  # fmt: skip
+    columns = ("run", "like", "differs", "name", "seeds", "hm", "hm_low", "hm_high", "difference",
+               "low", "high")  # fmt: skip
+    page = build(tmp_path, results, ablations=pl.DataFrame(rows, columns, orient="row"))
+    said = text_of(page)
+    assert "One thing changed" in said and "num_generations: 5" in said
+    assert "-0.012 [-0.020, -0.004] 0.883" in said
+    assert "far &lt;away&gt;. Difference" in said
+    assert "One thing changed" not in build(tmp_path, results)
+
+
+def test_rollouts_of_another_layout_is_refused_and_one_row_says_nothing():
     with pytest.raises(DataError, match="lacks lucky_share, out_hm"):
-        ablation_findings(ABLATIONS.drop("lucky_share", "out_hm"))
-    assert ablation_findings(ABLATIONS.head(1)) == []
-    assert ablation_chart(ABLATIONS.clear(), "none") is None
+        rollouts_findings(ROLLOUTS.drop("lucky_share", "out_hm"))
+    assert rollouts_findings(ROLLOUTS.head(1)) == []
+    assert rollouts_chart(ROLLOUTS.clear(), "none") is None
 
 
 def test_many_runs_and_groups(tmp_path):

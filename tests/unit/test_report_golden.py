@@ -16,10 +16,10 @@ from speciarl.report import charts
 from speciarl.report.page import Evidence, render_page
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
 from tests.report_input import (
-    ABLATIONS,
     GROUPS,
     PREDICTIONS,
     PUBLISHED,
+    ROLLOUTS,
     RUNS,
     SEEN,
     WEIGHTS,
@@ -61,7 +61,7 @@ def golden() -> str:
         weights=WEIGHTS,
         published=PUBLISHED,
         seen=SEEN,
-        ablations=ABLATIONS,
+        rollouts=ROLLOUTS,
         miniature=("images", "policy"),
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}

@@ -6,7 +6,7 @@ import pytest
 
 from speciarl.cache import VerdictCache, query_store
 from speciarl.errors import VerifierError
-from speciarl.rewards import REWARDS
+from speciarl.rewards import REWARDS, Noise
 from speciarl.training.reward_function import SpecificityReward, group_rewards
 from speciarl.verdicts import Failure, FailureKind, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier
@@ -54,6 +54,25 @@ def call(bridge, rows, *predictions, step=0):
 def test_each_row_is_a_group_wherever_its_rollouts_stand(bridge):
     rewards = call(bridge, [1, 2, 1, 2], "Herring Gull", "gull", "gull", "None")
     assert rewards == [1, 1, 0, 0]
+
+
+def test_noise_is_in_the_rewards_and_nowhere_else(bridge):
+    """It is that of the row, on whichever process and in whichever order its rollouts stand."""
+    said = ["herring gull", "gull", "", "tern"] * 4
+    rows = [row for row in (5, 6, 7, 8) for _ in range(4)]
+    clean = call(bridge, rows, *said)
+    bridge.noise = Noise(1.0, seed=3)
+    noisy = call(bridge, rows, *said)
+    assert noisy != clean
+    assert [reward == -1 for reward in noisy] == [not text for text in said]
+    half = call(bridge, rows[8:], *said[8:])
+    assert half == noisy[8:]
+    counts = [{k: row[k] for k in ("specific", "less_specific", "wrong")} for row in bridge.rows]
+    assert counts[0] == counts[1] == {"specific": 4, "less_specific": 4, "wrong": 4}
+    kept = query_store(
+        bridge.source.cache.path, "SELECT prediction, verdict::VARCHAR v FROM verdicts"
+    )
+    assert dict(kept.rows())["herring gull"] == "specific"
 
 
 def test_a_pair_is_asked_once_and_counted(bridge):

@@ -1,11 +1,20 @@
 """The rewards against written-out groups (arXiv 2603.03197 and the authors' settings)."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from speciarl.errors import ConfigError
-from speciarl.rewards import REWARDS, STATIC_REWARDS, UNPARSABLE, dynamic_rewards, static_rewards
+from speciarl.rewards import (
+    REWARDS,
+    STATIC_REWARDS,
+    UNPARSABLE,
+    Noise,
+    dynamic_rewards,
+    static_rewards,
+)
 from speciarl.verdicts import Verdict
 
 W, A, G, L, S, M = Verdict
@@ -91,3 +100,40 @@ def test_dynamic_does_not_depend_on_the_order(group, random):
     random.shuffle(order)
     rewards = dynamic_rewards(group)
     assert dynamic_rewards([group[i] for i in order]) == [rewards[i] for i in order]
+
+
+LADDER = [W, A, G, L, S]
+some_verdicts = st.lists(st.sampled_from([W, A, G, L, S, M, N]), max_size=20)
+
+
+@given(some_verdicts, st.integers(0, 2**31), st.integers(0, 10_000))
+def test_noise_moves_every_verdict_one_level_where_its_share_is_all(verdicts, seed, row):
+    disturbed = Noise(1.0, seed).disturb(row, verdicts)
+    for before, after in zip(verdicts, disturbed, strict=True):
+        if before is None:
+            assert after is None
+        else:
+            level = LADDER.index(S if before is M else before)
+            assert abs(LADDER.index(after) - level) == 1
+
+
+@given(some_verdicts, st.integers(0, 2**31), st.integers(0, 10_000))
+def test_no_noise_leaves_all_as_it_is_and_noise_is_the_same_again(verdicts, seed, row):
+    assert Noise(0.0, seed).disturb(row, verdicts) == verdicts
+    assert Noise(0.3, seed).disturb(row, verdicts) == Noise(0.3, seed).disturb(row, verdicts)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.25])
+def test_the_share_of_noise_is_that_of_the_verdicts_and_goes_both_ways(share):
+    groups = [Noise(share, 42).disturb(row, [L] * 10) for row in range(2000)]
+    moved = Counter(v for group in groups for v in group)
+    assert (moved[G] + moved[S]) / 20_000 == pytest.approx(share, abs=0.01)
+    assert moved[G] / (moved[G] + moved[S]) == pytest.approx(0.5, abs=0.05)
+    other = [Noise(share, 43).disturb(row, [L] * 10) for row in range(2000)]
+    assert sum(a != b for a, b in zip(groups, other, strict=True)) > 500
+
+
+def test_noise_befalls_each_row_and_place_otherwise():
+    rows = [tuple(Noise(0.5, 1).disturb(row, [L] * 8)) for row in range(50)]
+    assert len(set(rows)) > 40
+    assert len({row[0] for row in rows}) == len({row[1] for row in rows}) == 3

@@ -24,6 +24,7 @@ SECTIONS = {
 
 OTHER_RUN = {
     "reward": ("run", "reward", "binary"),
+    "noise": ("run", "noise", 0.1),
     "num_generations": ("run", "num_generations", 4),
     "prompt": ("run", "prompt", "be_specific"),
     "training set": ("run", "training_set", "other"),

@@ -5,12 +5,19 @@ import tarfile
 import polars as pl
 import pytest
 
+from speciarl.config import Run
 from speciarl.datasets.miniature import ambiguous
 from speciarl.datasets.miniature.ambiguous import ambiguous_samples
 from speciarl.datasets.miniature.mirror import _is_ambiguous, render_mirror
 from speciarl.evaluation.scores import UNSEEN
-from speciarl.evaluation.studies import ablation, lucky_share, robustness, wrong_where_ambiguous
-from speciarl.report.ablations import COLUMNS
+from speciarl.evaluation.studies import (
+    ablations,
+    lucky_share,
+    robustness,
+    rollouts,
+    wrong_where_ambiguous,
+)
+from speciarl.report.rollouts import COLUMNS
 
 SCORES = pl.DataFrame(
     [
@@ -58,9 +65,9 @@ def test_luck_by_counting(tries, classes, share):
     assert lucky_share(tries, classes) == pytest.approx(share)
 
 
-def test_the_table_of_an_ablation_has_the_columns_of_the_report():
+def test_the_table_of_rollouts_has_the_columns_of_the_report():
     wrong = pl.DataFrame({"run": ["other", "ours"], "wrong": [0.5, 0.1]})
-    found = ablation(4, {"ours": 3, "other": 15}, SCORES, wrong, "birds")
+    found = rollouts(4, {"ours": 3, "other": 15}, SCORES, wrong, "birds")
     assert set(found.columns) == set(COLUMNS)
     assert found.row(0, named=True) == {
         "classes_per_group": 4, "num_generations": 3, "seeds": 2,
@@ -69,6 +76,43 @@ def test_the_table_of_an_ablation_has_the_columns_of_the_report():
         "out_hm": 0.86, "out_hm_low": 0.85, "out_hm_high": 0.87, "out_wrong_ambiguous": 0.1,
     }  # fmt: skip
     assert found["num_generations"].to_list() == [3, 15]
+
+
+def test_ablations_are_held_against_the_run_that_they_are_like():
+    names = ["run", "seed", "level", "name", "hm", "hm_low", "hm_high"]
+    rows = [
+        (run, seed, "group", group, hm, hm - 0.1, hm + 0.1)
+        for run, hm in (("ours", 0.9), ("noisy", 0.7), ("longer", 0.8))
+        for group in ("near", "far")
+        for seed in (None, 1, 2)
+    ]
+    scores = pl.DataFrame(rows, names, orient="row")
+    differences = pl.DataFrame(
+        [
+            ("ours", "noisy", "group", "near", 0.2, 0.1, 0.3),
+            ("ours", "noisy", "group", "far", None, None, None),
+            ("longer", "noisy", "group", "near", 0.1, -0.1, 0.2),
+            ("longer", "noisy", "group", "far", 0.1, 0.05, 0.2),
+            ("ours", "noisy", "overall", UNSEEN, 0.3, 0.2, 0.4),
+        ],
+        ["run", "other", "level", "name", "difference", "low", "high"],
+        orient="row",
+    )
+    runs = {
+        "ours": Run(method="grpo"),
+        "noisy": Run(method="grpo", like="ours", noise=0.25),
+        "longer": Run(method="grpo", like="noisy", noise=0.25, grpo={"steps": 9, "beta": 0.0}),
+    }
+    found = ablations({name: run.model_dump() for name, run in runs.items()}, scores, differences)
+    assert found.select(
+        "run", "like", "differs", "name", "seeds", "hm", "difference", "low"
+    ).rows() == [
+        ("noisy", "ours", "noise: 0.25", "near", 2, 0.7, -0.2, -0.3),
+        ("noisy", "ours", "noise: 0.25", "far", 2, 0.7, None, None),
+        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "near", 2, 0.8, 0.1, -0.1),
+        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "far", 2, 0.8, 0.1, 0.05),
+    ]
+    assert found.columns[-4:] == ["hm_high", "difference", "low", "high"]
 
 
 def test_wrong_predictions_are_counted_where_nothing_tells_the_class(monkeypatch, tmp_path):

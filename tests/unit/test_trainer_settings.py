@@ -4,8 +4,6 @@ Each table names every field that TRL or PEFT defaults otherwise, so that a fiel
 longer set, on the side is seen.
 """
 
-from pathlib import Path
-
 import pytest
 import torch
 from peft import LoraConfig
@@ -13,18 +11,18 @@ from transformers import TrainingArguments
 from trl import GRPOConfig, SFTConfig
 
 from speciarl.config import Grpo, Lora, Sft, load
+from speciarl.prompts import FOR_THE_POLICY, load_from
 from speciarl.training import grpo, sft
 from speciarl.training.adapters import lora_config
+from tests.presets import NAMES, files_of
 
-ROOT = Path(__file__).parents[2]
-PRESETS = sorted(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml"))
-SETTINGS = ["params", *PRESETS]
+SETTINGS = ["params", *NAMES]
 
 # what differs from TRL's own defaults on a CPU, with params.yaml
 GRPO = {
-    "per_device_train_batch_size": 78,
-    "generation_batch_size": 78,
-    "num_generations": 3,
+    "per_device_train_batch_size": 80,
+    "generation_batch_size": 80,
+    "num_generations": 5,
     "num_train_epochs": 1,
     "shuffle_dataset": False,
     "learning_rate": 1e-3,
@@ -91,44 +89,121 @@ LORA = {
 LORA_ALIKE = {"lora_alpha": 8, "lora_dropout": 0.0, "bias": "none", "use_rslora": False}
 
 # what a preset changes in these tables
+PAPER = {
+    "grpo": {  # 5 rollouts on one process, as the others here
+        "per_device_train_batch_size": 32,
+        "generation_batch_size": 1280,
+        "steps_per_generation": 40,
+        "gradient_accumulation_steps": 20,
+        "learning_rate": 3e-5,
+        "beta": 0.01,
+        "max_completion_length": 2048,
+        "save_steps": 10,
+    },
+    "sft": {
+        "num_train_epochs": 3.0,
+        "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 16,
+        "learning_rate": 3e-5,
+    },
+    "lora": {"r": 64, "lora_alpha": 32},
+}
 CHANGED: dict[str, dict[str, dict]] = {
     "params": {},
     "judge-vllm": {},
-    "paper": {"grpo": {"beta": 0.01}},
     "rollouts": {},
+    "paper": PAPER,
+    "ablations": PAPER,
+    "ablations-miniature": {},
 }
 
-# facts of the authors' runs that TRL defaults otherwise, or that are theirs by name
-AUTHORS = Grpo(
-    prompts_per_step=256,
-    updates_per_step=2,
-    per_device_batch_size=32,
-    learning_rate=3e-5,
-    beta=0.01,
-    max_new_tokens=2048,
-)
-VARIANTS = {
-    "grpo": (
-        {},
-        {"beta": 0.01, "loss_type": "bnpo", "epsilon": 0.2, "delta": 3.0, "scale_rewards": "group"},
-    ),
-    "dr_grpo": (
-        {"beta": 0.0, "loss_type": "dr_grpo", "scale_rewards": "none"},
-        {"beta": 0.0, "loss_type": "dr_grpo", "scale_rewards": "none", "delta": 3.0},
-    ),
-    "dapo": (
-        {
-            "beta": 0.0, "loss_type": "dapo", "epsilon_high": 0.28, "delta": 10.0,
-            "overlong_buffer": 512, "dynamic_sampling_tries": 10,
-        },
-        {
-            "beta": 0.0, "loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "delta": 10.0,
-            "mask_truncated_completions": False,  # the penalty takes the filter's place
-            "scale_rewards": "group",
-        },
-    ),
-    "no dual clip": ({"delta": None}, {"delta": None}),
+# The authors' settings, as read in their scripts, in TRL's terms: what all runs have, and each run.
+AUTHORS = {
+    "per_device_train_batch_size": 32,
+    "gradient_accumulation_steps": 10,
+    "steps_per_generation": 20,
+    "num_generations": 10,
+    "num_iterations": 1,
+    "learning_rate": 3e-5,
+    "lr_scheduler_type": "constant",
+    "weight_decay": 0.01,
+    "max_grad_norm": 1.0,
+    "beta": 0.01,
+    "use_bias_correction_kl": False,
+    "loss_type": "bnpo",
+    "scale_rewards": "group",
+    "epsilon": 0.2,
+    "epsilon_high": None,
+    "delta": 3.0,
+    "max_completion_length": 2048,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "seed": 42,
+    "shuffle_dataset": False,
+}
+DR_GRPO = {"loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0}
+DAPO = {"loss_type": "dapo", "epsilon_high": 0.28, "delta": 10.0, "beta": 0.0}
+DAPO["mask_truncated_completions"] = False  # the penalty takes the place of this filter
+FIVE = {"num_generations": 5, "gradient_accumulation_steps": 5, "steps_per_generation": 10}
+FIFTEEN = {"num_generations": 15, "gradient_accumulation_steps": 15, "steps_per_generation": 30}
+VARIANTS: dict[str, dict] = {
+    "speciarl": {}, "rft": {}, "graded_1": {}, "noise_5": {}, "data_small": {}, "llm_verifier": {},
+    "dr_grpo": DR_GRPO, "dr_grpo_rft": DR_GRPO,
+    "dapo": DAPO, "dapo_rft": DAPO, "dapo_sampling": DAPO,
+    "rollouts_5": FIVE, "rollouts_5_longer": FIVE,
+    "rollouts_15": FIFTEEN, "rollouts_15_shorter": FIFTEEN,
 }  # fmt: skip
+# What each run that is trained by a reward has otherwise than the method's, and the completions
+# that it draws in all.
+METHOD = {"reward": "dynamic", "noise": 0.0, "training_set": "cub200", "prompt": "paper_plain"}
+BINARY = {"reward": "binary"}
+EXPERIMENTS: dict[str, tuple[dict, int]] = {
+    "rft": (BINARY, 422_400),
+    "speciarl": ({}, 422_400),
+    "dr_grpo_rft": (BINARY, 422_400),
+    "dr_grpo": ({}, 422_400),
+    "dapo_rft": (BINARY, 422_400),
+    "dapo": ({}, 422_400),
+    "dapo_sampling": ({}, 422_400),
+    "dapo_any_length": ({}, 422_400),
+    "graded_1": ({"reward": "graded-1"}, 422_400),
+    "graded_2": ({"reward": "graded-2"}, 422_400),
+    "graded_3": ({"reward": "graded-3"}, 422_400),
+    "single": ({"reward": "dynamic-single"}, 422_400),
+    "noise_5": ({"noise": 0.05}, 422_400),
+    "noise_10": ({"noise": 0.1}, 422_400),
+    "noise_25": ({"noise": 0.25}, 422_400),
+    "rollouts_5": ({}, 211_200),
+    "rollouts_15": ({}, 633_600),
+    "rollouts_5_longer": ({}, 422_400),
+    "rollouts_15_shorter": ({}, 422_400),
+    "data_small": ({"training_set": "cub200_small"}, 422_400),
+    "data_medium": ({"training_set": "cub200_medium"}, 422_400),
+    "data_large": ({"training_set": "cub200_large"}, 422_400),
+    "on_flowers102": ({"training_set": "flowers102"}, 422_400),
+    "on_food101": ({"training_set": "food101"}, 422_400),
+    "on_oxford_pets": ({"training_set": "oxford_pets"}, 422_400),
+    "on_stanford_cars": ({"training_set": "stanford_cars"}, 422_400),
+    "on_fgvc_aircraft": ({"training_set": "fgvc_aircraft"}, 422_400),
+    "on_all": ({"training_set": "mixed"}, 422_400),
+    "trained_be_specific": ({"prompt": "paper_be_specific"}, 422_400),
+    "llm_verifier": ({}, 422_400),
+    "decision_procedure": ({}, 422_400),
+    "normalize_first": ({}, 422_400),
+    "checklist": ({}, 422_400),
+}
+# asked of the untrained policy
+PROMPTS = {
+    "zero_shot": "paper_plain",
+    "be_specific": "paper_be_specific",
+    "best_of_64": "paper_plain",
+    "calibrated": "calibrated",
+    "elimination": "elimination",
+    "high_precision": "high_precision",
+    "maximal_correctness": "maximal_correctness",
+    "maximal_specificity": "maximal_specificity",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -137,8 +212,7 @@ def _no_gpu(monkeypatch):
 
 
 def params_of(name):
-    files = [ROOT / "params.yaml"]
-    return load(files if name == "params" else [*files, ROOT / f"workflow/presets/{name}.yaml"])
+    return load(files_of(name))
 
 
 def changed(values, defaults):
@@ -148,7 +222,7 @@ def changed(values, defaults):
     return {key: value for key, value in values.items() if value != defaults[key]}
 
 
-def build_grpo(settings, work, processes=1, rollouts=3, seed=42):
+def build_grpo(settings, work, processes=1, rollouts=5, seed=42):
     plan = grpo.plan_batches(settings, rollouts, processes)
     return grpo.trl_config(settings, plan, rollouts=rollouts, seed=seed, work=work)
 
@@ -179,7 +253,10 @@ def test_grpo_in_trl_terms(name, tmp_path):
 def test_sft_in_trl_terms(name, tmp_path):
     config = sft.trl_config(params_of(name).sft, seed=42, work=tmp_path)
     expected = SFT | CHANGED[name].get("sft", {})
-    assert changed(config, untouched(SFTConfig, tmp_path)) == expected
+    defaults = untouched(SFTConfig, tmp_path)
+    other = {k: v for k, v in expected.items() if v != getattr(defaults, k)}
+    assert changed(config, defaults) == other
+    holds(config, expected)
     holds(config, {key: value for key, value in SFT_ALIKE.items() if key not in expected})
     assert config.output_dir == str(tmp_path) and config.use_cpu and not config.bf16
 
@@ -197,34 +274,87 @@ def test_every_lora_setting_arrives():
     assert (config.r, config.lora_alpha, config.lora_dropout) == (64, 32, 0.05)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_authors_settings_in_trl_terms(name, tmp_path):
-    settings, expected = VARIANTS[name]
-    config = build_grpo(AUTHORS.model_copy(update=settings), tmp_path, processes=4, rollouts=10)
-    holds(
-        config,
-        {
-            "per_device_train_batch_size": 32,
-            "gradient_accumulation_steps": 10,
-            "steps_per_generation": 20,
-            "num_generations": 10,
-            "learning_rate": 3e-5,
-            "lr_scheduler_type": "constant",
-            "weight_decay": 0.01,
-            "max_grad_norm": 1.0,
-            "use_bias_correction_kl": False,
-            "max_completion_length": 2048,
-            "shuffle_dataset": False,
-            **expected,
-        },
+@pytest.fixture(scope="module")
+def paper():
+    return params_of("ablations")
+
+
+@pytest.mark.parametrize("run", VARIANTS)
+def test_the_authors_settings_in_trl_terms(paper, run, tmp_path):
+    row = paper.runs[run]
+    (seed,) = row.seeds
+    config = build_grpo(
+        paper.section_of(run, "grpo"),
+        tmp_path,
+        processes=4,
+        rollouts=row.num_generations,
+        seed=seed,
     )
+    holds(config, AUTHORS | VARIANTS[run])
 
 
-@pytest.mark.parametrize(("rollouts", "accumulation", "steps"), [(5, 5, 10), (15, 15, 30)])
-def test_fewer_and_more_rollouts_in_trl_terms(rollouts, accumulation, steps, tmp_path):
-    config = build_grpo(AUTHORS, tmp_path, processes=4, rollouts=rollouts)
-    expected = {"gradient_accumulation_steps": accumulation, "steps_per_generation": steps}
-    holds(config, {**expected, "num_generations": rollouts})
+def test_the_authors_adapters_in_peft_terms(paper):
+    for run in paper.runs:
+        config = lora_config(paper.section_of(run, "lora"))
+        assert (config.r, config.lora_alpha, config.target_modules) == (64, 32, "all-linear")
+        assert config.exclude_modules == ".*visual.*"
+
+
+def test_every_experiment_of_the_paper_is_a_row(paper):
+    found = {}
+    for name, row in paper.runs.items():
+        if row.method == "grpo":
+            grpo = paper.section_of(name, "grpo")
+            found[name] = (
+                {k: getattr(row, k) for k, v in METHOD.items() if getattr(row, k) != v},
+                grpo.steps * grpo.prompts_per_step * row.num_generations,
+            )
+    assert found == EXPERIMENTS
+    assert {name: r.prompt for name, r in paper.runs.items() if r.method == "none"} == PROMPTS
+    sizes = {name: chosen.size for name, chosen in paper.training_sets.items()}
+    assert [sizes.pop(f"cub200_{n}") for n in ("small", "medium", "large")] == [128, 1024, 2048]
+    assert set(sizes.values()) == {3000}
+
+
+def test_the_paper_s_policy_judges_and_evaluation(paper):
+    assert paper.policy.name == "Qwen/Qwen2.5-VL-7B-Instruct"
+    verifier, judge = paper.verifier, paper.judge
+    assert (verifier.backend, verifier.model.name, verifier.model.thinking) == (
+        "cascade", "Qwen/Qwen3-30B-A3B-Instruct-2507-FP8", False,
+    )  # fmt: skip
+    assert (judge.backend, judge.model.name) == ("llm", "meta-llama/Meta-Llama-3-70B-Instruct")
+    alone = paper.section_of("llm_verifier", "verifier")
+    assert alone == verifier.model_copy(update={"backend": "llm"})
+    prompts = ("decision_procedure", "normalize_first", "checklist")
+    assert [paper.section_of(name, "verifier").model.prompt for name in prompts] == [*prompts]
+    evaluation = paper.evaluation
+    assert (evaluation.engine, evaluation.max_new_tokens) == ("vllm", 2048)
+    assert (evaluation.temperature, evaluation.top_p) == (0.6, 0.95)
+    assert {name: row.best_of for name, row in paper.runs.items() if row.best_of > 1} == {
+        "best_of_64": 64
+    }
+
+
+def test_the_paper_s_prompts_ask_for_reasoning_and_one_label_or_none():
+    texts = {load_from(FOR_THE_POLICY, name) for name in PROMPTS.values()}
+    assert len(texts) == len(set(PROMPTS.values())) == 7
+    for text in texts:
+        assert text.endswith("<think>your reasoning</think> <answer>one label or None</answer>")
+
+
+def test_the_miniature_s_rows_are_the_paper_s():
+    """But those that need a language model, and numbers of rollouts that are the paper's own."""
+    paper, small = params_of("ablations"), params_of("ablations-miniature")
+    judged = {"llm_verifier", "decision_procedure", "normalize_first", "checklist"}
+    table = {"sft", "be_specific", "best_of_64"}
+    assert set(paper.runs) - set(small.runs) == judged | table | {"rollouts_5", "rollouts_5_longer"}
+    assert set(small.runs) - set(paper.runs) == {
+        "rollouts_3", "rollouts_10", "rollouts_3_longer", "rollouts_10_shorter",
+    }  # fmt: skip
+    assert all(row.seeds == [42] for row in small.runs.values())
+    for name in ("rollouts_3_longer", "rollouts_10_shorter", "rollouts_15_shorter"):
+        completions = small.section_of(name, "grpo").steps * small.runs[name].num_generations
+        assert completions == small.grpo.steps * small.runs["speciarl"].num_generations
 
 
 # setting of ours -> value, field of TRL; every one is another value than the default of either
@@ -273,7 +403,7 @@ def test_seeds_and_batches_arrive(tmp_path):
 
 
 def test_checkpoints_fall_on_generation_boundaries(tmp_path):
-    settings = Grpo(per_device_batch_size=13, updates_per_step=2, checkpoint_every=3)
+    settings = Grpo(per_device_batch_size=10, updates_per_step=2, checkpoint_every=3)
     config = build_grpo(settings, tmp_path)
     assert config.save_steps == 6
     assert config.steps_per_generation == 2 * config.gradient_accumulation_steps
@@ -312,3 +442,15 @@ def test_a_generation_batch_is_cut_without_a_rest(numbers):
     ]
     assert all(type(number) is int for number in vars(plan).values())
     assert plan.per_device * plan.steps_per_generation * processes == prompts * rollouts
+
+
+def test_dapo_draws_again_and_penalizes_length_where_the_rows_say_so(paper):
+    found = {
+        name: (grpo.dynamic_sampling_tries, grpo.overlong_buffer)
+        for name in paper.runs
+        if (grpo := paper.section_of(name, "grpo")) != paper.grpo and grpo.loss_type == "dapo"
+    }
+    assert found == {
+        "dapo_rft": (0, 512), "dapo": (0, 512), "dapo_sampling": (10, 512),
+        "dapo_any_length": (0, None),
+    }  # fmt: skip

@@ -10,8 +10,8 @@ from dvc.utils.serialize import modify_yaml
 from speciarl.config import load, parse
 from speciarl.errors import ConfigError
 from speciarl.versioning.workspace import LINKED, open_workspace
+from tests.presets import NAMES, ROOT, files_of
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 OTHER = DEFAULT | {"grpo": DEFAULT["grpo"] | {"steps": 3}}
 
@@ -49,28 +49,33 @@ def test_a_workspace_in_params_yaml_is_refused(project):
         open_workspace(parse(DEFAULT), project)
 
 
-@pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("preset", NAMES)
 def test_every_preset_names_its_workspace(preset):
-    assert load([ROOT / "params.yaml", preset]).workspace == preset.stem
+    """But rows to add to the paper's, whose runs they share."""
+    of_another = {"ablations": "paper", "ablations-miniature": "ablations"}
+    assert load(files_of(preset)).workspace == of_another.get(preset, preset)
 
 
 def test_paths_of_a_workspace_lead_to_the_project():
     model = {"kind": "directory", "path": "models/judge"}
     values = DEFAULT | {
         "datasets": DEFAULT["datasets"]
-        | {"offline_dir": "/media/archives", "folders": {"garden": {"path": "images/garden"}}},
+        | {"offline_dir": "/media/archives", "folders": {"garden": {"path": "images/garden"}}}
+        | {"mixed_scale": True},
         "policy": {"source": "directory", "path": "models/own"},
+        "runs": {"a": {}, "b": {"verifier": {"backend": "cascade", "model": model}}},
         "judge": {"backend": "cascade", "model": model},
     }
 
     def paths(project):
         found = parse(values, project)
         folder = found.datasets.folders["garden"].path
-        return [folder, found.policy.path, found.judge.model.path, found.datasets.offline_dir]
+        judges = [found.judge.model.path, found.section_of("b", "verifier").model.path]
+        return [folder, found.policy.path, *judges, found.datasets.offline_dir]
 
-    given = ["images/garden", "models/own", "models/judge", "/media/archives"]
+    given = ["images/garden", "models/own", "models/judge", "models/judge", "/media/archives"]
     assert paths(None) == given
-    assert paths(Path("../..")) == [*(f"../../{path}" for path in given[:3]), given[3]]
+    assert paths(Path("../..")) == [*(f"../../{path}" for path in given[:4]), given[4]]
 
 
 def test_dvc_changes_no_other_line_of_params_yaml(tmp_path):

@@ -51,6 +51,8 @@ SMALL = {
         "best_of_4": {"best_of": 4},
     },
 }  # fmt: skip
+# Scripts and rules of whole runs in workspaces, which DVC leaves alone.
+STUDIES = {"study", "robustness", "rollouts", "ablations"}
 REPLACED = ("runs", "groups", "training_sets")  # taken whole; the other sections are merged
 
 

@@ -13,7 +13,7 @@ import pytest
 from speciarl.cache.queries import predictions
 from speciarl.cache.reading import ask
 from speciarl.verdicts import COUNTS, LABELS
-from tests.workflow.conftest import SMALL
+from tests.workflow.conftest import SMALL, STUDIES
 
 pytestmark = pytest.mark.chain
 
@@ -127,7 +127,7 @@ def test_one_name_per_stage(finished):
         path.name.removesuffix(".tsv") for path in (finished.folder / "benchmarks").iterdir()
     }
     scripts = {path.stem for path in (finished.folder / "workflow/scripts").glob("*.py")}
-    assert logs == benchmarks | {"version"} == scripts - {"study", "robustness", "ablations"}
+    assert logs == benchmarks | {"version"} == scripts - STUDIES
 
 
 def test_twice_the_same_parameters_give_the_same_bytes(finished, repeated):

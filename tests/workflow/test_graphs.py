@@ -12,10 +12,9 @@ from dvc.repo import Repo
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
-from tests.workflow.conftest import ROOT
+from tests.workflow.conftest import ROOT, STUDIES
 
 TARGETS = {"taxonomy", "verdicts"}  # a file for each dataset
-STUDIES = {"study", "robustness", "ablations"}  # whole runs in workspaces, which DVC leaves alone
 UNVERSIONED = {"all", "version", *TARGETS, *STUDIES}  # and the rule that calls DVC itself
 LISTED = ("settings", "classes")  # what DVC sees through data/code and data/inputs
 

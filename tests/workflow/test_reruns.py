@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from speciarl.versioning.code import NEUTRAL, code_of
-from tests.workflow.conftest import ROOT, SMALL
+from tests.workflow.conftest import ROOT, SMALL, STUDIES
 
 pytestmark = pytest.mark.chain
 
@@ -180,6 +180,19 @@ EDITS = {
         {*trained("sft"), *evaluated("sft"), *END},
         {*trained("sft"), "predict@sft", "report"},
     ),
+    "verifier of one run": (
+        rows(speciarl={"verifier": {"max_failures": 0.5}}),
+        {*trained("speciarl"), *evaluated("speciarl"), *END},
+        {*trained("speciarl"), "report"},
+    ),
+    "noise of one run": (
+        rows(speciarl={"noise": 0.1}),
+        {*trained("speciarl"), *evaluated("speciarl"), *END},
+        {*trained("speciarl"), "report"},
+    ),
+    "a row that says the same by another": (
+        rows(sft={"like": "zero_shot"}), {"report"}, {"report"},
+    ),
     "predictions drawn in one run's evaluation": (
         rows(best_of_4={"best_of": 3}),
         {*evaluated("best_of_4"), *END},
@@ -243,7 +256,7 @@ def test_no_import_is_missed_and_no_file_read_unlisted(finished):
     """Against what the jobs of the whole chain imported and opened when they ran."""
     notes = [json.loads(path.read_text()) for path in finished.folder.glob("recorded/*.json")]
     scripts = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
-    stages = set(scripts) - {"study", "robustness", "ablations"}
+    stages = set(scripts) - STUDIES
     assert {note["job"].partition("/")[0] for note in notes} == stages
     for note in notes:
         job, stage = note["job"], note["job"].partition("/")[0]

@@ -125,6 +125,7 @@ def test_a_preset_has_its_own_artifacts_and_its_own_record(finished, tmp_path):
     trial = {
         "workspace": "trial",
         "policy": {"source": "directory", "path": "models/base"},  # the project's, as it is
+        "datasets": {"mixed_scale": True},
     }
     (tmp_path / "trial.yaml").write_text(yaml.safe_dump(trial))
     before = (project.folder / "dvc.lock").read_bytes()

@@ -131,9 +131,9 @@ def files_below(folder):
     return sorted(str(path) for path in visible if path.is_file())
 
 
-def weights_of(section):
+def weights_of(judge):
     """A language model that the job loads as its judge; where it is missing, the job says so."""
-    model = getattr(PARAMS, section).model
+    model = judge.model
     return files_below(model.path) if model is not None and model.kind == "directory" else []
 
 
@@ -165,12 +165,12 @@ def other_prompts(policy=(), judge=()):
     return others("speciarl/prompts/policy", *policy) | others("speciarl/prompts/judge", *judge)
 
 
-def judge_unread(section, policy=()):
+def judge_unread(judge, policy=()):
     """The prompts and the code of language models that a verifier, or judge, is not made of.
 
     policy: the prompts of the policy that the job reads.
     """
-    model = getattr(PARAMS, section).model
+    model = judge.model
     by_kind = {"directory": {"local"}, "server": {"llm", "client"}}
     idle = set().union(
         *(names for kind, names in by_kind.items() if not model or kind != model.kind)

@@ -28,7 +28,7 @@ rule judge:
         predictions="results/predictions/{run}",
         verdicts=expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),
         facts=TAXONOMIES,
-        weights=weights_of("judge"),
+        weights=weights_of(PARAMS.judge),
     output:
         directory("results/verdicts/{run}"),
     log:
@@ -40,7 +40,7 @@ rule judge:
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
-        **code("judge", unread=lambda w: judge_unread("judge")),
+        **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
         classes=classes_to_name(),
     script:
         "../scripts/judge.py"

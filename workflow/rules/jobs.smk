@@ -6,7 +6,8 @@ def code_unread_in_training(wildcards):
     run = PARAMS.runs[wildcards.run]
     methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
     unused = {path for method, path in methods.items() if method != run.method}
-    return unused | judge_unread("verifier", policy=[run.prompt])
+    judge = PARAMS.section_of(wildcards.run, "verifier")
+    return unused | judge_unread(judge, policy=[run.prompt])
 
 
 def code_unread_in_prediction(wildcards):
@@ -16,20 +17,24 @@ def code_unread_in_prediction(wildcards):
 
 # What of a run's row its training reads.
 READ_BY_METHOD = {"none": ("seeds",), "sft": ("prompt", "training_set", "seeds")}
-READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "num_generations", "answer_tag")
+READ_BY_METHOD["grpo"] = (
+    *READ_BY_METHOD["sft"],
+    "reward",
+    "noise",
+    "num_generations",
+    "answer_tag",
+)
 
 
 def training_settings(run):
     """The parameters that the training of a run reads, and no others."""
-    values = PARAMS.model_dump()
     method = PARAMS.runs[run].method
-    row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
-    settings = {"run": row}
+    settings = {"run": PARAMS.runs[run].model_dump(include={"method", *READ_BY_METHOD[method]})}
     if method != "none":
         settings |= {name: PARAMS.section_of(run, name).model_dump() for name in (method, "lora")}
     if method == "grpo":
-        watched = ("backend", "model", "max_failures")  # see reads_judge
-        settings["verifier"] = {key: values["verifier"][key] for key in watched}
+        watched = {"backend", "model", "max_failures"}  # see reads_judge
+        settings["verifier"] = PARAMS.section_of(run, "verifier").model_dump(include=watched)
     return settings
 
 
@@ -45,9 +50,15 @@ def training_files(run):
     }
     if row.method == "grpo":
         datasets = PARAMS.training_sets[row.training_set].datasets
-        files["verdicts"] = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
+        verifier = PARAMS.section_of(run, "verifier")
+        # those of another verifier would be of no use
+        same = all(
+            getattr(verifier, k) == getattr(PARAMS.verifier, k) for k in ("backend", "model")
+        )
+        snapshots = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
+        files["verdicts"] = snapshots if same else []
         files["facts"] = TAXONOMIES
-        files["weights"] = weights_of("verifier")
+        files["weights"] = weights_of(verifier)
     return files
 
 

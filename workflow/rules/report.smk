@@ -1,12 +1,16 @@
 rule report:
     input:
-        **{"ablations": path for path in ["results/ablations.csv"] if os.path.isfile(path)},
+        # a section each, where the target of the name has made it
+        **{
+            name: path
+            for name in ("rollouts", "ablations")
+            if os.path.isfile(path := f"results/{name}.csv")
+        },
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),
-        # a section of its own, where `snakemake ablations` has made it
     output:
         page="results/report.html",
         tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts", "seeds"]),

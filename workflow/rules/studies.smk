@@ -2,19 +2,32 @@
 # is part of `all`.
 
 BASE_SEEDS = [PARAMS.policy.seed + 1, PARAMS.policy.seed + 2]
-CLASSES_PER_GROUP = [4, 8]
-ROLLOUTS = PROJECT / "workflow/presets/rollouts.yaml"
+# And the images of each to train on: as many in all of fewer classes.
+CLASSES_PER_GROUP = {4: 30, 8: 20}
+DEFAULTS = PROJECT / "params.yaml"
+PRESETS = PROJECT / "workflow/presets"
+ROLLOUTS = [PRESETS / "rollouts.yaml"]
+ABLATIONS = [PRESETS / "ablations.yaml", PRESETS / "ablations-miniature.yaml"]
 
 # By workspace: the files of parameters and what overrides them.
 STUDIES = {f"base-{seed}": ([], {"policy": {"seed": seed}}) for seed in BASE_SEEDS}
 STUDIES |= {
-    f"rollouts-{count}": ([ROLLOUTS], {"miniature": {"classes_per_group": count}})
-    for count in CLASSES_PER_GROUP
+    f"rollouts-{count}": (
+        ROLLOUTS,
+        {"miniature": {"classes_per_group": count, "train_per_class": images}},
+    )
+    for count, images in CLASSES_PER_GROUP.items()
 }
+STUDIES["ablations"] = (ABLATIONS, {})
 # Where the policy is that of `all`, it is not built again.
-ALIKE = f"rollouts-{PARAMS.miniature.classes_per_group}"
-if ALIKE in STUDIES and PARAMS.policy.source == "miniature":
-    STUDIES[ALIKE][1]["policy"] = {"source": "directory", "path": "models/base"}
+for alike in (f"rollouts-{PARAMS.miniature.classes_per_group}", "ablations"):
+    if alike in STUDIES and PARAMS.policy.source == "miniature":
+        STUDIES[alike][1]["policy"] = {"source": "directory", "path": "models/base"}
+        STUDIES[alike][1]["datasets"] = {"mixed_scale": True}
+# Where the parameters have ablations, as the paper's preset with ablations.yaml has, these are meant;
+# else those of the miniature, in their workspace.
+HERE = any(run.like for run in PARAMS.runs.values())
+ABLATED = "" if HERE else "workspaces/ablations/"
 
 
 rule study:
@@ -33,7 +46,7 @@ rule study:
     resources:
         cpu=PROCESSORS,
     params:
-        files=lambda w: [str(PROJECT / "params.yaml"), *map(str, STUDIES[w.study][0])],
+        files=lambda w: list(map(str, [DEFAULTS, *STUDIES[w.study][0]])),
         over=lambda w: STUDIES[w.study][1],
         # watched whole: what of it concerns the study, its own Snakemake finds out
         values=PARAMS.model_dump(),
@@ -64,21 +77,39 @@ rule robustness:
         "../scripts/robustness.py"
 
 
-rule ablations:
+rule rollouts:
     input:
         expand("workspaces/rollouts-{count}/results/scores.parquet", count=CLASSES_PER_GROUP),
+    output:
+        "results/rollouts.csv",
+    log:
+        "logs/rollouts.log",
+    params:
+        folders={count: f"workspaces/rollouts-{count}" for count in CLASSES_PER_GROUP},
+        rollouts=lambda wildcards: {
+            name: run.num_generations
+            for name, run in speciarl.config.load([DEFAULTS, *ROLLOUTS]).runs.items()
+        },
+        unseen=UNSEEN,
+        trained_on="cub200",
+        code=digest_of(code_of(SCRIPTS / "rollouts.py")),
+    script:
+        "../scripts/rollouts.py"
+
+
+rule ablations:
+    input:
+        [] if HERE else "results/rollouts.csv",
+        scores=f"{ABLATED}results/scores.parquet",
+        differences=f"{ABLATED}results/differences.parquet",
     output:
         "results/ablations.csv",
     log:
         "logs/ablations.log",
     params:
-        folders={count: f"workspaces/rollouts-{count}" for count in CLASSES_PER_GROUP},
-        rollouts={
-            name: run.num_generations
-            for name, run in speciarl.config.load([*FILES, ROLLOUTS]).runs.items()
-        },
-        unseen=UNSEEN,
-        trained_on="cub200",
+        runs=lambda wildcards: (
+            PARAMS if HERE else speciarl.config.load([DEFAULTS, *ABLATIONS])
+        ).model_dump()["runs"],
         code=digest_of(code_of(SCRIPTS / "ablations.py")),
     script:
         "../scripts/ablations.py"

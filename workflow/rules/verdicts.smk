@@ -2,7 +2,7 @@ rule precompute_verdicts:
     input:
         taxonomy="data/taxonomy/{domain}.parquet",
         facts=TAXONOMIES,
-        weights=weights_of("verifier"),
+        weights=weights_of(PARAMS.verifier),
     output:
         "data/verdicts/precomputed/{domain}.parquet",
     log:
@@ -13,7 +13,7 @@ rule precompute_verdicts:
         cpu=1,
     params:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
-        **code("precompute_verdicts", unread=lambda w: judge_unread("verifier")),
+        **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
         classes=classes_to_name(),
     script:
         "../scripts/precompute_verdicts.py"

@@ -2,21 +2,11 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.evaluation.studies import ablation, wrong_where_ambiguous
+from speciarl.evaluation.studies import ablations
 from speciarl.files import atomic_write
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
-    params = snakemake.params
-    tables = [
-        ablation(
-            count,
-            params["rollouts"],
-            pl.read_parquet(f"{folder}/results/scores.parquet"),
-            wrong_where_ambiguous(Path(folder), params["unseen"]),
-            params["trained_on"],
-        )
-        for count, folder in params["folders"].items()
-    ]
+    tables = [pl.read_parquet(snakemake.input[name]) for name in ("scores", "differences")]
     with atomic_write(Path(snakemake.output[0])) as partial:
-        pl.concat(tables).write_csv(partial, float_precision=4)
+        ablations(snakemake.params["runs"], *tables).write_csv(partial, float_precision=4)

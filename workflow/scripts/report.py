@@ -12,27 +12,27 @@ from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
     params = parse({k: v for k, v in snakemake.params.items() if k.isidentifier()})
-    runs = list(params.runs)
     training, predictions = (
-        dict(zip(runs, map(pl.read_parquet, files), strict=True))
+        dict(zip(params.runs, map(pl.read_parquet, files), strict=True))
         for files in (snakemake.input.training, snakemake.input.predictions)
     )
     folders = map(Path, snakemake.input.judged)
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
-    ablations = snakemake.input.get("ablations")
+    given = dict(snakemake.input.items())
+    studies = {n: pl.read_csv(given[n]) for n in ("rollouts", "ablations") if n in given}
     evidence = Evidence(
         scores=pl.read_parquet(snakemake.input.scores),
         differences=pl.read_parquet(snakemake.input.differences),
         training=training,
         predictions=predictions,
-        runs=runs,
+        runs=[name for name, row in params.runs.items() if row.like is None],
         weights=params.specificity.model_dump(),
         published=load_published().of(params.groups),
         seen=seen_groups(params),
         miniature=["images"] * bool(rendered) + ["policy"] * small,
         judged=judged if judges_differ(params.verifier, params.judge) else (),
-        ablations=pl.read_csv(ablations) if ablations else None,
+        **studies,
     )
     build_report(evidence, params.model_dump(), Path(snakemake.output.page).parent)

@@ -1,4 +1,4 @@
-"""The report's ablation: how many rollouts the dynamic reward bears, by classes a group.
+"""The report's section on luck: how many rollouts the dynamic reward bears, by classes a group.
 
 The reward asks for the best verdict among a group's rollouts. A policy that guesses hits the class
 once in a while; the more tries, the more groups are won by luck, and in these a prediction that
@@ -23,11 +23,11 @@ COLUMNS = (
 _DOMAINS = {"in": "in domain", "out": "out of domain"}
 
 
-def ablation_chart(ablations: pl.DataFrame, label: str) -> Markup | None:
+def rollouts_chart(rollouts: pl.DataFrame, label: str) -> Markup | None:
     """HM in and out of domain with its interval, and luck beside it, against the rollouts."""
-    if ablations.is_empty():
+    if rollouts.is_empty():
         return None
-    rows = ablations.with_columns(classes=pl.format("{} classes a group", "classes_per_group"))
+    rows = rollouts.with_columns(classes=pl.format("{} classes a group", "classes_per_group"))
     names = rows.sort("classes_per_group")["classes"].unique(maintain_order=True).to_list()
     lowest = min(rows.select(pl.min_horizontal(pl.col("^.*_hm(_low)?$").min())).item(), 1.0)
     panels = [
@@ -36,14 +36,14 @@ def ablation_chart(ablations: pl.DataFrame, label: str) -> Markup | None:
     ]
     share = alt.Scale(domain=[0, 1])
     luck = _panel(rows, names, "lucky_share", "groups won by luck", share)
-    return svg(alt.hconcat(*panels, luck, spacing=26), label, id_prefix="ablations")
+    return svg(alt.hconcat(*panels, luck, spacing=26), label, id_prefix="rollouts")
 
 
-def ablation_findings(ablations: pl.DataFrame) -> list[str]:
+def rollouts_findings(rollouts: pl.DataFrame) -> list[str]:
     """For each number of classes a group: luck, and where HM falls as it rises."""
-    if missing := [name for name in COLUMNS if name not in ablations.columns]:
-        raise DataError(f"the table of ablations lacks {', '.join(missing)}: make it again")
-    parts = ablations.sort(COLUMNS[:2]).partition_by("classes_per_group", maintain_order=True)
+    if missing := [name for name in COLUMNS if name not in rollouts.columns]:
+        raise DataError(f"the table of rollouts lacks {', '.join(missing)}: make it again")
+    parts = rollouts.sort(COLUMNS[:2]).partition_by("classes_per_group", maintain_order=True)
     return [" ".join(_sentences(part)) for part in parts if part.height > 1]
 
 

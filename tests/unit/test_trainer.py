@@ -154,6 +154,7 @@ def test_groups_that_teach_nothing_are_replaced_by_fresh_ones(tmp_path):
     up, down = 0.5 / (0.5**0.5 + 1e-4), -0.5 / (0.5**0.5 + 1e-4)
     assert output["advantages"].tolist() == pytest.approx([down, up] * 4)
     assert "tool_mask" not in output
+    assert "old_per_token_logps" not in output  # no forward pass where one update is made
 
 
 def flat(row):

@@ -58,11 +58,7 @@ _SENTENCE = re.compile(r"[.!?\n]")
 
 
 def extract_prediction(completion: str, which: Which = "first") -> str | None:
-    """The text between the answer tags, or None where there is none or it is empty.
-
-    Args:
-        which: of several tagged answers, the one that counts.
-    """
+    """The text between the answer tags, `which` of several; None where it is empty, or none."""
     if which == "first":
         start = completion.find(_OPEN)
         end = completion.find(_CLOSE, start)

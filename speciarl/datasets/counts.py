@@ -35,11 +35,7 @@ def published_counts(path: Path, mirror: str, dataset: str, kind: str) -> dict[s
 
 
 def check_counts(manifest: pl.DataFrame, published: Mapping[str, Sequence[int]], name: str) -> None:
-    """Raise a DataError, with expected and found, unless a manifest has the published counts.
-
-    Args:
-        name: what the message calls the manifest.
-    """
+    """Raise a DataError, with expected and found, unless a manifest has the published counts."""
     names = dict(manifest.select("class_id", "class_name").iter_rows())
     advice = "an archive or split file is not the published one: fetch it again"
     for split, expected in published.items():

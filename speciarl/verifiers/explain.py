@@ -33,7 +33,7 @@ class Explained(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """How a prediction became its verdict."""
+    """How a prediction became its verdict; see `Explained`."""
 
     verdict: str
     decided_by: str
@@ -62,14 +62,7 @@ class PairJudge:
         return Cascade([self._rules, self._taxonomic]).fingerprint
 
     def judge(self, class_name: str, prediction: str, dataset: str | None = None) -> Explained:
-        """The verdict on a prediction as a model gave it.
-
-        Args:
-            dataset: whose class it is; without it, any that has a class of that name.
-
-        Raises:
-            TaxonomyError: the class has no entry.
-        """
+        """The verdict on a prediction as a model gave it; see `Taxonomy` on `dataset`."""
         pair = Pair(class_name, normalize(prediction))
         relation = self._taxonomic.relation(pair, dataset)  # refuses an unknown class in any case
         by_form = self._rules.judge_one(pair)
@@ -81,23 +74,15 @@ class PairJudge:
 
     def explain(self, class_name: str, prediction: str, dataset: str | None = None) -> Explanation:
         """The same verdict with all that led to it."""
-        found = self.judge(class_name, prediction, dataset)
-        pair = Pair(class_name, normalize(prediction))
-        by_form = self._rules.explain(pair)
-        named = strip_injection(pair.prediction)
-        entities = () if by_form else self.taxonomy.entities(class_name, named, dataset)
-        return Explanation(
-            found.verdict,
-            found.decided_by,
-            by_form[1] if by_form else None,
-            pair.prediction,
-            tuple(clause.text for clause in clauses(named)),
-            tuple(
-                (entity.name, verdict.value if (verdict := entity.relation.verdict) else UNDECIDED)
-                for entity in entities
-            ),
-            found.path,
-        )
+        verdict, decided_by, path = self.judge(class_name, prediction, dataset)
+        read_as = normalize(prediction)
+        by_form = self._rules.explain(Pair(class_name, read_as))
+        named = strip_injection(read_as)
+        found = () if by_form else self.taxonomy.entities(class_name, named, dataset)
+        alone = ((one.name, one.relation.verdict) for one in found)
+        entities = tuple((name, each.value if each else UNDECIDED) for name, each in alone)
+        reason, parts = by_form[1] if by_form else None, tuple(c.text for c in clauses(named))
+        return Explanation(verdict, decided_by, reason, read_as, parts, entities, path)
 
 
 def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:

@@ -28,11 +28,8 @@ if TYPE_CHECKING:
 class LocalJudge:
     """Never leaves a pair undecided. Runs on the GPU where there is one.
 
-    Args:
-        settings: the model directory and how it is asked.
-
     Raises:
-        VerifierError: the directory holds no model.
+        VerifierError: the directory of the settings holds no model.
     """
 
     def __init__(self, settings: DirectoryModel) -> None:
@@ -47,10 +44,9 @@ class LocalJudge:
 
     @cached_property
     def identity(self) -> Mapping[str, object]:
-        files = sorted(self.directory.iterdir())
         return {
             "verifier": "local",
-            "model": content_hash(files),
+            "model": content_hash(sorted(self.directory.iterdir())),
             "dtype": self.settings.dtype,
             **identity_of_question(self._prompt),
             "scores": content_hash([Path(__file__)]),
@@ -109,10 +105,9 @@ class LocalJudge:
         if not tokens:
             return None
         model, _ = self._loaded
+        ids = torch.tensor([tokens], device=model.device)
         with torch.inference_mode():
-            return model(
-                torch.tensor([tokens], device=model.device), use_cache=True, logits_to_keep=1
-            ).past_key_values
+            return model(ids, use_cache=True, logits_to_keep=1).past_key_values
 
     def _chat(self, pair: Pair) -> list[int]:
         _, tokenizer = self._loaded
@@ -126,10 +121,8 @@ class LocalJudge:
     @cached_property
     def _labels(self) -> list[list[int]]:
         _, tokenizer = self._loaded
-        encode = tokenizer.encode
-        return [
-            [*encode(label, add_special_tokens=False), tokenizer.eos_token_id] for label in LABELS
-        ]
+        encoded = (tokenizer.encode(label, add_special_tokens=False) for label in LABELS)
+        return [[*tokens, tokenizer.eos_token_id] for tokens in encoded]
 
     @cached_property
     def _loaded(self):

@@ -77,8 +77,7 @@ def differences(old: Mapping[str, StageRecord], new: Mapping[str, StageRecord]) 
     for stage in [*new, *(stage for stage in old if stage not in new)]:
         one, other = (side.get(stage, StageRecord({})) for side in (old, new))
         paths = {**one.artifacts, **other.artifacts}
-        differing = [p for p in paths if one.artifacts.get(p) != other.artifacts.get(p)]
-        if differing:
+        if differing := [p for p in paths if one.artifacts.get(p) != other.artifacts.get(p)]:
             found.append(Difference(stage, differing, one.made_with != other.made_with))
     return found
 
@@ -143,8 +142,7 @@ def make_record(pipeline: Path, params: Mapping[str, Any], folder: Path) -> dict
     """
     stages = {}
     for stage, paths in artifacts_by_stage(pipeline, params).items():
-        there = [path for path in paths if (folder / path).exists()]
-        if there:
+        if there := [path for path in paths if (folder / path).exists()]:
             outs = [{"path": path, "blake2b": content_hash([folder / path])} for path in there]
             stages[stage] = {"outs": outs}
     return {"params": params, "stages": stages}

@@ -86,11 +86,10 @@ def lines(path: Path) -> list[str]:
 
 def pairs(path: Path) -> list[tuple[str, str]]:
     """The lines of a text file, each parted at its first space."""
-    parted = [line.partition(" ") for line in lines(path)]
-    for line, space, _ in parted:
-        if not space:
-            raise DataError(f"{path}: expected 'ID VALUE' on every line, found {line!r}")
-    return [(left, right) for left, _, right in parted]
+    found = lines(path)
+    if alone := [line for line in found if " " not in line]:
+        raise DataError(f"{path}: expected 'ID VALUE' on every line, found {alone[0]!r}")
+    return [(left, right) for left, _, right in (line.partition(" ") for line in found)]
 
 
 def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

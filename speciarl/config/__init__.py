@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from speciarl.config.base import Count, Name, Positive, Section, Seed, Share, one_of
 from speciarl.config.data import Datasets, Miniature, TrainingSet
-from speciarl.config.learning import Grpo, Lora, Policy, Sft
+from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
 from speciarl.config.reading import read, require_plain
 from speciarl.config.verifiers import DirectoryModel, VerifierConfig
 from speciarl.errors import ConfigError
@@ -112,6 +112,7 @@ class Params(Section):
     lora: Lora = Lora()
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
+    training: Training = Training()
     runs: dict[Name, Run] = Field(min_length=1)
     """A row without values (`sft:`) is left out: with that a preset drops one of params.yaml."""
     evaluation: Evaluation = Evaluation()

@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
-from speciarl.config import Grpo, Lora, Run, Sft, VerifierConfig
+from speciarl.config import Grpo, Lora, Run, Sft, Training, VerifierConfig
 from speciarl.config.base import Section
 from speciarl.datasets.images import open_image
 from speciarl.schemas import PREDICTIONS, VERDICTS
+from speciarl.training.processes import ALONE, Processes
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 
@@ -24,14 +25,15 @@ class Settings(Section):
     grpo: Grpo = Grpo()
     sft: Sft = Sft()
     lora: Lora = Lora()
+    training: Training = Training()
 
     def plain(self) -> dict:
         """What decides the outcome of a seed, and thus which checkpoints are of this run.
 
         How the verifier's server is reached does not, nor what may fail, nor how long to wait for
-        the store: they may be changed to go on with an interrupted run.
+        the store, nor how training is run: they may be changed to go on with an interrupted run.
         """
-        return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS})
+        return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS, "training": True})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Job:
     into: Path
     """For the adapters."""
     threads: int = 1
+    processes: Processes = ALONE
+    """This one, among those that train together; `into` is the first one's."""
 
     def policy(self) -> tuple[Any, Any]:
         """The base model, ready to train, and its processor."""

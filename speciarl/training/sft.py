@@ -23,6 +23,7 @@ from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
+from speciarl.training.batches import plan_supervised
 from speciarl.training.job import Job, TrainingResult
 
 log = logging.getLogger(__name__)
@@ -87,13 +88,14 @@ def training_data(
     )
 
 
-def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
+def trl_config(settings: Sft, *, seed: int, work: Path, processes: int = 1) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    micro, accumulation = plan_supervised(settings, processes)
     return SFTConfig(
         **trl_arguments(settings, seed, work),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.per_device_batch_size,
-        gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
         max_length=None,
         save_strategy="no",
     )
@@ -104,20 +106,22 @@ def train_sft(job: Job) -> TrainingResult:
     run, settings = job.settings.run, job.settings
     model, processor = job.policy()
     samples = job.samples()
+    share = job.processes.share(samples)
     said = completions_of(
-        (model, processor), samples, run.prompt, job.open_image, settings.sft.reasoning_tokens
+        (model, processor), share, run.prompt, job.open_image, settings.sft.reasoning_tokens
     )
+    said = job.processes.gather(said)
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
         train_dataset=training_data(samples, run.prompt, job.open_image, said),
         peft_config=lora_config(settings.lora),
         callbacks=[LogSteps()],
-        args=trl_config(settings.sft, seed=job.seed, work=job.work),
+        args=trl_config(settings.sft, seed=job.seed, work=job.work, processes=job.processes.count),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    save_adapters(trainer.model, job.into)
+    save_adapters(trainer, job.into)
     names = ("step", "loss", "learning_rate")
     rows = [entry for entry in trainer.state.log_history if "loss" in entry]
     return TrainingResult(pl.DataFrame([{n: entry.get(n) for n in names} for entry in rows]))

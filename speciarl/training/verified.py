@@ -1,7 +1,6 @@
 """GRPO on the verdicts of a verifier: the first process asks it, all learn from what it says."""
 
 import polars as pl
-from accelerate import PartialState
 
 from speciarl.rewards import REWARDS
 from speciarl.schemas import PREDICTIONS
@@ -13,10 +12,10 @@ from speciarl.verifiers.cached import CachedVerifier, open_cached, verdict_table
 
 def train_verified(job: Job) -> TrainingResult:
     """Train as `train_grpo` does; the metrics are one row per generation."""
-    run, verifier, state = job.settings.run, job.settings.verifier, PartialState()
-    source = _open(job) if state.is_main_process else None
+    run, verifier, processes = job.settings.run, job.settings.verifier, job.processes
+    source = _open(job) if processes.first else None
     bridge = SpecificityReward(
-        source, REWARDS[run.reward], verifier.max_failures, state.num_processes, run.answer_tag
+        source, REWARDS[run.reward], verifier.max_failures, processes.count, run.answer_tag
     )
     rows = train_grpo(job, bridge)
     if source:

@@ -117,7 +117,7 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert (trainer.given["args"].seed, trainer.given["args"].learning_rate) == (9, 0.1)
     assert trainer.given["args"].output_dir == str(tmp_path)
     assert [type(one) for one in trainer.given["callbacks"]] == [sft.LogSteps]
-    assert saved == [("adapted", tmp_path / "into")]
+    assert saved == [(trainer, tmp_path / "into")]
     assert result.metrics.to_dicts() == HISTORY[:2]
     assert result.verdicts.is_empty() and result.predictions.is_empty()
 

@@ -14,38 +14,19 @@ def code_unread_in_prediction(wildcards):
     return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
 
 
-# What of a run's row its training reads.
-READ_BY_METHOD = {"none": ("seeds",), "sft": ("prompt", "training_set", "seeds")}
-READ_BY_METHOD["grpo"] = (*READ_BY_METHOD["sft"], "reward", "num_generations", "answer_tag")
-
-
-def training_settings(run):
-    """The parameters that the training of a run reads, and no others."""
-    values = PARAMS.model_dump()
-    method = PARAMS.runs[run].method
-    row = {key: values["runs"][run][key] for key in ("method", *READ_BY_METHOD[method])}
-    settings = {"run": row}
-    if method != "none":
-        settings |= {name: PARAMS.section_of(run, name).model_dump() for name in (method, "lora")}
-    if method == "grpo":
-        watched = ("backend", "model", "max_failures")  # see reads_judge
-        settings["verifier"] = {key: values["verifier"][key] for key in watched}
-    return settings
-
-
 def training_files(run):
     """The files that the training of a run reads, and no others."""
     row = PARAMS.runs[run]
+    read = inputs_of(PARAMS, run)
     if row.method == "none":
         return {}
     files = {
-        "base": "models/base",
-        "samples": f"data/training/{row.training_set}.parquet",
+        "base": str(read.base),
+        "samples": str(read.samples),
         "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
     }
     if row.method == "grpo":
-        datasets = PARAMS.training_sets[row.training_set].datasets
-        files["verdicts"] = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
+        files["verdicts"] = [str(path) for path in read.verdicts]
         files["facts"] = TAXONOMIES
         files["weights"] = weights_of("verifier")
     return files

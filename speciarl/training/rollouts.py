@@ -17,11 +17,14 @@ from typing import Any
 import requests
 
 from speciarl.config import Training
-from speciarl.errors import TrainingError
+from speciarl.errors import TrainingError, one_line
 from speciarl.training.processes import end_with_parent
 
 START_SECONDS = 1800.0
 """For loading the weights, and vLLM's own compilation."""
+
+ANSWER_SECONDS = 60.0
+"""For a server that is said to be up."""
 
 
 def rollout_arguments(training: Training) -> dict[str, Any]:
@@ -46,9 +49,22 @@ def rollout_arguments(training: Training) -> dict[str, Any]:
         "use_vllm": True,
         "vllm_mode": "server",
         "vllm_server_base_url": training.server,
-        "vllm_server_timeout": 60.0,
+        "vllm_server_timeout": ANSWER_SECONDS,
         "vllm_importance_sampling_correction": False,
     }
+
+
+@contextmanager
+def reaching(training: Training) -> Iterator[None]:
+    """Tell a server that is gone from faults of ours; TRL tries again for a minute before."""
+    try:
+        yield
+    except requests.RequestException as error:
+        raise TrainingError(
+            f"the rollout server at {training.server} cannot be reached "
+            f"({one_line(error)[:100]}): see that it is up and start again, which goes on from the "
+            "last checkpoint"
+        ) from error
 
 
 def server_command(model: Path, port: int, devices: int) -> list[str]:

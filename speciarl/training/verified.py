@@ -7,6 +7,7 @@ from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.reward_function import SpecificityReward
+from speciarl.training.rollouts import reaching
 from speciarl.verifiers.cached import CachedVerifier, open_cached, verdict_table
 
 
@@ -17,7 +18,8 @@ def train_verified(job: Job) -> TrainingResult:
     bridge = SpecificityReward(
         source, REWARDS[run.reward], verifier.max_failures, processes.count, run.answer_tag
     )
-    rows = train_grpo(job, bridge)
+    with reaching(job.settings.training):
+        rows = train_grpo(job, bridge)
     if source:
         source.cache.flush()
     predictions = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")

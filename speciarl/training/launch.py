@@ -19,6 +19,7 @@ from speciarl.training.run import train
 from speciarl.training.task import inputs_of, outputs_of, require_inputs, settings_of
 
 CONFIGURATIONS = Path("workflow/accelerate")
+GOES_ON = "start again, which goes on from the last checkpoint"
 
 
 def start(run: str, params: Params, threads: int = 1) -> None:
@@ -117,10 +118,11 @@ def _visible_devices() -> list[str]:
 def _launch(run: str, params: Params, threads: int) -> None:
     """`accelerate launch` of `speciarl train` with these parameters, by a call."""
     from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     training = params.training
-    given = WORK / "train" / f"{run}.yaml"
+    given = WORK / "train" / f"{run}.{os.getpid()}.yaml"
     with atomic_write(given) as partial:
         partial.write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
     arguments = [
@@ -135,6 +137,8 @@ def _launch(run: str, params: Params, threads: int) -> None:
         launch_command(launch_command_parser().parse_args(arguments))
     except ChildFailedError as error:
         raise TrainingError(_first_failure(error.failures, training.devices)) from None
+    except SignalException as error:
+        raise TrainingError(f"ended by {error.sigval.name}: {GOES_ON}") from None
     finally:
         given.unlink()
 
@@ -150,7 +154,7 @@ def _first_failure(failures: dict, processes: int) -> str:
     if rank in kills:
         return (
             f"process {rank} of {processes} was ended by {one.signal_name()}, and the others with "
-            "it: start again, which goes on from the last checkpoint"
+            f"it: {GOES_ON}"
         )
     said = one.message["message"] if isinstance(one.message, dict) else one.message
     return f"process {rank} of {processes} failed: {said}"

@@ -73,7 +73,7 @@ def test_several_are_started_by_accelerate_with_the_file_of_the_name(way, starte
     assert devices == "4,5"
     assert (given.config_file, given.num_processes) == (f"workflow/accelerate/{way}.yaml", 2)
     assert (given.module, given.training_script) == (True, "speciarl.cli.main")
-    command = ["train", "speciarl", "--here", "--params", "work/train/speciarl.yaml"]
+    command = ["train", "speciarl", "--here", "--params", f"work/train/speciarl.{os.getpid()}.yaml"]
     assert given.training_script_args == [*command, "--threads", "3"]
     accelerate.commands.launch.load_config_from_file(str(ROOT / given.config_file))
     assert not list(PROJECT.glob("work/train/*.yaml"))

@@ -10,7 +10,14 @@ FACTS = DATA / "taxonomies"
 MANIFESTS = DATA / "manifests"
 TAXONOMY = DATA / "taxonomy"
 """The relations built from the facts, a table per dataset."""
+SAMPLES = DATA / "training"
+"""The images of each training set."""
+PRECOMPUTED = DATA / "verdicts/precomputed"
 STORE = DATA / "verdicts/cache.duckdb"
+
+MODELS = Path("models")
+"""The base policy, and the adapters of each run."""
+LOGS = Path("logs")
 
 RESULTS = Path("results")
 TRAINING = RESULTS / "training"
@@ -22,5 +29,5 @@ MAIN_TABLE = RESULTS / "tables/main.csv"
 WORK = Path("work")
 """What unfinished jobs go on from; each removes its own at its end."""
 
-MADE = (DATA, RESULTS, WORK, Path("models"), Path("logs"), Path("benchmarks"))
+MADE = (DATA, RESULTS, WORK, MODELS, LOGS, Path("benchmarks"))
 """Folders that stages fill."""

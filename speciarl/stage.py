@@ -1,6 +1,8 @@
 """What every stage script shares: its log file, and one line for an expected failure."""
 
+import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -30,34 +32,55 @@ def stage(log_file: str, alone: bool = False) -> Iterator[None]:
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
     leaves its traceback in the log and its last line on the terminal.
+
+    Of the processes of a launcher (`accelerate launch`) only the first speaks on the terminal, all
+    add to the log, and the launcher is told of a failure, which it reports.
     """
     terminal, started = sys.stderr, time.monotonic()
+    rank = os.environ.get("RANK")
+    report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     name = "/".join(Path(log_file).with_suffix("").parts[1:])  # below logs/
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    if rank is None:
+        Path(log_file).write_text("")
+    else:
+        terminal = os.fdopen(os.dup(2), "w")
     with (
+        Path(log_file).open("a", buffering=1) as log,
+        redirect_stderr(log if rank not in (None, "0") else terminal),
         speaking_as(name),
-        Path(log_file).open("w", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
     ):
         logging.basicConfig(
             stream=log,
-            level=logging.INFO,
+            level=logging.INFO if rank in (None, "0") else logging.WARNING,
             format="%(asctime)s %(message)s",
             datefmt="%T",
             force=True,
         )
+        if rank is not None:  # what libraries in C print of processes that are gone
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
         try:
             with drawing(alone):
                 yield
-            say(duration(time.monotonic() - started))
-        except SpeciaRLError as error:
-            print(error)
-            print(f"error: {error}", file=terminal)
-            sys.exit(1)
+            if rank is None:
+                say(duration(time.monotonic() - started))
         except Exception as error:
-            traceback.print_exc()
-            print(f"fault: {type(error).__name__}: {error} (see {log_file})", file=terminal)
+            if isinstance(error, SpeciaRLError):
+                said = str(error)
+                print(said)
+            else:
+                said = f"{type(error).__name__}: {error} (see {log_file})"
+                traceback.print_exc()
+            if report:
+                Path(report).write_text(
+                    json.dumps({"message": said, "timestamp": int(time.time())})
+                )
+            else:
+                kind = "error" if isinstance(error, SpeciaRLError) else "fault"
+                print(f"{kind}: {said}", file=terminal)
             sys.exit(1)
         finally:
             logging.getLogger().handlers.clear()  # its stream is about to be closed

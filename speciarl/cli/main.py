@@ -11,6 +11,7 @@ import typer
 import speciarl
 from speciarl.cli.record import record
 from speciarl.cli.sql import sql
+from speciarl.cli.train import train
 from speciarl.cli.verdicts import verdicts
 from speciarl.errors import SpeciaRLError
 from speciarl.paths import FACTS, MAIN_TABLE, PROJECT
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("sql")(sql)
+app.command("train")(train)
 app.add_typer(verdicts, name="verdicts")
 app.add_typer(record, name="record")
 
@@ -143,3 +145,7 @@ def main() -> None:
     except SpeciaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":  # `accelerate launch -m speciarl.cli.main`
+    main()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from speciarl.config.base import Count, Positive, ProjectPath, Section, Seed, Text
 
@@ -84,8 +84,34 @@ class Grpo(Section):
 class Training(Section):
     """How training is run; nothing here trains a run again."""
 
+    devices: Count = 1
+    """Processes that train together, each on a device of its own."""
+    accelerate: Literal["ddp", "fsdp", "zero3"] = "ddp"
+    """How several devices share the work: the file of the name in workflow/accelerate."""
+    rollouts: Literal["transformers", "vllm-server"] = "transformers"
+    """What generates completions: the training processes, or vLLM on devices of its own."""
+    server: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+$")] | None = None
+    """Address of a vLLM server as TRL starts one; where it is null, the training starts it."""
+    server_devices: Count = 1
+    """Of the vLLM server that the training starts."""
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(default_factory=list)
     """Dashboards that TRL shows its metrics on, beside `results/live`."""
+
+    @field_validator("rollouts", mode="before")
+    @classmethod
+    def _not_colocated(cls, rollouts: object) -> object:
+        if rollouts in ("colocate", "vllm-colocate"):
+            raise ValueError(
+                "vLLM within the training processes expands the tokens of an image twice "
+                "(https://github.com/huggingface/trl/issues/6294): use vllm-server"
+            )
+        return rollouts
+
+    @model_validator(mode="after")
+    def _server_has_a_use(self) -> "Training":
+        if self.server and self.rollouts != "vllm-server":
+            raise ValueError("server goes with rollouts: vllm-server, and only with it")
+        return self
 
 
 class Sft(Section):

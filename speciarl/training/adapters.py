@@ -20,9 +20,15 @@ def lora_config(settings: Lora) -> LoraConfig:
     )
 
 
-def save_adapters(model, into: Path) -> None:
-    """Write adapters and their configuration, the latter in an order that does not change."""
-    model.save_pretrained(into)
+def save_adapters(trainer, into: Path) -> None:
+    """Write adapters and their configuration, the latter in an order that does not change.
+
+    All processes take part, since each may hold a share of the weights; the first one writes.
+    """
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.accelerator.is_main_process:
+        return
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(into, state_dict=weights)
     config = into / "adapter_config.json"
     values = json.loads(config.read_text())
     values["target_modules"] = sorted(values["target_modules"])

@@ -17,6 +17,7 @@ def trl_arguments(settings: Grpo | Sft, seed: int, work: Path) -> dict[str, Any]
         "use_cpu": not on_gpu,
         "bf16": on_gpu,
         "gradient_checkpointing": on_gpu,
+        "ddp_find_unused_parameters": False,  # every adapter is in every forward pass
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant",
         "weight_decay": settings.weight_decay,

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -16,11 +15,13 @@ from speciarl.errors import TrainingError
 from speciarl.policy.chat import load_prompt
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
+from speciarl.training.batches import BatchPlan, plan_batches
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
 from speciarl.training.reporting import report
 from speciarl.training.reward_function import SpecificityReward
+from speciarl.training.rollouts import rollout_arguments
 from speciarl.training.schedule import flatten_epochs
 from speciarl.training.trainer import GroupTrainer
 from speciarl.verdicts import OUTCOMES, Pair
@@ -28,46 +29,16 @@ from speciarl.verdicts import OUTCOMES, Pair
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """How one generation batch is cut into the steps of TRL (1.16)."""
-
-    per_device: int
-    steps_per_generation: int
-    gradient_accumulation: int
-
-
-def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
-    """Cut `prompts_per_step` x `rollouts` completions over processes, micro-batches, updates.
-
-    Raises:
-        TrainingError: the numbers do not divide, or a group would be split over processes, which
-            would make group-relative rewards silently wrong.
-    """
-    completions = settings.prompts_per_step * rollouts
-    if settings.prompts_per_step % processes:
-        raise TrainingError(
-            f"grpo.prompts_per_step {settings.prompts_per_step} does not divide over "
-            f"{processes} processes: a group of rollouts must not be split, choose a multiple"
-        )
-    local = completions // processes
-    micro = min(settings.per_device_batch_size, local)
-    if local % (micro * settings.updates_per_step):
-        raise TrainingError(
-            f"grpo.per_device_batch_size {micro} x updates_per_step "
-            f"{settings.updates_per_step} does not divide the {local} completions that "
-            "each process has per generation: choose divisors"
-        )
-    steps = local // micro
-    return BatchPlan(micro, steps, steps // settings.updates_per_step)
-
-
 def trl_config(
-    settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path
+    settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path, **generated
 ) -> GRPOConfig:
-    """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set.
+
+    `generated` are TRL's arguments on what generates completions.
+    """
     return GRPOConfig(
         **trl_arguments(settings, seed, work),
+        **generated,
         per_device_train_batch_size=plan.per_device,
         steps_per_generation=plan.steps_per_generation,
         gradient_accumulation_steps=plan.gradient_accumulation,
@@ -120,7 +91,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         shown = flatten_epochs(samples, count, job.seed, first)
         return training_data(shown, run.prompt, job.open_image)
 
-    resumed = latest_checkpoint(job.work)
+    resumed = latest_checkpoint(job.work, job.processes)
     if resumed:
         checkpoint, progress = resumed
         bridge.rows, next_row = progress["rows"], progress["next_row"]
@@ -133,7 +104,14 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         return live_table(metrics(bridge.rows, history, settings.updates_per_step))
 
     model, processor = job.policy()
-    args = trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work)
+    args = trl_config(
+        settings,
+        plan,
+        rollouts=run.num_generations,
+        seed=job.seed,
+        work=job.work,
+        **rollout_arguments(job.settings.training),
+    )
     report(args, job)
     trainer: GroupTrainer = GroupTrainer(
         more_rows=rows,
@@ -164,7 +142,8 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
-    save_adapters(trainer.model, job.into)
+    require_all(len(bridge.rows), settings.steps)
+    save_adapters(trainer, job.into)
     return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_step)
 
 
@@ -177,6 +156,19 @@ LEARNED = {
     "seconds": "step_time",
 }
 """The optimizer's own figures and how TRL calls them."""
+
+
+def require_all(trained: int, asked: int) -> None:
+    """Refuse adapters of fewer, or more, steps than the parameters ask for.
+
+    Raises:
+        TrainingError: they differ, as they do where processes do not see one another.
+    """
+    if trained != asked:
+        raise TrainingError(
+            f"{trained} steps were trained and {asked} asked for (grpo.steps): the adapters are "
+            "not kept; see the log for how many processes took part"
+        )
 
 
 def metrics(rows: list[dict], history: list[dict], updates: int) -> pl.DataFrame:

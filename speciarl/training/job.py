@@ -12,6 +12,7 @@ from speciarl.config import Grpo, Lora, Run, Sft, Training, VerifierConfig
 from speciarl.config.base import Section
 from speciarl.datasets.images import open_image
 from speciarl.schemas import PREDICTIONS, VERDICTS
+from speciarl.training.processes import ALONE, Processes
 
 _HARMLESS = {"server", "max_failures", "store_timeout"}
 
@@ -30,12 +31,9 @@ class Settings(Section):
         """What decides the outcome of a seed, and thus which checkpoints are of this run.
 
         How the verifier's server is reached does not, nor what may fail, nor how long to wait for
-        the store, nor who is shown the metrics: they may be changed to go on with an interrupted
-        run.
+        the store, nor how training is run: they may be changed to go on with an interrupted run.
         """
-        return self.model_dump(
-            exclude={"run": {"seeds"}, "verifier": _HARMLESS, "training": {"report_to"}}
-        )
+        return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS, "training": True})
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,8 @@ class Job:
     threads: int = 1
     live: Path | None = None
     """Table of the steps so far, written while it trains."""
+    processes: Processes = ALONE
+    """This one, among those that train together; `into` is the first one's."""
 
     def policy(self) -> tuple[Any, Any]:
         """The base model, ready to train, and its processor."""

@@ -1,12 +1,18 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
+import errno
+import fcntl
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from speciarl.errors import SpeciaRLError, TrainingError, one_line
 from speciarl.files import (
     atomic_directory,
     content_hash,
@@ -16,6 +22,7 @@ from speciarl.files import (
 )
 from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
+from speciarl.training.processes import ALONE, Processes, launched
 from speciarl.training.reporting import require_reporters
 
 _MEASURED = ("loss", "reward", "kl", "clip_ratio", "completion_length", "learning_rate")
@@ -67,21 +74,54 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     The model's folder gets one of adapters for each (SEED), the tables a column `seed`; of the
     verdicts used, one table is enough. A run of method `none` has no adapters and no rows, only the
     note of its settings.
+
+    All processes of a launcher call this alike: they train together, and the first alone hashes,
+    writes and deletes. Folders must be the same for all.
+
+    Raises:
+        TrainingError: another start of this run is under way, or the disk is full.
     """
     require_reporters(settings.training.report_to)
-    read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
-    finished = {}
-    for seed in settings.run.seeds:
-        work = outputs.work / content_hash(read, settings.plain(), seed)
-        finished[seed] = work / "finished"
-        if not finished[seed].exists():
-            live = outputs.live and outputs.live / f"{seed}.csv"
-            job = Job(name, seed, settings, inputs, work, Path(), threads, live)
-            _train_seed(job, finished[seed])
-    with atomic_directory(outputs.model) as into:
-        for seed, folder in finished.items():
-            shutil.copytree(folder / "model", into / str(seed))
-        write_digest(into)
+    alone = settings.run.method == "none" and not launched()
+    processes = ALONE if alone else Processes.join()
+
+    def folders() -> list[Path]:
+        read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
+        plain = settings.plain()
+        return [outputs.work / content_hash(read, plain, seed) for seed in settings.run.seeds]
+
+    with _only_start(outputs.work) if processes.first else nullcontext():
+        finished = {}
+        for seed, work in zip(settings.run.seeds, processes.by_first(folders), strict=True):
+            finished[seed] = work / "finished"
+            if not processes.by_first(finished[seed].exists):
+                live = outputs.live and outputs.live / f"{seed}.csv"
+                job = Job(name, seed, settings, inputs, work, Path(), threads, live, processes)
+                _train_seed(job, finished[seed])
+        processes.by_first(lambda: _collect(finished, outputs))
+
+
+def _train_seed(job: Job, finished: Path) -> None:
+    method = METHODS[job.settings.run.method]
+    if not job.processes.first:
+        method(job)
+        return
+    with _room_on_disk(job.work), atomic_directory(finished) as folder:
+        model = folder / "model"
+        model.mkdir()
+        note = job.settings.run.model_dump(exclude_unset=True, exclude={"seeds"})
+        together = {"devices": job.processes.count} if job.processes.count > 1 else {}
+        write_json({**note, "seed": job.seed, **together}, model / "run.json")
+        result = method(replace(job, into=model))
+        rows = result.metrics
+        columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
+        write_parquet(rows.select(columns).cast(METRICS), folder / "metrics.parquet")
+        write_parquet(result.verdicts, folder / "verdicts.parquet")
+        write_parquet(result.predictions, folder / "predictions.parquet")
+
+
+def _collect(finished: dict[int, Path], outputs: Outputs) -> None:
+    """What the seeds have made, put together where it belongs."""
 
     def tables(name: str) -> Iterator[pl.DataFrame]:
         for seed, folder in finished.items():
@@ -89,23 +129,45 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
                 0, pl.lit(seed, pl.Int64).alias("seed")
             )
 
-    write_parquet(pl.concat(tables("metrics")), outputs.metrics)
-    used = pl.concat(tables("verdicts")).drop("seed").unique()
-    write_parquet(used.sort("class", "prediction"), outputs.verdicts)
-    write_parquet(pl.concat(tables("predictions")), outputs.predictions)
+    with _room_on_disk(outputs.work), atomic_directory(outputs.model) as into:
+        for seed, folder in finished.items():
+            shutil.copytree(folder / "model", into / str(seed))
+        write_digest(into)
+        write_parquet(pl.concat(tables("metrics")), outputs.metrics)
+        used = pl.concat(tables("verdicts")).drop("seed").unique()
+        write_parquet(used.sort("class", "prediction"), outputs.verdicts)
+        write_parquet(pl.concat(tables("predictions")), outputs.predictions)
     shutil.rmtree(outputs.work)
 
 
-def _train_seed(job: Job, finished: Path) -> None:
-    job.work.mkdir(parents=True, exist_ok=True)
-    with atomic_directory(finished) as folder:
-        model = folder / "model"
-        model.mkdir()
-        note = job.settings.run.model_dump(exclude_unset=True, exclude={"seeds"})
-        write_json({**note, "seed": job.seed}, model / "run.json")
-        result = METHODS[job.settings.run.method](replace(job, into=model))
-        rows = result.metrics
-        columns = [pl.col(c) if c in rows.columns else pl.lit(None).alias(c) for c in METRICS]
-        write_parquet(rows.select(columns).cast(METRICS), folder / "metrics.parquet")
-        write_parquet(result.verdicts, folder / "verdicts.parquet")
-        write_parquet(result.predictions, folder / "predictions.parquet")
+@contextmanager
+def _only_start(work: Path) -> Iterator[None]:
+    """Refuse a second start of a run, by hand beside the workflow, while one is under way."""
+    work.mkdir(parents=True, exist_ok=True)
+    folder = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise TrainingError(
+            f"{work} is in use by another training of this run: wait for it, or end it"
+        ) from None
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _room_on_disk(work: Path) -> Iterator[None]:
+    """Tell a full disk from faults of ours: torch and safetensors have own words for it."""
+    try:
+        yield
+    except SpeciaRLError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and not re.search(r"No space left|Disk quota|PytorchStreamWriter", str(error)):
+            raise
+        raise TrainingError(
+            f"no room left on the disk of {work} ({one_line(error)[:100]}): make some and start "
+            "again, which goes on from the last whole checkpoint"
+        ) from error

@@ -21,6 +21,7 @@ from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
+from speciarl.training.batches import plan_supervised
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.reporting import report
@@ -73,13 +74,14 @@ def training_data(
     )
 
 
-def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
+def trl_config(settings: Sft, *, seed: int, work: Path, processes: int = 1) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    micro, accumulation = plan_supervised(settings, processes)
     return SFTConfig(
         **trl_arguments(settings, seed, work),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.per_device_batch_size,
-        gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
         max_length=None,
         save_strategy="no",
     )
@@ -90,10 +92,12 @@ def train_sft(job: Job) -> TrainingResult:
     run, settings = job.settings.run, job.settings
     model, processor = job.policy()
     samples = job.samples()
+    share = job.processes.share(samples)
     said = completions_of(
-        (model, processor), samples, run.prompt, job.open_image, settings.sft.reasoning_tokens
+        (model, processor), share, run.prompt, job.open_image, settings.sft.reasoning_tokens
     )
-    args = trl_config(settings.sft, seed=job.seed, work=job.work)
+    said = job.processes.gather(said)
+    args = trl_config(settings.sft, seed=job.seed, work=job.work, processes=job.processes.count)
     report(args, job)
     trainer = SFTTrainer(
         model=model,
@@ -105,7 +109,7 @@ def train_sft(job: Job) -> TrainingResult:
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    save_adapters(trainer.model, job.into)
+    save_adapters(trainer, job.into)
     return TrainingResult(metrics(trainer.state.log_history))
 
 

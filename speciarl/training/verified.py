@@ -1,7 +1,6 @@
 """GRPO on the verdicts of a verifier: the first process asks it, all learn from what it says."""
 
 import polars as pl
-from accelerate import PartialState
 
 from speciarl.progress import say
 from speciarl.rewards import REWARDS, Noise
@@ -9,24 +8,26 @@ from speciarl.schemas import PREDICTIONS
 from speciarl.training.grpo import train_grpo
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.reward_function import SpecificityReward, overlong_penalty
+from speciarl.training.rollouts import reaching
 from speciarl.verifiers.cached import CachedVerifier, open_cached, verdict_table
 from speciarl.verifiers.factory import classes_of
 
 
 def train_verified(job: Job) -> TrainingResult:
     """Train as `train_grpo` does; the metrics are one row per generation."""
-    run, verifier, state = job.settings.run, job.settings.verifier, PartialState()
-    source = _open(job) if state.is_main_process else None
+    run, verifier, processes = job.settings.run, job.settings.verifier, job.processes
+    source = _open(job) if processes.first else None
     bridge = SpecificityReward(
         source,
         REWARDS[run.reward],
         verifier.max_failures,
-        state.num_processes,
+        processes.count,
         run.answer_tag,
         overlong_penalty(job.settings.grpo),
         Noise(run.noise, job.seed),
     )
-    rows = train_grpo(job, bridge)
+    with reaching(job.settings.training):
+        rows = train_grpo(job, bridge)
     if source:
         source.cache.flush()
     said = pl.DataFrame(bridge.predictions, schema=PREDICTIONS, orient="row")

@@ -1,6 +1,7 @@
 """A run with other parameters than params.yaml has a folder of its own, and a record of its own."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from speciarl.config import Params, load
@@ -41,5 +42,6 @@ def open_workspace(params: Params, project: Path) -> Path | None:
         link = folder / name
         if not link.is_symlink():
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(os.path.relpath(project / name, link.parent))
+            with suppress(FileExistsError):  # several processes of one training begin at once
+                link.symlink_to(os.path.relpath(project / name, link.parent))
     return folder

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from speciarl.errors import TrainingError
 from speciarl.training.checkpoints import MARK, MarkComplete, latest_checkpoint
+from speciarl.training.processes import Processes
 
 
 def checkpoint(folder, step, progress=None):
@@ -22,7 +24,7 @@ def test_the_newest_by_number_is_chosen_with_its_own_progress(tmp_path):
     """Not the oldest, nor the last by name (9 stands after 100), nor the last written."""
     paths = {step: checkpoint(tmp_path, step, {"rows": step}) for step in (100, 9, 20)}
     os.utime(paths[100], (0, 0))
-    assert latest_checkpoint(tmp_path) == (paths[100], {"rows": 100})
+    assert latest_checkpoint(tmp_path, Processes()) == (paths[100], {"rows": 100})
     assert all(path.is_dir() for path in paths.values())
 
 
@@ -30,15 +32,15 @@ def test_an_incomplete_one_is_removed_and_the_one_before_it_chosen(tmp_path):
     whole = checkpoint(tmp_path, 20, {"rows": []})
     killed = checkpoint(tmp_path, 40)
     (killed / MARK).with_suffix(".part").write_text("{")
-    assert latest_checkpoint(tmp_path) == (whole, {"rows": []})
+    assert latest_checkpoint(tmp_path, Processes()) == (whole, {"rows": []})
     assert not killed.exists() and (whole / "weights").read_text() == "20"
 
 
 def test_nothing_complete_is_a_fresh_start(tmp_path):
-    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path, Processes()) is None
     checkpoint(tmp_path, 5)
     (tmp_path / "runs").mkdir()
-    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path, Processes()) is None
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
@@ -52,4 +54,19 @@ def test_the_first_process_marks_what_is_saved_with_what_is_so_far(first, tmp_pa
     mark.on_save(SimpleNamespace(output_dir=str(tmp_path)), state, None, model=None)
     assert sorted(p.name for p in path.iterdir()) == ([MARK, "weights"] if first else ["weights"])
     if first:
-        assert latest_checkpoint(tmp_path) == (path, {"rows": ["later"]})
+        assert latest_checkpoint(tmp_path, Processes()) == (path, {"devices": 1, "rows": ["later"]})
+
+
+@pytest.mark.parametrize(("noted", "now"), [({}, 2), ({"devices": 2}, 1), ({"devices": 2}, 4)])
+def test_one_of_another_number_of_processes_is_refused_and_kept(noted, now, tmp_path, monkeypatch):
+    path = checkpoint(tmp_path, 20, noted)
+    monkeypatch.setattr(Processes, "by_first", lambda processes, make: make())
+    with pytest.raises(TrainingError) as refused:
+        latest_checkpoint(tmp_path, Processes(count=now))
+    before = noted.get("devices", 1)
+    assert str(refused.value) == (
+        f"{path} is of a training on {before} devices, this one has {now}: set training.devices to "
+        f"{before} to go on, or delete {tmp_path} to begin anew"
+    )
+    assert path.is_dir()
+    assert latest_checkpoint(tmp_path, Processes(count=before)) == (path, noted)

@@ -78,7 +78,8 @@ class Trainer:
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path):
-    saved = []
+    saved, compared = [], []
+    monkeypatch.setattr(grpo, "require_all", lambda *steps: compared.append(steps))
     monkeypatch.setattr(grpo, "GroupTrainer", Trainer)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
@@ -90,8 +91,10 @@ def trained(monkeypatch, tmp_path):
         job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into",
                   live=tmp_path / "live.csv")  # fmt: skip
         rows = grpo.train_grpo(job, bridge)
-        assert saved == [("adapted", tmp_path / "into")]
-        return Trainer.made.pop(), rows
+        trainer = Trainer.made.pop()
+        assert saved == [(trainer, tmp_path / "into")]
+        assert compared == [(len(bridge.rows), 3)]
+        return trainer, rows
 
     (tmp_path / "work").mkdir()
     return run
@@ -242,35 +245,8 @@ def test_what_is_looked_at_are_shares_and_tokens_a_second():
     assert form["encoding"]["facet"]["sort"] == drawn
 
 
-REFUSED = {
-    "prompts over processes": (
-        {"prompts_per_step": 5}, 2,
-        "grpo.prompts_per_step 5 does not divide over 2 processes: a group of rollouts must "
-        "not be split, choose a multiple",
-    ),
-    "micro-batch": (
-        {"prompts_per_step": 8, "per_device_batch_size": 7}, 1,
-        "grpo.per_device_batch_size 7 x updates_per_step 1 does not divide the 32 completions that "
-        "each process has per generation: choose divisors",
-    ),
-    "more updates than micro-batches": (
-        {"prompts_per_step": 8, "per_device_batch_size": 32, "updates_per_step": 2}, 1,
-        "grpo.per_device_batch_size 32 x updates_per_step 2 does not divide the 32 completions "
-        "that "
-        "each process has per generation: choose divisors",
-    ),
-    "updates": (
-        {"prompts_per_step": 8, "per_device_batch_size": 16, "updates_per_step": 3}, 1,
-        "grpo.per_device_batch_size 16 x updates_per_step 3 does not divide the 32 completions "
-        "that "
-        "each process has per generation: choose divisors",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_numbers_that_do_not_divide_are_refused_by_name(name):
-    values, processes, line = REFUSED[name]
-    with pytest.raises(TrainingError) as refused:
-        grpo.plan_batches(Grpo(**values), 4, processes)
-    assert str(refused.value) == line
+@pytest.mark.parametrize("trained", [0, 2, 4])
+def test_other_steps_than_were_asked_for_are_an_error(trained):
+    grpo.require_all(3, 3)
+    with pytest.raises(TrainingError, match=f"{trained} steps were trained and 3 asked for"):
+        grpo.require_all(trained, 3)

@@ -1,5 +1,6 @@
 """Which checkpoints are of a run: those made with its settings from its inputs, however reached."""
 
+import errno
 import json
 from dataclasses import replace
 from typing import get_args
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 
 from speciarl.config import Run
+from speciarl.errors import TrainingError
 from speciarl.policy import loading
 from speciarl.schemas import PREDICTIONS, VERDICTS
 from speciarl.training import job, run, sft, verified
@@ -206,3 +208,59 @@ def test_the_policy_is_loaded_to_train_on_the_threads_that_the_job_has(monkeypat
     one = job.Job("name", 5, settings, files, files.images, files.images, threads=3)
     model, processor = one.policy()
     assert model.training and processor == files.base and threads == [3]
+
+
+FULL = {
+    "python": OSError(errno.ENOSPC, "No space left on device"),
+    "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),
+    "safetensors": RuntimeError("I/O error: No space left on device (os error 28)"),
+    "torch": RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed"),
+}
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_a_full_disk_is_one_line_and_loses_nothing(kind, monkeypatch, tmp_path, files):
+    def fail(one):
+        (one.work / "checkpoint-4").mkdir()
+        (one.into / "half").write_text("written")
+        raise FULL[kind]
+
+    monkeypatch.setattr(sft, "train_sft", fail)
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    settings = job.Settings(run={"method": "sft", "seeds": [7]}, verifier={})
+    with pytest.raises(TrainingError, match=r"no room left on the disk of .*start again") as full:
+        run.train("name", settings, files, run.Outputs(*paths), threads=1)
+    assert "\n" not in str(full.value)
+    assert [path.name for path in paths[-1].rglob("*")][1:] == ["checkpoint-4"]
+    assert not any(path.exists() for path in paths[:-1])
+
+
+def test_another_fault_keeps_its_traceback(monkeypatch, tmp_path, files):
+    def fail(one):
+        raise FileNotFoundError(errno.ENOENT, "No such file")
+
+    monkeypatch.setattr(sft, "train_sft", fail)
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    settings = job.Settings(run={"method": "sft", "seeds": [7]}, verifier={})
+    with pytest.raises(FileNotFoundError):
+        run.train("name", settings, files, run.Outputs(*paths), threads=1)
+
+
+def test_a_second_start_of_a_run_is_refused_while_one_is_under_way(monkeypatch, tmp_path, files):
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    settings = job.Settings(run={"method": "sft", "seeds": [7]}, verifier={})
+    refused = []
+
+    def begin_again(one):
+        with pytest.raises(TrainingError, match="is in use by another training of this run") as no:
+            run.train("name", settings, files, run.Outputs(*paths), threads=1)
+        refused.append(no)
+        return job.TrainingResult(pl.DataFrame({"step": [0], "loss": [1.0]}))
+
+    monkeypatch.setattr(sft, "train_sft", begin_again)
+    run.train("name", settings, files, run.Outputs(*paths), threads=1)
+    assert len(refused) == 1 and (paths[0] / "7").is_dir() and not paths[-1].exists()
+
+
+def test_how_training_is_run_makes_no_other_run(key_of):
+    assert key_of(training={"devices": 4, "rollouts": "vllm-server"}) == key_of()

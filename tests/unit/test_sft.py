@@ -117,6 +117,6 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert trainer.given["args"].output_dir == str(tmp_path)
     (log,) = trainer.given["callbacks"]
     assert (log.table, log.updates, log.live, list(log.note)) == (sft.metrics, 1, None, ["loss"])
-    assert saved == [("adapted", tmp_path / "into")]
+    assert saved == [(trainer, tmp_path / "into")]
     assert result.metrics.to_dicts() == HISTORY[:2]
     assert result.verdicts.is_empty() and result.predictions.is_empty()

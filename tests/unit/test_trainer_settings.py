@@ -36,6 +36,7 @@ GRPO = {
     "max_completion_length": 24,
     "save_steps": 20,
     "save_total_limit": 2,
+    "ddp_find_unused_parameters": False,
     "logging_steps": 1,
     "disable_tqdm": True,
 }
@@ -69,6 +70,7 @@ SFT = {
     "weight_decay": 0.01,
     "gradient_checkpointing": False,
     "max_length": None,
+    "ddp_find_unused_parameters": False,
     "logging_steps": 1,
     "save_strategy": "no",
     "disable_tqdm": True,
@@ -396,7 +398,7 @@ def test_every_sft_setting_arrives_in_its_field(name, tmp_path):
 
 def test_seeds_and_batches_arrive(tmp_path):
     assert build_grpo(Grpo(), tmp_path, seed=5).seed == 5
-    config = sft.trl_config(Sft(batch_size=45, per_device_batch_size=10), seed=5, work=tmp_path)
+    config = sft.trl_config(Sft(batch_size=40, per_device_batch_size=10), seed=5, work=tmp_path)
     assert (config.seed, config.gradient_accumulation_steps) == (5, 4)
     small = sft.trl_config(Sft(batch_size=4, per_device_batch_size=10), seed=5, work=tmp_path)
     assert small.gradient_accumulation_steps == 1

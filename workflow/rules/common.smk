@@ -12,6 +12,7 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.errors
 from speciarl.paths import FACTS
+from speciarl.training.task import classes_to_name, inputs_of, training_settings
 from speciarl.versioning.adopt import ADOPTING, adopt
 from speciarl.versioning.code import code_of, others
 from speciarl.versioning.workspace import open_workspace
@@ -205,18 +206,3 @@ def newest_of(folder):
     below = (p for p in path.rglob("*") if not p.name.startswith(".") and "{" not in str(p))
     known = [(p.stat().st_mtime_ns, str(p)) for p in (path, *below) if p.exists()]
     return max(known, default=(0, str(path)))[1]
-
-
-def classes_to_name():
-    """The datasets in use, and of those without facts the classes, by the names of their folders.
-
-    Not by their manifests: one more image would then judge, and train, everything again.
-    """
-    described = {Path(path).stem for path in TAXONOMIES}
-    classes = dict.fromkeys(sorted(DATASETS), ())
-    for name in sorted(set(FOLDERS) - described):
-        from speciarl.datasets.readers.folders import class_names  # takes its time
-
-        folder = PARAMS.datasets.folders[name]
-        classes[name] = class_names(Path(folder.path), folder.test_share)
-    return classes

@@ -41,7 +41,7 @@ rule judge:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
-        classes=classes_to_name(),
+        classes=classes_to_name(PARAMS),
     script:
         "../scripts/judge.py"
 

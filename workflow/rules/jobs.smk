@@ -15,50 +15,21 @@ def code_unread_in_prediction(wildcards):
     return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
 
 
-# What of a run's row its training reads.
-READ_BY_METHOD = {"none": ("seeds",), "sft": ("prompt", "training_set", "seeds")}
-READ_BY_METHOD["grpo"] = (
-    *READ_BY_METHOD["sft"],
-    "reward",
-    "noise",
-    "num_generations",
-    "answer_tag",
-)
-
-
-def training_settings(run):
-    """The parameters that the training of a run reads, and no others."""
-    method = PARAMS.runs[run].method
-    settings = {"run": PARAMS.runs[run].model_dump(include={"method", *READ_BY_METHOD[method]})}
-    if method != "none":
-        settings |= {name: PARAMS.section_of(run, name).model_dump() for name in (method, "lora")}
-    if method == "grpo":
-        watched = {"backend", "model", "max_failures"}  # see reads_judge
-        settings["verifier"] = PARAMS.section_of(run, "verifier").model_dump(include=watched)
-    return settings
-
-
 def training_files(run):
     """The files that the training of a run reads, and no others."""
     row = PARAMS.runs[run]
+    read = inputs_of(PARAMS, run)
     if row.method == "none":
         return {}
     files = {
-        "base": "models/base",
-        "samples": f"data/training/{row.training_set}.parquet",
+        "base": str(read.base),
+        "samples": str(read.samples),
         "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
     }
     if row.method == "grpo":
-        datasets = PARAMS.training_sets[row.training_set].datasets
-        verifier = PARAMS.section_of(run, "verifier")
-        # those of another verifier would be of no use
-        same = all(
-            getattr(verifier, k) == getattr(PARAMS.verifier, k) for k in ("backend", "model")
-        )
-        snapshots = [f"data/verdicts/precomputed/{name}.parquet" for name in datasets]
-        files["verdicts"] = snapshots if same else []
+        files["verdicts"] = [str(path) for path in read.verdicts]
         files["facts"] = TAXONOMIES
-        files["weights"] = weights_of(verifier)
+        files["weights"] = weights_of(PARAMS.section_of(run, "verifier"))
     return files
 
 

@@ -11,13 +11,12 @@ rule train:
     benchmark:
         "benchmarks/train/{run}.tsv"
     resources:
-        cpu=1,
+        cpu=min(PARAMS.training.devices, PROCESSORS),
     params:
-        **reads_judge("training"),  # none of it watched
         **code("train", unread=code_unread_in_training),
-        # with threads, and so unwatched: what of it trains again is in the settings
-        verifier=lambda w, threads: PARAMS.section_of(w.run, "verifier").model_dump(),
-        settings=lambda wildcards: training_settings(wildcards.run),
-        classes=lambda w: classes_to_name() if PARAMS.runs[w.run].method == "grpo" else None,
+        # what trains a run again; with threads, and so unwatched, is all that it is started with
+        settings=lambda wildcards: training_settings(PARAMS, wildcards.run),
+        classes=lambda w: inputs_of(PARAMS, w.run).classes or None,
+        values=lambda wildcards, threads: PARAMS.model_dump(mode="json"),
     script:
         "../scripts/train.py"

@@ -14,7 +14,7 @@ rule precompute_verdicts:
     params:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
-        classes=classes_to_name(),
+        classes=classes_to_name(PARAMS),
     script:
         "../scripts/precompute_verdicts.py"
 

@@ -1,0 +1,138 @@
+"""What generates completions while training: the processes that train, or a vLLM server of TRL's.
+
+The server loads the base policy; before each step TRL sends it the policy's weights with the
+adapters merged in, over NCCL, then sends images and prompts over HTTP (trl 1.16, `vllm_client`).
+"""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from speciarl.config import Training
+from speciarl.errors import TrainingError, one_line
+from speciarl.training.processes import end_with_parent
+
+START_SECONDS = 1800.0
+"""For loading the weights, and vLLM's own compilation."""
+
+ANSWER_SECONDS = 60.0
+"""For a server that is said to be up."""
+
+
+def rollout_arguments(training: Training) -> dict[str, Any]:
+    """TRL's arguments on what generates completions.
+
+    Raises:
+        TrainingError: vLLM, whose parts TRL's client uses, is not installed; or no server is named.
+    """
+    if training.rollouts == "transformers":
+        return {}
+    if find_spec("vllm") is None:
+        raise TrainingError(
+            "training.rollouts: vllm-server needs vLLM beside the training, too: install "
+            "speciarl[vllm], or take transformers"
+        )
+    if training.server is None:
+        raise TrainingError(
+            "training.server: expected the address of a server, since this training was started by "
+            "a launcher: start one by `trl vllm-serve --model DIRECTORY`, and name it"
+        )
+    return {
+        "use_vllm": True,
+        "vllm_mode": "server",
+        "vllm_server_base_url": training.server,
+        "vllm_server_timeout": ANSWER_SECONDS,
+        "vllm_importance_sampling_correction": False,
+    }
+
+
+@contextmanager
+def reaching(training: Training) -> Iterator[None]:
+    """Tell a server that is gone from faults of ours; TRL tries again for a minute before."""
+    try:
+        yield
+    except requests.RequestException as error:
+        raise TrainingError(
+            f"the rollout server at {training.server} cannot be reached "
+            f"({one_line(error)[:100]}): see that it is up and start again, which goes on from the "
+            "last checkpoint"
+        ) from error
+
+
+def server_command(model: Path, port: int, devices: int) -> list[str]:
+    """The command of `trl vllm-serve`, which is vLLM's own server with what TRL needs of it."""
+    from trl.scripts.vllm_serve import ScriptArguments, build_command
+
+    return build_command(
+        ScriptArguments(
+            model=str(model), host="127.0.0.1", port=port, tensor_parallel_size=devices,
+            dtype="bfloat16",
+        )
+    )  # fmt: skip
+
+
+@contextmanager
+def serving(command: list[str], port: int, devices: str, log: Path) -> Iterator[str]:
+    """Run a rollout server until the block ends; gives its address once it answers.
+
+    Args:
+        devices: what it sees of CUDA_VISIBLE_DEVICES.
+        log: for what it prints.
+
+    Raises:
+        TrainingError: it ended, or did not answer in time.
+    """
+    address = f"http://127.0.0.1:{port}"
+    # The endpoints that weights are sent to are there in vLLM's development mode only.
+    environment = {"CUDA_VISIBLE_DEVICES": devices, "VLLM_SERVER_DEV_MODE": "1"}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+            preexec_fn=end_with_parent,
+        ) as process,
+    ):
+        try:
+            _wait_for(address, process, log)
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrainingError(
+                f"the rollout server ended with exit code {process.returncode} before it answered: "
+                f"see {log}"
+            )
+        with suppress(requests.RequestException):  # not up yet
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return
+        time.sleep(1)
+    raise TrainingError(
+        f"the rollout server did not answer in {START_SECONDS / 60:g} minutes: see {log}"
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

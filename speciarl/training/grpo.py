@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
 from datasets import Dataset
 from PIL import Image
 from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
@@ -19,7 +20,9 @@ from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
+from speciarl.training.memory import PartsTrainer, process_once
 from speciarl.training.reward_function import SpecificityReward
+from speciarl.training.samples import usable_samples
 from speciarl.training.schedule import flatten_epochs
 from speciarl.verdicts import Pair
 
@@ -132,7 +135,6 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     """
     run, settings = job.settings.run, job.settings.grpo
     plan = plan_batches(settings, run.num_generations, bridge.processes)
-    shown = flatten_epochs(job.samples(), settings.steps * settings.prompts_per_step, job.seed)
     resumed = latest_checkpoint(job.work)
     if resumed:
         checkpoint, progress = resumed
@@ -142,12 +144,22 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
             bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
         log.info("going on from %s", checkpoint.name)
     model, processor = job.policy()
-    trainer = GRPOTrainer(
+    # TRL asks for each image once a rollout and micro-batch, and for no other meanwhile.
+    together = settings.prompts_per_step // bridge.processes
+    open_once = lru_cache(together)(job.open_image)
+    process_once(processor, together)
+    samples = usable_samples(
+        job.samples(), processor, run.prompt, job.open_image,
+        threads=job.threads, max_prompt_tokens=settings.max_prompt_tokens,
+    )  # fmt: skip
+    shown = flatten_epochs(samples, settings.steps * settings.prompts_per_step, job.seed)
+    trainer = PartsTrainer(
+        generation_tokens=settings.generation_tokens,
         model=model,
         processing_class=processor,
         reward_funcs=bridge,
         args=trl_config(settings, plan, rollouts=run.num_generations, seed=job.seed, work=job.work),
-        train_dataset=training_data(shown, run.prompt, job.open_image),
+        train_dataset=training_data(shown, run.prompt, open_once),
         peft_config=lora_config(job.settings.lora),
         callbacks=[
             LogSteps(bridge, settings.steps),

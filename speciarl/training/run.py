@@ -66,6 +66,10 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     verdicts used, one table is enough. A run of method `none` has no adapters and no rows, only the
     note of its settings.
     """
+    if inputs.base:
+        from speciarl.policy.loading import choose_device
+
+        choose_device(inputs.base)
     read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
     finished = {}
     for seed in settings.run.seeds:

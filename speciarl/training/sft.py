@@ -18,12 +18,14 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Sft
+from speciarl.datasets.images import BadImage
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
 from speciarl.progress import Progress
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
 from speciarl.training.job import Job, TrainingResult
+from speciarl.training.samples import usable_samples
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,11 @@ def completions_of(
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     images = [partial(open_image, reference) for reference in samples["image"]]
     params = SamplingParams(max_new_tokens=max_new_tokens)
-    said = [text for (text,) in generate(model, processor, images, prompt, params)]
+    said: list[str] = []
+    for completions in generate(model, processor, images, prompt, params):
+        if isinstance(completions, BadImage):
+            raise completions
+        said += completions
     model.train()
     return said
 
@@ -71,20 +77,23 @@ def training_data(
     open_image: Callable[[str], Image.Image],
     said: Sequence[str],
 ) -> Dataset:
-    """Prompt, completion and image of every sample; `said` are the policy's own completions."""
+    """Prompt, completion and image of every sample, opened when it is needed.
+
+    Args:
+        said: the policy's own completions.
+    """
     question = [{"role": "user", "content": load_prompt(prompt)}]
-    return Dataset.from_list(
-        [
-            {
-                "prompt": question,
-                "completion": [
-                    {"role": "assistant", "content": target(text, sample["class_name"])}
-                ],
-                "images": [open_image(sample["image"])],
-            }
-            for text, sample in zip(said, samples.iter_rows(named=True), strict=True)
-        ]
-    )
+
+    def in_full(batch: dict) -> dict:
+        return {
+            "prompt": [question] * len(batch["target"]),
+            "completion": [[{"role": "assistant", "content": text}] for text in batch["target"]],
+            "images": [[open_image(reference)] for reference in batch["reference"]],
+        }
+
+    targets = map(target, said, samples["class_name"])
+    rows = {"target": list(targets), "reference": samples["image"].to_list()}
+    return Dataset.from_dict(rows).with_transform(in_full)
 
 
 def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
@@ -95,6 +104,7 @@ def trl_config(settings: Sft, *, seed: int, work: Path) -> SFTConfig:
         per_device_train_batch_size=settings.per_device_batch_size,
         gradient_accumulation_steps=max(1, settings.batch_size // settings.per_device_batch_size),
         max_length=None,
+        remove_unused_columns=False,  # what the images are opened by is one
         save_strategy="no",
     )
 
@@ -103,7 +113,9 @@ def train_sft(job: Job) -> TrainingResult:
     """Train adapters; the metrics are one row per optimizer step (step, loss, learning_rate)."""
     run, settings = job.settings.run, job.settings
     model, processor = job.policy()
-    samples = job.samples()
+    samples = usable_samples(
+        job.samples(), processor, run.prompt, job.open_image, threads=job.threads
+    )
     said = completions_of(
         (model, processor), samples, run.prompt, job.open_image, settings.sft.reasoning_tokens
     )

@@ -14,7 +14,11 @@ STUDIES |= {
 # Where the policy is that of `all`, it is not built again.
 ALIKE = f"rollouts-{PARAMS.miniature.classes_per_group}"
 if ALIKE in STUDIES and PARAMS.policy.source == "miniature":
-    STUDIES[ALIKE][1]["policy"] = {"source": "directory", "path": "models/base"}
+    STUDIES[ALIKE][1]["policy"] = {
+        "source": "directory",
+        "path": "models/base",
+        "device": "cpu",
+    }
 
 
 rule study:

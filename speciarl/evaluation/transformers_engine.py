@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from speciarl.datasets.images import BadImage
-from speciarl.policy.chat import render
+from speciarl.policy.chat import chat_text
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def generate(
         prompt: name of the prompt put with every image.
         decoding: sampling settings; the same seed draws the same completions.
     """
-    text = render(processor, prompt)
+    text = chat_text(processor, prompt)
     torch.manual_seed(decoding.seed)
     sampling = (
         {

@@ -8,7 +8,7 @@ from PIL import Image
 
 from speciarl.config import Policy
 from speciarl.errors import DataError, one_line
-from speciarl.policy.chat import render
+from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import (
     Loading,
     check_model,
@@ -61,7 +61,7 @@ def take_model(source: Path, into: Path) -> None:
 def _try_out(source: Path) -> None:
     try:
         processor = load_processor(source)
-        text = render(processor, "plain")
+        text = chat_text(processor, "plain")
         encoded = processor(images=[Image.new("RGB", (56, 84))], text=[text])
     except Exception as error:  # whatever transformers makes of files that it does not expect
         raise DataError(

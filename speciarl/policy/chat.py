@@ -12,7 +12,7 @@ def load_prompt(name: str) -> str:
     return load_from(FOR_THE_POLICY, name)
 
 
-def render(processor, prompt: str) -> str:
+def chat_text(processor, prompt: str) -> str:
     """What the policy is asked by a prompt of the pool, in the chat format of its processor."""
     return processor.apply_chat_template(
         messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+from functools import wraps
 from pathlib import Path
 
 import torch
@@ -189,7 +190,25 @@ def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
             f"policy.attn_implementation is {attention!r}, which cannot be used here "
             f"({one_line(error)}): install it, or set sdpa"
         ) from error
+    without_graph(model.model.visual)
     return model.eval().to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]  # wrapped method
+
+
+def without_graph(tower: torch.nn.Module) -> None:
+    """Let a module record no gradients while none of its parameters learns.
+
+    With inputs that are made to require them, as for adapters, a frozen tower would keep the whole
+    graph of what nothing is learned from.
+    """
+    forward = tower.forward
+
+    @wraps(forward)
+    def run(*inputs, **named):
+        learns = any(parameter.requires_grad for parameter in tower.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            return forward(*inputs, **named)
+
+    tower.forward = run  # type: ignore[method-assign]
 
 
 def has_adapters(run: Path) -> bool:

@@ -72,14 +72,11 @@ class Job:
         from transformers import set_seed
 
         from speciarl.policy.loading import load_model, load_processor
-        from speciarl.training.memory import without_graph
 
         assert self.inputs.base
         torch.set_num_threads(self.threads)
         set_seed(self.seed)  # adapters begin with it, whichever seed was trained before
-        model = load_model(self.inputs.base).train()
-        without_graph(model.model.visual)
-        return model, load_processor(self.inputs.base)
+        return load_model(self.inputs.base).train(), load_processor(self.inputs.base)
 
     def samples(self) -> pl.DataFrame:
         assert self.inputs.samples

@@ -1,7 +1,7 @@
-"""What keeps a step of training small: images processed once, generation in parts, no idle graph.
+"""What keeps a step of GRPO small: images are processed once, completions generated in parts.
 
-Measured on TRL 1.16: it opens and processes an image once for every rollout and micro-batch
-(trl#4271), generates all completions of a step at once, and keeps a graph of a frozen visual tower.
+TRL (1.16) processes an image twice for every rollout, and generates all completions of a step at
+once.
 """
 
 from collections.abc import Iterator
@@ -37,23 +37,6 @@ def process_once(processor, most: int) -> None:
         return together, [text for _, texts in ones for text in texts]
 
     processor._process_images = processed
-
-
-def without_graph(tower: torch.nn.Module) -> None:
-    """Let a module record no gradients while none of its parameters learns.
-
-    With inputs that are made to require them, as for adapters, a frozen tower would keep the whole
-    graph of what nothing is learned from.
-    """
-    forward = tower.forward
-
-    @wraps(forward)
-    def run(*inputs, **named):
-        learns = any(parameter.requires_grad for parameter in tower.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            return forward(*inputs, **named)
-
-    tower.forward = run  # type: ignore[method-assign]
 
 
 class PartsTrainer(GRPOTrainer):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from speciarl.datasets.images import BadImage, look_at
 from speciarl.errors import DataError, TrainingError
-from speciarl.policy.chat import render
+from speciarl.policy.chat import chat_text
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def usable_samples(
         raise DataError(f"{bad} of {len(found)} training images cannot be used, first {first}")
     if max_prompt_tokens is None:
         return samples
-    words = len(processor.tokenizer(render(processor, prompt))["input_ids"]) - 1
+    words = len(processor.tokenizer(chat_text(processor, prompt))["input_ids"]) - 1
     images = processor.image_processor
     tokens = {
         name: words + images.get_number_of_image_patches(height, width) // images.merge_size**2

@@ -76,7 +76,8 @@ class Trainer:
 @pytest.fixture
 def trained(monkeypatch, tmp_path):
     saved = []
-    monkeypatch.setattr(grpo, "GRPOTrainer", Trainer)
+    monkeypatch.setattr(grpo, "PartsTrainer", Trainer)
+    monkeypatch.setattr(grpo, "process_once", lambda processor, most: None)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
     monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))

@@ -38,7 +38,6 @@ def predict(
         samples: rows of a manifest.
         open_image: opens the image that a manifest's `image` refers to.
         answer_tag: of several tagged predictions in a completion, the one that counts.
-
         max_failures: largest share of images that may not be shown.
 
     Returns:

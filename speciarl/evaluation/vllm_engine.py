@@ -21,8 +21,7 @@ from speciarl.evaluation.transformers_engine import (
     in_batches,
 )
 from speciarl.policy.chat import load_prompt, messages
-from speciarl.policy.loading import load_processor
-from speciarl.policy.serving import servable
+from speciarl.policy.serving import pixel_limits, servable
 
 
 def require_vllm() -> None:
@@ -54,7 +53,6 @@ def open_vllm(base: Path, run: Path, work: Path) -> Engine:
     """
     require_vllm()
     model = servable(base, run, work)
-    size = load_processor(base).image_processor.size
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from vllm import LLM
 
@@ -67,10 +65,7 @@ def open_vllm(base: Path, run: Path, work: Path) -> Engine:
         # Without a GPU vLLM 0.31 breaks off where it cuts the prompt of a seeded request in two.
         enable_chunked_prefill=on_gpu,
         limit_mm_per_prompt={"image": 1, "video": 0},
-        mm_processor_kwargs={  # `policy.max_pixels`; transformers takes the two together only
-            "min_pixels": size["shortest_edge"],
-            "max_pixels": size["longest_edge"],
-        },
+        mm_processor_kwargs=pixel_limits(base),
     )
     return partial(generate, llm)
 

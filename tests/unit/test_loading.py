@@ -12,7 +12,7 @@ from PIL import Image
 
 from speciarl.config import Lora, Policy
 from speciarl.errors import ConfigError, DataError
-from speciarl.policy.build import build_policy
+from speciarl.policy.build import take_model
 from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import (
     choose_device,
@@ -57,10 +57,8 @@ def stock(policy, tmp_path):
 
 def link(source, into, **settings):
     into.mkdir(exist_ok=True)
-    policy = Policy(source="directory", path=str(source), **settings)
-    build_policy(
-        into, policy, image_size=SIZE, ambiguous_share=0.4, work=into / "work", threads=1
-    )  # fmt: skip
+    take_model(source, into)
+    note_loading(Policy(source="directory", path=str(source), **settings), into)
     return into
 
 

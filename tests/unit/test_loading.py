@@ -10,8 +10,9 @@ import torch
 from peft import get_peft_model
 from PIL import Image
 
-from speciarl.config import Lora, Policy
+from speciarl.config import Evaluation, Lora, Policy, Run
 from speciarl.errors import ConfigError, DataError
+from speciarl.evaluation.predict import predict_datasets
 from speciarl.policy.build import take_model
 from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import (
@@ -25,6 +26,8 @@ from speciarl.policy.loading import (
 from speciarl.policy.miniature.architecture import build_model, build_processor, build_tokenizer
 from speciarl.policy.miniature.curriculum import all_texts
 from speciarl.training.adapters import lora_config, save_adapters
+from speciarl.training.job import Inputs, Settings
+from speciarl.training.run import Outputs, train
 
 SIZE = 56
 IMAGES = [Image.new("RGB", (SIZE, SIZE), color) for color in ("red", "green")]
@@ -131,6 +134,21 @@ def test_a_directory_needs_a_gpu_unless_it_says_cpu(stock, tmp_path, monkeypatch
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
     choose_device(link(stock, tmp_path / "base", device="cpu"))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""  # nothing is put on one
+
+
+def test_no_job_begins_without_the_gpu_that_its_policy_needs(stock, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    base, nowhere = link(stock, tmp_path / "base"), tmp_path / "nowhere"
+    with pytest.raises(ConfigError, match="no GPU here"):
+        predict_datasets(
+            base, nowhere, [nowhere], nowhere, run=Run(), settings=Evaluation(), images=nowhere,
+            work=nowhere, threads=1,
+        )  # fmt: skip
+    settings = Settings(run={"method": "sft"}, verifier={})
+    with pytest.raises(ConfigError, match="no GPU here"):
+        inputs = Inputs(nowhere, base=base, samples=nowhere)
+        train("run", settings, inputs, Outputs(*[nowhere] * 5), threads=1)
+    assert not nowhere.exists()
 
 
 @pytest.mark.parametrize("name", ["sdpa", "eager"])

@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 from transformers import GenerationMixin
-from trl import GRPOTrainer
 
 from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import load_processor
@@ -97,7 +96,6 @@ def test_an_image_is_opened_and_processed_once_a_step_and_nothing_changes(train,
         # as TRL does by itself
         patch.setattr(grpo, "lru_cache", lambda most: lambda function: function)
         patch.setattr(grpo, "process_once", lambda processor, most: None)
-        patch.setattr(grpo, "PartsTrainer", lambda generation_tokens, **given: GRPOTrainer(**given))
         expected = train("plain")
     looked_at = 5
     micro_batches = PROMPTS * ROLLOUTS // 2

@@ -79,6 +79,7 @@ def note_loading(settings: Loading, base: Path) -> None:
 
 
 def loading_of(base: Path) -> Loading:
+    """What `note_loading` has noted; the defaults where it has not."""
     path = base / LOADING
     return Loading(**json.loads(path.read_text())) if path.is_file() else Loading()
 
@@ -151,15 +152,17 @@ def check_model(directory: Path) -> None:
         raise DataError(
             f"{directory} holds no model: put a Qwen2.5-VL directory there or set policy.path"
         )
-    kind = json.loads(config.read_text()).get("model_type")
+    try:
+        kind = json.loads(config.read_text()).get("model_type")
+    except ValueError as error:
+        raise DataError(f"{config}: expected JSON ({one_line(error)})") from error
     if kind != "qwen2_5_vl":
         raise DataError(f"{directory} holds a {kind!r} model, expected 'qwen2_5_vl'")
     index = directory / "model.safetensors.index.json"
     parts = json.loads(index.read_text())["weight_map"].values() if index.is_file() else []
     for name in sorted(set(parts)) or ["model.safetensors"]:
         try:
-            with safe_open(directory / name, "pt"):
-                continue
+            safe_open(directory / name, "pt")  # reads where its tensors begin and end
         except (OSError, SafetensorError) as error:
             raise DataError(
                 f"{directory / name} holds no whole weights ({one_line(error)}): copy the model "

@@ -103,6 +103,7 @@ def no_place(folder):
     ("broken", "line"),
     [
         (without("config.json"), "holds no model"),
+        (cut("config.json"), r"config\.json: expected JSON"),
         (without("model.safetensors"), "model.safetensors holds no whole weights"),
         (cut("model.safetensors"), "model.safetensors holds no whole weights"),
         (sharded, "model-2.safetensors holds no whole weights"),

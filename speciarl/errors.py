@@ -5,6 +5,8 @@ command line and the workflow print that line and exit with a code other than 0;
 else that escapes is a fault of ours and keeps its traceback.
 """
 
+import textwrap
+
 
 class SpeciaRLError(Exception):
     """Base of all expected failures; `str(error)` is the one line for the user."""
@@ -35,5 +37,5 @@ class TrainingError(SpeciaRLError):
 
 
 def one_line(said: object) -> str:
-    """What an exception or another program says, on one line."""
-    return " ".join(str(said).split())
+    """What an exception or another program says, or how it begins, on one line."""
+    return textwrap.shorten(str(said), 300, placeholder=" ...")

@@ -46,6 +46,8 @@ class Evaluation(Section):
     temperature: Positive = 0.6
     """For runs with `best_of` above 1; the others are greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    max_failures: Share = 0.01
+    """Largest share of a dataset's images that may not open; each is counted as failed."""
 
 
 class Weights(Section):

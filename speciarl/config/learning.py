@@ -7,7 +7,20 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from speciarl.config.base import Count, Positive, ProjectPath, Section, Seed, Text
 
 
-class Policy(Section):
+class Loading(Section):
+    """How a policy is loaded, for training and prediction alike."""
+
+    device: Literal["cpu"] | None = None
+    """`cpu`: never on a GPU, as a model directory must say where there is none; otherwise on one
+    where there is one."""
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    """Of transformers; vLLM chooses its own. Flash attention is a package of its own."""
+    max_pixels: Count | None = None
+    """Larger images are scaled down to so many (VLM-R1: 401,408, at most 512 tokens); null takes
+    the limit of the model directory."""
+
+
+class Policy(Loading):
     source: Literal["miniature", "directory", "hub"] = "miniature"
     """Train the miniature policy, or take a model directory, or a model of the Hugging Face hub."""
     path: ProjectPath | None = None
@@ -68,6 +81,11 @@ class Grpo(Section):
     """Last of the `max_new_tokens` over which a penalty grows to 1 (DAPO: 512 of 2,048)."""
     dynamic_sampling_tries: Annotated[int, Field(ge=0, le=1000)] = 0
     """How often, in a step, groups of equal reward are replaced by others (DAPO: 10)."""
+    max_prompt_tokens: Count | None = None
+    """Training images whose prompt is longer are left out, and counted; null takes all."""
+    generation_tokens: Count | None = None
+    """Most tokens, prompts and completions, that a process generates together where transformers
+    does it; null generates all its completions of a step at once."""
     checkpoint_every: Count = 20
     """Generations between two checkpoints."""
 

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -94,21 +94,31 @@ def find_bad(references: Iterable[str], root: Path, threads: int) -> dict[str, B
     Args:
         references: as `open_image` takes them.
         root: the project root.
+        threads: as `look_at` takes them.
+    """
+    found = look_at(references, lambda reference: open_image(reference, root), threads)
+    return {reference: one for reference, one in found.items() if isinstance(one, BadImage)}
+
+
+def look_at(
+    references: Iterable[str], open_one: Callable[[str], Image.Image], threads: int
+) -> dict[str, tuple[int, int] | BadImage]:
+    """Open every image: its width and height in pixels, or what is the matter with it.
+
+    Args:
         threads: how many to decode side by side; the largest takes 1 GB.
     """
 
-    def fault(reference: str) -> BadImage | None:
+    def seen(reference: str) -> tuple[int, int] | BadImage:
         try:
-            open_image(reference, root).close()
+            return open_one(reference).size
         except BadImage as bad:
             return bad
-        return None
 
     references = list(references)
     with ThreadPoolExecutor(threads) as pool:
-        found = zip(references, pool.map(fault, references), strict=True)
-        shown = tqdm(found, "open", len(references), unit="image", mininterval=30)
-        return {reference: bad for reference, bad in shown if bad is not None}
+        found = zip(references, pool.map(seen, references), strict=True)
+        return dict(tqdm(found, "open", len(references), unit="image", mininterval=30))
 
 
 def _decode(file: BinaryIO, reference: str) -> Image.Image:

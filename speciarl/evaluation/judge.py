@@ -26,8 +26,8 @@ def judge_predictions(
     The completion is left out. With class and verifier the normalized prediction names a row of the
     store. What was looked up and asked is one row of the store's `lookups`.
 
-    A row without a prediction gets no verdict and `unparsable`, one that the verifier failed on no
-    verdict and `failed`.
+    A row without a prediction gets no verdict and `unparsable`; one that the verifier failed on, or
+    whose image could not be shown, no verdict and `failed`.
 
     Returns:
         The rows, and the reason of one of the failures.
@@ -41,15 +41,15 @@ def judge_predictions(
     source.cache.flush()
     found = iter(judged)
     rows: list[tuple[str | None, str | None, str | None]] = []
-    for pair in pairs:
+    for pair, completion in zip(pairs, predictions["completion"], strict=True):
         if pair is None:
-            rows.append((None, None, "unparsable"))
+            rows.append((None, None, "failed" if completion is None else "unparsable"))
             continue
         one = next(found)
         verdict = (one.verdict.value, one.decided_by) if one.verdict else (None, "failed")
         rows.append((pair.prediction, *verdict))
     verdicts = pl.DataFrame(rows, orient="row", schema=_ADDED)
-    several = [count_tagged(text) > 1 for text in predictions["completion"]]
+    several = [count_tagged(text or "") > 1 for text in predictions["completion"]]
     named = verdicts.with_columns(
         verifier=pl.lit(source.cache.verifier), several_tagged=pl.Series(several, dtype=pl.Boolean)
     )
@@ -67,8 +67,10 @@ def judge_folder(
     """
     with atomic_directory(into) as folder:
         for path in sorted(predictions.glob("*/*.parquet")):
-            judged, why = judge_predictions(pl.read_parquet(path), source)
-            failed = judged.filter(decided_by="failed").height
+            given = pl.read_parquet(path)
+            judged, why = judge_predictions(given, source)
+            unseen = given["completion"].null_count()  # `evaluation.max_failures` has let them pass
+            failed = judged.filter(decided_by="failed").height - unseen
             what = f"predictions of {path}"
             require_few_failures(failed, judged.height, what, max_failures, why)
             counts = judged["decided_by"].value_counts(sort=True).rows()

@@ -1,12 +1,13 @@
 """Generates completions for images with transformers, in batches, greedy or sampled."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
-from speciarl.policy.chat import load_prompt, messages
+from speciarl.datasets.images import BadImage
+from speciarl.policy.chat import chat_text
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,51 @@ class SamplingParams:
         return max(1, self.batch_size // self.rollouts)
 
 
-Engine = Callable[[Sequence[Callable[[], Image.Image]], str, SamplingParams], Iterator[list[str]]]
+Openers = Sequence[Callable[[], Image.Image]]
+"""Functions that open one RGB image each, called when its turn comes."""
+
+Completions = Iterator[list[str] | BadImage]
+"""Image by image, in order, its completions; or why it could not be shown."""
+
+Engine = Callable[[Openers, str, SamplingParams], Completions]
 """A policy ready to answer: images, prompt and decoding in, the completions of each out."""
+
+
+def in_batches(
+    images: Openers,
+    together: int,
+    complete: Callable[[dict[int, Image.Image]], Iterable[list[str]]],
+) -> Completions:
+    """Open `together` images at a time and have `complete` answer, by place, those that open."""
+    for start in range(0, len(images), together):
+        opened: dict[int, Image.Image] = {}
+        bad: dict[int, BadImage] = {}
+        for place, open_one in enumerate(images[start : start + together], start):
+            try:
+                opened[place] = open_one()
+            except BadImage as error:
+                bad[place] = error
+        completions = iter(complete(opened) if opened else ())
+        for place in range(start, start + len(opened) + len(bad)):
+            yield bad[place] if place in bad else next(completions)
 
 
 def generate(
     model,
     processor,
-    images: Sequence[Callable[[], Image.Image]],
+    images: Openers,
     prompt: str,
     decoding: SamplingParams,
-) -> Iterator[list[str]]:
-    """Yield, image by image in order, the `rollouts` completions of each.
+) -> Completions:
+    """The `rollouts` completions of each image.
 
     Args:
         model: a Qwen2.5-VL in evaluation mode, with or without adapters.
         processor: its processor.
-        images: functions that open one RGB image each, called when its turn comes.
         prompt: name of the prompt put with every image.
         decoding: sampling settings; the same seed draws the same completions.
     """
-    text = processor.apply_chat_template(
-        messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False
-    )
-    together = decoding.images_together
+    text = chat_text(processor, prompt)
     torch.manual_seed(decoding.seed)
     sampling = (
         {
@@ -60,11 +82,11 @@ def generate(
         if decoding.temperature
         else {"do_sample": False}
     )
-    for start in range(0, len(images), together):
-        batch = [open_one() for open_one in images[start : start + together]]
+
+    def complete(opened: dict[int, Image.Image]) -> Iterator[list[str]]:
         inputs = processor(
-            images=batch,
-            text=[text] * len(batch),
+            images=list(opened.values()),
+            text=[text] * len(opened),
             return_tensors="pt",
             padding=True,
             padding_side="left",
@@ -80,5 +102,7 @@ def generate(
         completions = processor.batch_decode(
             output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
         )
-        for i in range(len(batch)):
+        for i in range(len(opened)):
             yield completions[i * decoding.rollouts : (i + 1) * decoding.rollouts]
+
+    yield from in_batches(images, decoding.images_together, complete)

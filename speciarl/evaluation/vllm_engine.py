@@ -5,7 +5,7 @@ vLLM is an extra of a GPU machine, so it is imported only when an engine is open
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +13,15 @@ import torch
 from PIL import Image
 
 from speciarl.errors import ConfigError
-from speciarl.evaluation.transformers_engine import Engine, SamplingParams
+from speciarl.evaluation.transformers_engine import (
+    Completions,
+    Engine,
+    Openers,
+    SamplingParams,
+    in_batches,
+)
 from speciarl.policy.chat import load_prompt, messages
-from speciarl.policy.serving import servable
+from speciarl.policy.serving import pixel_limits, servable
 
 
 def require_vllm() -> None:
@@ -59,35 +65,34 @@ def open_vllm(base: Path, run: Path, work: Path) -> Engine:
         # Without a GPU vLLM 0.31 breaks off where it cuts the prompt of a seeded request in two.
         enable_chunked_prefill=on_gpu,
         limit_mm_per_prompt={"image": 1, "video": 0},
+        mm_processor_kwargs=pixel_limits(base),
     )
     return partial(generate, llm)
 
 
-def generate(
-    llm, images: Sequence[Callable[[], Image.Image]], prompt: str, decoding: SamplingParams
-) -> Iterator[list[str]]:
-    """Yield, image by image in order, the `rollouts` completions of each.
+def generate(llm, images: Openers, prompt: str, decoding: SamplingParams) -> Completions:
+    """The `rollouts` completions of each image.
 
     Args:
         llm: a `vllm.LLM`.
-        images: functions that open one RGB image each, called when its turn comes.
         prompt: name of the prompt put with every image.
         decoding: sampling settings; the same seed draws the same completions, though other ones
             than transformers does.
     """
-    together = decoding.images_together
     tokenizer = llm.get_tokenizer()
-    for start in range(0, len(images), together):
-        batch = images[start : start + together]
+
+    def complete(opened: dict[int, Image.Image]) -> Iterator[list[str]]:
         answered = llm.chat(
-            [conversation(open_one(), prompt) for open_one in batch],
-            [sampling(decoding, start + i) for i in range(len(batch))],
+            [conversation(image, prompt) for image in opened.values()],
+            [sampling(decoding, place) for place in opened],
             use_tqdm=False,
         )
         for request in answered:
             # The tokenizer spells a completion as it does for transformers.
             ids = [completion.token_ids for completion in request.outputs]
             yield tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    yield from in_batches(images, decoding.images_together, complete)
 
 
 def conversation(image: Image.Image, prompt: str) -> list[dict]:

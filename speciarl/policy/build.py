@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from speciarl.config import Policy
 from speciarl.config.data import Miniature
-from speciarl.errors import DataError
-from speciarl.policy.loading import check_model, load_processor, note_source
+from speciarl.errors import DataError, one_line
+from speciarl.policy.chat import chat_text
+from speciarl.policy.loading import check_model, load_processor, note_loading, note_source
 
 
 def build_policy(
@@ -25,6 +27,7 @@ def build_policy(
         threads: processor threads to train with.
     """
     torch.set_num_threads(threads)
+    note_loading(settings, into)
     if settings.path is not None:
         take_model(Path(settings.path), into)
         return
@@ -66,13 +69,27 @@ def from_hub(name: str, revision: str) -> Path:
 
 
 def take_model(source: Path, into: Path) -> None:
-    """Let `into` stand for a model directory, after checking that it can be loaded.
+    """Let `into` stand for a model directory, after a prompt and an image have been through it.
 
     Raises:
-        DataError: there is no such directory, or it holds no policy.
+        DataError: there is no such directory, or it holds no policy, or not all of one.
     """
     if not source.is_dir():
         raise DataError(f"policy.path {source} is not a directory: put a Qwen2.5-VL there")
     check_model(source)
-    load_processor(source)
+    _try_out(source)
     note_source(source, into)
+
+
+def _try_out(source: Path) -> None:
+    try:
+        processor = load_processor(source)
+        text = chat_text(processor, "plain")
+        encoded = processor(images=[Image.new("RGB", (56, 84))], text=[text])
+    except Exception as error:  # whatever transformers makes of files that it does not expect
+        raise DataError(
+            f"{source} cannot be asked about an image ({one_line(error)}): expected the files of "
+            "its processor, tokenizer and chat template beside the weights"
+        ) from error
+    if processor.image_token_id not in encoded["input_ids"][0]:
+        raise DataError(f"{source}: its chat template leaves no place for an image")

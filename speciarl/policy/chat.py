@@ -12,6 +12,13 @@ def load_prompt(name: str) -> str:
     return load_from(FOR_THE_POLICY, name)
 
 
+def chat_text(processor, prompt: str) -> str:
+    """What the policy is asked by a prompt of the pool, in the chat format of its processor."""
+    return processor.apply_chat_template(
+        messages(load_prompt(prompt)), add_generation_prompt=True, tokenize=False
+    )
+
+
 def messages(prompt: str) -> list[dict]:
     """One user turn in the chat format of transformers: an image, then the question."""
     return [

@@ -2,10 +2,13 @@
 
 import importlib.util
 import json
+import os
+from functools import wraps
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoProcessor,
     PreTrainedTokenizerFast,
@@ -14,10 +17,12 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from speciarl.errors import DataError
+from speciarl.config.learning import Loading
+from speciarl.errors import ConfigError, DataError, one_line
 from speciarl.files import content_hash, write_json
 
 SOURCE = "source.json"  # in the place of a model directory that lies elsewhere
+LOADING = "loading.json"  # beside it or beside the miniature's files
 
 
 class ImageOnlyProcessor(Qwen2_5_VLProcessor):
@@ -68,6 +73,32 @@ def files_of(base: Path) -> Path:
     return source
 
 
+def note_loading(settings: Loading, base: Path) -> None:
+    """Let a base policy say how it is loaded: whoever uses it, then does it alike."""
+    write_json(settings.model_dump(include=set(Loading.model_fields)), base / LOADING)
+
+
+def loading_of(base: Path) -> Loading:
+    """What `note_loading` has noted; the defaults where it has not."""
+    path = base / LOADING
+    return Loading(**json.loads(path.read_text())) if path.is_file() else Loading()
+
+
+def choose_device(base: Path) -> None:
+    """Settle, before anything asks torch for a GPU, whether this process has one for the policy.
+
+    Raises:
+        ConfigError: the policy is a model directory and there is no GPU to run it on.
+    """
+    if loading_of(base).device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif (base / SOURCE).is_file() and not torch.cuda.is_available():
+        raise ConfigError(
+            f"the policy is {files_of(base)} and there is no GPU here that torch can use: run it "
+            "where there is one, or set policy.device: cpu, which is slow for all but tiny models"
+        )
+
+
 def image_only(directory: Path) -> bool:
     """Whether a model directory was saved with an `ImageOnlyProcessor`, like the miniature."""
     config = directory / "processor_config.json"
@@ -78,46 +109,109 @@ def image_only(directory: Path) -> bool:
 
 
 def load_processor(directory: Path) -> Qwen2_5_VLProcessor:
-    """The processor of a model directory.
+    """The processor of a model directory, with the limit of pixels that the policy is loaded with.
 
     The stock one where torchvision is installed and the directory holds all its parts.
     """
+    limit = loading_of(directory).max_pixels
     directory = files_of(directory)
     if importlib.util.find_spec("torchvision") and not image_only(directory):
-        return AutoProcessor.from_pretrained(directory, local_files_only=True)
-    template = directory / "chat_template.jinja"
-    return ImageOnlyProcessor(
-        Qwen2VLImageProcessorPil.from_pretrained(directory, local_files_only=True),
-        PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True),
-        chat_template=template.read_text() if template.is_file() else None,
-    )
+        processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+    else:
+        processor = ImageOnlyProcessor(
+            Qwen2VLImageProcessorPil.from_pretrained(directory, local_files_only=True),
+            PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True),
+            chat_template=_chat_template(directory),
+        )
+    processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
+    if limit:
+        size = processor.image_processor.size
+        processor.image_processor.size = {
+            "shortest_edge": min(size["shortest_edge"], limit),
+            "longest_edge": min(size["longest_edge"], limit),
+        }
+    return processor
+
+
+def _chat_template(directory: Path) -> str | None:
+    """The processor's own, from where transformers has put it at one time or another."""
+    current, former = (directory / f"chat_template.{ending}" for ending in ("jinja", "json"))
+    if former.is_file() and not current.is_file():
+        return json.loads(former.read_text())["chat_template"]
+    return current.read_text() if current.is_file() else None
 
 
 def check_model(directory: Path) -> None:
-    """See that a directory holds a Qwen2.5-VL, without loading it.
+    """See that a directory holds a whole Qwen2.5-VL, without loading it.
 
     Raises:
-        DataError: it holds no model, or another kind.
+        DataError: it holds no model, or another kind, or not all of its weights.
     """
     config = directory / "config.json"
     if not config.is_file():
         raise DataError(
             f"{directory} holds no model: put a Qwen2.5-VL directory there or set policy.path"
         )
-    kind = json.loads(config.read_text()).get("model_type")
+    try:
+        kind = json.loads(config.read_text()).get("model_type")
+    except ValueError as error:
+        raise DataError(f"{config}: expected JSON ({one_line(error)})") from error
     if kind != "qwen2_5_vl":
         raise DataError(f"{directory} holds a {kind!r} model, expected 'qwen2_5_vl'")
+    index = directory / "model.safetensors.index.json"
+    parts = json.loads(index.read_text())["weight_map"].values() if index.is_file() else []
+    for name in sorted(set(parts)) or ["model.safetensors"]:
+        try:
+            safe_open(directory / name, "pt")  # reads where its tensors begin and end
+        except (OSError, SafetensorError) as error:
+            raise DataError(
+                f"{directory / name} holds no whole weights ({one_line(error)}): copy the model "
+                "directory again"
+            ) from error
 
 
 def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
-    """The model of a directory, in evaluation mode: bfloat16 on a GPU, float32 without one."""
+    """The model of a directory, in evaluation mode: bfloat16 on a GPU, float32 without one.
+
+    Raises:
+        ConfigError: its attention is not installed.
+        DataError: as `check_model` and `files_of` say.
+    """
+    attention = loading_of(directory).attn_implementation
     directory = files_of(directory)
     check_model(directory)
     on_gpu = torch.cuda.is_available()
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        directory, dtype=torch.bfloat16 if on_gpu else torch.float32, local_files_only=True
-    )
+    try:
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            directory,
+            dtype=torch.bfloat16 if on_gpu else torch.float32,
+            attn_implementation=attention,
+            local_files_only=True,
+        )
+    except ImportError as error:
+        raise ConfigError(
+            f"policy.attn_implementation is {attention!r}, which cannot be used here "
+            f"({one_line(error)}): install it, or set sdpa"
+        ) from error
+    without_graph(model.model.visual)
     return model.eval().to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]  # wrapped method
+
+
+def without_graph(tower: torch.nn.Module) -> None:
+    """Let a module record no gradients while none of its parameters learns.
+
+    With inputs that are made to require them, as for adapters, a frozen tower would keep the whole
+    graph of what nothing is learned from.
+    """
+    forward = tower.forward
+
+    @wraps(forward)
+    def run(*inputs, **named):
+        learns = any(parameter.requires_grad for parameter in tower.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            return forward(*inputs, **named)
+
+    tower.forward = run  # type: ignore[method-assign]
 
 
 def has_adapters(run: Path) -> bool:
@@ -125,11 +219,28 @@ def has_adapters(run: Path) -> bool:
 
 
 def load_merged(base: Path, run: Path):
-    """The model of a run: the base, with the adapters of `run` merged in where it has any."""
+    """The model of a run: the base, with the adapters of `run` merged in where it has any.
+
+    Raises:
+        DataError: the adapters are of another base.
+    """
     model = load_model(base)
-    if has_adapters(run):
-        model = PeftModel.from_pretrained(model, run).merge_and_unload().eval()
-    return model
+    if not has_adapters(run):
+        return model
+    with safe_open(run / "adapter_model.safetensors", "pt") as file:
+        saved = set(file.keys())
+    try:
+        adapted = PeftModel.from_pretrained(model, run)
+        differ = saved ^ set(get_peft_model_state_dict(adapted))
+        found = f"{len(differ)} weights are in one only, first {min(differ)}" if differ else None
+    except (RuntimeError, ValueError) as error:  # their shapes differ, or nothing of the name
+        found = one_line(error)
+    if found:
+        raise DataError(
+            f"{run} has adapters of another base policy than {base} ({found}): train the run "
+            "again, or put the base back that it was trained on"
+        )
+    return adapted.merge_and_unload().eval()
 
 
 def load_policy(base: Path, run: Path):

@@ -29,6 +29,13 @@ def servable(base: Path, run: Path, into: Path) -> Path:
     return into
 
 
+def pixel_limits(base: Path) -> dict[str, int]:
+    """vLLM's `mm_processor_kwargs` for images of the size that `load_processor` gives them."""
+    size = load_processor(base).image_processor.size
+    # transformers heeds either only beside the other
+    return {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+
+
 def stock_processor(directory: Path) -> Qwen2_5_VLProcessor:
     """The processor of a model directory with its video part, made up where it was left out.
 

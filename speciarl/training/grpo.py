@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -19,9 +20,11 @@ from speciarl.training.batches import BatchPlan, plan_batches
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
+from speciarl.training.memory import process_once
 from speciarl.training.reporting import report
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.rollouts import rollout_arguments
+from speciarl.training.samples import usable_samples
 from speciarl.training.schedule import flatten_epochs
 from speciarl.training.trainer import GroupTrainer
 from speciarl.verdicts import OUTCOMES, Pair
@@ -85,12 +88,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
     """
     run, settings = job.settings.run, job.settings.grpo
     plan = plan_batches(settings, run.num_generations, bridge.processes)
-    samples, next_row = job.samples(), settings.steps * settings.prompts_per_step
-
-    def rows(first: int, count: int) -> Dataset:
-        shown = flatten_epochs(samples, count, job.seed, first)
-        return training_data(shown, run.prompt, job.open_image)
-
+    next_row = settings.steps * settings.prompts_per_step
     resumed = latest_checkpoint(job.work, job.processes)
     if resumed:
         checkpoint, progress = resumed
@@ -104,6 +102,18 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         return live_table(metrics(bridge.rows, history, settings.updates_per_step))
 
     model, processor = job.policy()
+    # TRL asks for each image once a rollout and micro-batch, and for no other meanwhile.
+    together = settings.prompts_per_step // bridge.processes
+    open_once = lru_cache(together)(job.open_image)
+    process_once(processor, together)
+    samples = usable_samples(
+        job.samples(), processor, run.prompt, job.open_image,
+        threads=job.threads, max_prompt_tokens=settings.max_prompt_tokens,
+    )  # fmt: skip
+
+    def rows(first: int, count: int) -> Dataset:
+        return training_data(flatten_epochs(samples, count, job.seed, first), run.prompt, open_once)
+
     args = trl_config(
         settings,
         plan,
@@ -117,6 +127,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         more_rows=rows,
         next_row=next_row,
         tries=settings.dynamic_sampling_tries,
+        generation_tokens=settings.generation_tokens,
         model=model,
         processing_class=processor,
         bridge=bridge,

@@ -82,6 +82,10 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
         TrainingError: another start of this run is under way, or the disk is full.
     """
     require_reporters(settings.training.report_to)
+    if inputs.base:
+        from speciarl.policy.loading import choose_device
+
+        choose_device(inputs.base)
     alone = settings.run.method == "none" and not launched()
     processes = ALONE if alone else Processes.join()
 

@@ -17,6 +17,7 @@ from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.config import Sft
+from speciarl.datasets.images import BadImage
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
 from speciarl.training.adapters import lora_config, save_adapters
@@ -25,6 +26,7 @@ from speciarl.training.batches import plan_supervised
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.reporting import report
+from speciarl.training.samples import usable_samples
 
 
 def target(said: str, class_name: str) -> str:
@@ -47,7 +49,11 @@ def completions_of(
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     images = [partial(open_image, reference) for reference in samples["image"]]
     params = SamplingParams(max_new_tokens=max_new_tokens)
-    said = [text for (text,) in generate(model, processor, images, prompt, params)]
+    said: list[str] = []
+    for completions in generate(model, processor, images, prompt, params):
+        if isinstance(completions, BadImage):
+            raise completions
+        said += completions
     model.train()
     return said
 
@@ -58,20 +64,23 @@ def training_data(
     open_image: Callable[[str], Image.Image],
     said: Sequence[str],
 ) -> Dataset:
-    """Prompt, completion and image of every sample; `said` are the policy's own completions."""
+    """Prompt, completion and image of every sample, opened when it is needed.
+
+    Args:
+        said: the policy's own completions.
+    """
     question = [{"role": "user", "content": load_prompt(prompt)}]
-    return Dataset.from_list(
-        [
-            {
-                "prompt": question,
-                "completion": [
-                    {"role": "assistant", "content": target(text, sample["class_name"])}
-                ],
-                "images": [open_image(sample["image"])],
-            }
-            for text, sample in zip(said, samples.iter_rows(named=True), strict=True)
-        ]
-    )
+
+    def in_full(batch: dict) -> dict:
+        return {
+            "prompt": [question] * len(batch["target"]),
+            "completion": [[{"role": "assistant", "content": text}] for text in batch["target"]],
+            "images": [[open_image(reference)] for reference in batch["reference"]],
+        }
+
+    targets = map(target, said, samples["class_name"])
+    rows = {"target": list(targets), "reference": samples["image"].to_list()}
+    return Dataset.from_dict(rows).with_transform(in_full)
 
 
 def trl_config(settings: Sft, *, seed: int, work: Path, processes: int = 1) -> SFTConfig:
@@ -83,6 +92,7 @@ def trl_config(settings: Sft, *, seed: int, work: Path, processes: int = 1) -> S
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=accumulation,
         max_length=None,
+        remove_unused_columns=False,  # what the images are opened by is one
         save_strategy="no",
     )
 
@@ -91,7 +101,9 @@ def train_sft(job: Job) -> TrainingResult:
     """Train adapters; the metrics are one row per optimizer step (step, loss, learning_rate)."""
     run, settings = job.settings.run, job.settings
     model, processor = job.policy()
-    samples = job.samples()
+    samples = usable_samples(
+        job.samples(), processor, run.prompt, job.open_image, threads=job.threads
+    )
     share = job.processes.share(samples)
     said = completions_of(
         (model, processor), share, run.prompt, job.open_image, settings.sft.reasoning_tokens

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
+from speciarl.training.memory import PartsTrainer
 from speciarl.training.reward_function import SpecificityReward
 
 
@@ -41,7 +41,7 @@ def replacements(kept: Sequence[bool], fresh: Sequence[bool]) -> list[tuple[int,
     return list(zip(places, [n for n, taught in enumerate(fresh) if taught], strict=False))
 
 
-class GroupTrainer(GRPOTrainer):
+class GroupTrainer(PartsTrainer):
     """GRPO with dynamic sampling (DAPO, arXiv 2503.14476), and without groups that failed.
 
     TRL (1.16) has no dynamic sampling (trl#3708), and of a group without rewards it clears the
@@ -55,7 +55,7 @@ class GroupTrainer(GRPOTrainer):
         next_row: the first row that no group was drawn for, beyond those that TRL shows itself.
         tries: how often groups that teach nothing are drawn again in a step, at most.
         bridge: the reward function.
-        given: to GRPOTrainer.
+        given: to PartsTrainer.
     """
 
     def __init__(

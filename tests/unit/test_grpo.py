@@ -81,6 +81,7 @@ def trained(monkeypatch, tmp_path):
     saved, compared = [], []
     monkeypatch.setattr(grpo, "require_all", lambda *steps: compared.append(steps))
     monkeypatch.setattr(grpo, "GroupTrainer", Trainer)
+    monkeypatch.setattr(grpo, "process_once", lambda processor, most: None)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
     monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))

@@ -65,6 +65,26 @@ def test_every_row_is_kept_with_what_became_of_it(source):
     assert why == DOWN.message
 
 
+def test_an_image_that_was_not_shown_is_a_failure_and_no_fault_of_the_judge(source, tmp_path):
+    folder = tmp_path / "predictions"
+    (folder / "42").mkdir(parents=True)
+    unseen = pl.col("sample_id").is_in(["1", "2"])
+    rows = predictions("Gull", None, None, None, "tern").with_columns(
+        completion=pl.when(~unseen).then("completion"),
+        error=pl.when(unseen).then(pl.lit("b.png: unreadable (the file is empty)")),
+    )
+    rows.write_parquet(folder / "42/d.parquet")
+    judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.0)
+    judged = pl.read_parquet(tmp_path / "verdicts/42/d.parquet")
+    assert judged["decided_by"].to_list() == ["t", "failed", "failed", "unparsable", "t"]
+    assert judged["verdict"].to_list() == ["specific", None, None, None, "wrong"]
+    assert judged["error"].to_list() == rows["error"].to_list()
+    counts = tally(best_per_sample(judged))
+    outcomes = (counts["specific"], counts["wrong"], counts["unparsable"], counts["failed"])
+    assert outcomes == (1, 1, 1, 2) and counts["samples"] == sum(outcomes)
+    assert not judged["several_tagged"].any()
+
+
 @pytest.mark.parametrize(("answer_tag", "first"), [("first", "wrong"), ("last", "specific")])
 def test_several_tagged_predictions_are_counted_whichever_counts(source, answer_tag, first):
     said = ["<answer>tern</answer> or <answer>Gull</answer>", "<answer>Gull</answer>", "Gull"]

@@ -163,7 +163,7 @@ def test_a_model_directory_of_ones_own_becomes_the_base(policy, tmp_path):
     into.mkdir()
     settings = Policy(source="directory", path=str(source))
     build_policy(into, settings, Miniature(), work=tmp_path / "work", threads=1)
-    assert [path.name for path in into.iterdir()] == ["source.json"]
+    assert {path.name for path in into.iterdir()} == {"source.json", "loading.json"}
     noted = json.loads((into / "source.json").read_text())["files"]
     assert set(noted) == {path.name for path in source.iterdir()}
     assert load_model(into).num_parameters() == policy[0].num_parameters()

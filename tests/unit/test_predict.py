@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from speciarl.config import Evaluation, Run
-from speciarl.errors import ConfigError
+from speciarl.datasets.images import BadImage
+from speciarl.errors import ConfigError, DataError
 from speciarl.evaluation.predict import decoding_of, open_policy, predict
-from speciarl.evaluation.transformers_engine import SamplingParams
+from speciarl.evaluation.transformers_engine import SamplingParams, in_batches
 from speciarl.evaluation.vllm_engine import conversation
 from speciarl.policy.chat import load_prompt
 
@@ -68,3 +69,64 @@ def test_a_image_comes_before_its_question():
         {"type": "image_pil", "image_pil": image},
         {"type": "text", "text": load_prompt("plain")},
     ]
+
+
+MANY = pl.DataFrame(
+    {"sample_id": list("abcdef"), "dataset": "d", "class_name": "Tern", "image": list("abcdef")}
+)
+
+
+def unless(bad):
+    def opener(reference):
+        if reference in bad:
+            raise BadImage(reference, "too thin", "1 x 300 pixels")
+        return open_named(reference)
+
+    return opener
+
+
+def colors(images, prompt, decoding):
+    """Says what it sees, two images at a time."""
+
+    def complete(opened):
+        assert 0 < len(opened) <= 2
+        for place, image in opened.items():
+            seen = chr(image.getpixel((0, 0))[0])
+            yield [f"<answer>{seen}{place}</answer>"] * decoding.rollouts
+
+    return in_batches(images, 2, complete)
+
+
+@pytest.mark.parametrize("bad", ["", "a", "bc", "cd", "abef", "f"])
+@pytest.mark.parametrize("rollouts", [1, 3])
+def test_an_image_that_does_not_open_is_a_row_with_its_error(bad, rollouts):
+    decoding = SamplingParams(rollouts)
+    rows = predict(colors, MANY, unless(bad), "plain", decoding, max_failures=1.0)
+    assert rows.height == 6 * rollouts
+    for name, rollout, completion, prediction, error in rows.select(
+        "sample_id", "rollout", "completion", "prediction", "error"
+    ).iter_rows():
+        assert rollout in range(rollouts)
+        if name in bad:
+            assert completion is prediction is None
+            assert error == f"{name}: too thin (1 x 300 pixels); replace or remove it"
+        else:  # the others are asked as if it were not there, each by its own place
+            assert prediction == f"{name}{'abcdef'.index(name)}" and error is None
+
+
+def test_too_many_of_them_stop_the_run_and_are_named(caplog):
+    share = 2 / 6
+    predict(colors, MANY, unless("ad"), "plain", SamplingParams(), max_failures=share)
+    assert [text.split(":")[1] for text in caplog.messages] == [" a", " d"]
+    opened = []
+
+    def opener(reference):
+        opened.append(reference)
+        return unless("abd")(reference)
+
+    with pytest.raises(DataError) as stopped:
+        predict(colors, MANY, opener, "plain", SamplingParams(), max_failures=share)
+    line = str(stopped.value)
+    assert line.startswith("3 of 6 images of d cannot be shown, more than evaluation.max_failures")
+    assert all(f"{name}: too thin (1 x 300 pixels)" in line for name in "abd")
+    assert opened == list("abcd")  # it stops at the one that is too many

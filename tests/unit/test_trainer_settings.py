@@ -73,6 +73,7 @@ SFT = {
     "ddp_find_unused_parameters": False,
     "logging_steps": 1,
     "save_strategy": "no",
+    "remove_unused_columns": False,
     "disable_tqdm": True,
 }
 SFT_ALIKE = {

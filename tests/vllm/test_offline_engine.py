@@ -4,12 +4,17 @@ import polars as pl
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from PIL import Image
 
 from speciarl.answers import extract_prediction, normalize
-from speciarl.config import Evaluation, Run, VerifierConfig
+from speciarl.config import Evaluation, Policy, Run, VerifierConfig
+from speciarl.datasets.images import BadImage
 from speciarl.evaluation.predict import open_policy, predict_datasets
 from speciarl.evaluation.transformers_engine import SamplingParams
-from speciarl.policy.loading import load_model
+from speciarl.evaluation.vllm_engine import conversation
+from speciarl.policy.build import take_model
+from speciarl.policy.chat import chat_text
+from speciarl.policy.loading import load_model, load_processor, note_loading
 from speciarl.policy.miniature.curriculum import all_classes
 from speciarl.training.adapters import save_adapters
 from speciarl.verdicts import Pair
@@ -95,6 +100,32 @@ def test_images_are_opened_batch_by_batch(engine, images):
     assert opened == [0, 1, 2, 3]
     assert len(list(predictions)) == 9
     assert opened == list(range(10))
+
+
+def test_an_image_that_does_not_open_costs_no_other_its_answer(engine, images, greedy):
+    def broken():
+        raise BadImage("b.png", "unreadable", "the file is empty")
+
+    openers = [lambda: images[0], broken, lambda: images[1]]
+    first, bad, second = engine(openers, "plain", GREEDY)
+    assert (first, second) == ([greedy[0]], [greedy[1]]) and isinstance(bad, BadImage)
+    release()
+
+
+def test_images_have_the_pixels_that_the_policy_is_loaded_with(policy, tmp_path):
+    limited = tmp_path / "base"
+    limited.mkdir()
+    take_model(policy, limited)
+    note_loading(Policy(max_pixels=1568), limited)  # the miniature's own limit is twice that
+    engine = open_policy("vllm", limited, tmp_path, tmp_path / "model")
+    llm, image = engine.args[0], Image.new("RGB", (112, 112))
+    (answered,) = llm.chat([conversation(image, "plain")], use_tqdm=False)
+    processor = load_processor(limited)
+    expected = processor(images=[image], text=[chat_text(processor, "plain")])["input_ids"][0]
+    assert answered.prompt_token_ids == expected
+    count = expected.count(processor.image_token_id)
+    assert 0 < count <= 2
+    release()
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,8 @@ def test_a_preset_has_its_own_artifacts_and_its_own_record(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     trial = {
         "workspace": "trial",
-        "policy": {"source": "directory", "path": "models/base"},  # the project's, as it is
+        # the project's, as it is
+        "policy": {"source": "directory", "path": "models/base", "device": "cpu"},
         "datasets": {"mixed_scale": True},
     }
     (tmp_path / "trial.yaml").write_text(yaml.safe_dump(trial))
@@ -134,7 +135,8 @@ def test_a_preset_has_its_own_artifacts_and_its_own_record(finished, tmp_path):
     assert IDLE in project.snakemake("--dry-run", *given)
 
     folder = project.folder / "workspaces/trial"
-    assert [path.name for path in (folder / "models/base").glob("[!.]*")] == ["source.json"]
+    noted = {path.name for path in (folder / "models/base").glob("[!.]*")}
+    assert noted == {"source.json", "loading.json"}
     metrics = json.loads((folder / "results/metrics.json").read_text())
     whole = json.loads((project.folder / "results/metrics.json").read_text())
     assert metrics == whole

@@ -22,7 +22,11 @@ STUDIES["ablations"] = (ABLATIONS, {})
 # Where the policy is that of `all`, it is not built again.
 for alike in (f"rollouts-{PARAMS.miniature.classes_per_group}", "ablations"):
     if alike in STUDIES and PARAMS.policy.source == "miniature":
-        STUDIES[alike][1]["policy"] = {"source": "directory", "path": "models/base"}
+        STUDIES[alike][1]["policy"] = {
+            "source": "directory",
+            "path": "models/base",
+            "device": "cpu",
+        }
         STUDIES[alike][1]["datasets"] = {"mixed_scale": True}
 # Where the parameters have ablations, as the paper's preset with ablations.yaml has, these are meant;
 # else those of the miniature, in their workspace.

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ import rivals
 from speciarl.cache import VerdictCache
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier
+from speciarl.verifiers.single_flight import ask_once
 
 IDENTITY = {"verifier": "bench"}
 BATCH, MISSES, ROUNDS = 2560, 128, 60
@@ -183,6 +184,27 @@ def flushing(store: Path, work: Path) -> None:
         )
 
 
+class Nodding:
+    """A verifier that takes no time."""
+
+    identity = IDENTITY
+
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
+        return ((one, JUDGEMENTS[0]) for one in pairs)
+
+
+def missing(work: Path) -> None:
+    """Pairs that no store has, claimed, asked and stored: as long for each, however many."""
+    print()
+    for count in (16_000, 128_000):
+        cache = VerdictCache(work / f"{count} misses.duckdb", IDENTITY, "bench")
+        wanted = [pair(number) for number in range(count)]
+        started = time.process_time()
+        ask_once(cache, Nodding(), wanted, cache.keys(wanted))
+        taken = time.process_time() - started
+        print(f"{count} misses: {taken:.2f} CPU s, {taken / count * 1e6:.0f} microseconds each")
+
+
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
     from speciarl.rewards import REWARDS
@@ -224,6 +246,7 @@ def main() -> None:
         lookups(cache, count, work)
         storing(store, count, work)
         flushing(store, work)
+        missing(work)
         rewarding(cache, count)
 
 

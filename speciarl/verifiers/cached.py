@@ -1,5 +1,6 @@
 """Verdicts from the cache where it has them, from the verifier where it has not."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,27 +56,30 @@ class CachedVerifier:
         self._known = Index()
         self.add_known(cache.keys(known))
 
-    def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgment], Lookups]:
-        """One judgment per pair, and the counts of this batch.
+    def judge(
+        self, pairs: Iterable[Pair] | Mapping[Pair, int]
+    ) -> tuple[dict[Pair, Judgment], Lookups]:
+        """A judgment of each distinct pair, and the counts of this batch.
 
         Equal pairs are looked up and asked once. What was decided is stored before this returns.
+
+        Args:
+            pairs: one of each prediction, or distinct ones with how often each occurs.
         """
-        distinct = list(dict.fromkeys(pairs))
-        keys = self.cache.keys(distinct)
-        judged, predictions = judge_distinct(self.cache, self.verifier, distinct, keys)
+        times = Counter(pairs)
+        keys = self.cache.keys(times)
+        judged, predictions = judge_distinct(self.cache, self.verifier, list(times), keys)
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
-        judgments = [judged[pair] for pair in pairs]
-        failures = sum(j.verdict is None for j in judgments)
+        failures = sum(times[pair] for pair, j in judged.items() if j.verdict is None)
         misses = self.add_known(keys[decided]) + failures
         self.seen.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
-        counts = Lookups(
-            hits=len(pairs) - misses,
+        return judged, Lookups(
+            hits=times.total() - misses,
             misses=misses,
             asked=predictions.asked,
             failures=failures,
             judge_seconds=predictions.seconds,
         )
-        return judgments, counts
 
     def restore_seen(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs seen before an interruption, so that a resumed run counts like any."""

@@ -91,7 +91,7 @@ def test_a_server_killed_in_mid_batch_costs_only_what_was_not_answered(server, t
         answered
     )
     judged, counts = source.judge(UNHEARD_OF)
-    assert all(one.verdict for one in judged)
+    assert all(one.verdict for one in judged.values())
     assert counts.asked == server.answered() == len(failures)
 
 

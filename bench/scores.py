@@ -20,7 +20,14 @@ import polars as pl
 from speciarl.cache import VerdictCache
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.judge import judge_folder
-from speciarl.evaluation.scores import areas_of, best_of_all, differences, read_judged, score
+from speciarl.evaluation.scores import (
+    _of_datasets,
+    areas_of,
+    best_of_all,
+    differences,
+    read_judged,
+    score,
+)
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Judgment, Pair, Verdict
 from speciarl.verifiers.cached import CachedVerifier
 
@@ -169,6 +176,7 @@ def scoring(work: Path, rows: int, runs: int, rollouts: int) -> None:
     replicates, _ = timed(
         "bootstrap: replicates", lambda: Replicates(best, DATASETS, SPECIFICITY_WEIGHTS)
     )
+    timed("counts and metrics of each seed", lambda: _of_datasets(best, SPECIFICITY_WEIGHTS), bare)
     timed("bootstrap: scores with intervals",
           lambda: score(best, replicates, areas, SPECIFICITY_WEIGHTS))  # fmt: skip
     timed(f"bootstrap: {runs * (runs - 1) // 2} paired differences",
@@ -176,12 +184,15 @@ def scoring(work: Path, rows: int, runs: int, rollouts: int) -> None:
 
 
 def aggregate(folder: Path) -> pl.DataFrame:
-    """Of each run and dataset the images by their best verdict."""
+    """Of each run and dataset the images by their best verdict, and what the scores count."""
     return (
         pl.scan_parquet(f"{folder}/*/*/*.parquet", include_file_paths="file")
-        .group_by("file", "sample_id").agg(pl.col("verdict").to_physical().max())
-        .group_by("file", "verdict").len().collect()
-    )  # fmt: skip
+        .group_by("file", "sample_id")
+        .agg(pl.col("verdict").max(), pl.col("decided_by").first(), pl.col("several_tagged").sum())
+        .group_by("file", "verdict", "decided_by")
+        .agg(pl.len(), pl.col("several_tagged").sum())
+        .collect()
+    )
 
 
 def main() -> None:

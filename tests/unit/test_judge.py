@@ -75,7 +75,7 @@ def test_several_tagged_predictions_are_counted_whichever_counts(source, answer_
     judged, _ = judge_predictions(rows, source)
     assert judged["verdict"].to_list() == [first, "specific", None]
     assert judged["several_tagged"].to_list() == [True, False, False]
-    counts = tally(best_per_sample(judged))
+    counts = tally(best_per_sample(judged)).row(0, named=True)
     assert (counts["several_tagged"], counts["unparsable"]) == (1, 1)
 
 
@@ -107,7 +107,7 @@ def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source
             "SELECT count(*) FROM predictions JOIN verdicts USING (verifier, class, prediction)"
         )
         assert ask(db, stored).item() == 4
-    assert share == correctness(tally(best_per_sample(rows))) == 2 / 5
+    assert share == correctness(tally(best_per_sample(rows)).row(0, named=True)) == 2 / 5
 
 
 def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):

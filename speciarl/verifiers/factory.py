@@ -70,7 +70,9 @@ def _api_key(variable: str) -> str | None:
 
 def classes_of(taxonomy: pl.DataFrame) -> dict[str, list[str]]:
     """Class names by dataset, as in the relations of data/taxonomy."""
-    pairs = taxonomy.select("dataset", "class_name").unique().sort("dataset", "class_name")
+    pairs = (
+        taxonomy.select("dataset", "class_name").drop_nulls().unique().sort("dataset", "class_name")
+    )
     return {
         name: rows["class_name"].to_list()
         for (name,), rows in pairs.group_by("dataset", maintain_order=True)

@@ -14,6 +14,7 @@ import polars as pl
 from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
 from speciarl.progress import Progress
+from speciarl.taxonomy.table import every_pair
 from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
@@ -26,10 +27,13 @@ BATCH = 4000  # pairs looked up and asked together
 
 def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
     """class, prediction: each class with every term of its dataset and the usual abstentions."""
-    classes = taxonomy.select("class_name").unique()
+    classes = taxonomy.select("class_name").drop_nulls().unique()
     abstentions = pl.DataFrame({"term": ABSTENTIONS})
     expected = pl.concat(
-        [taxonomy.select("class_name", "term"), classes.join(abstentions, how="cross")]
+        [
+            every_pair(taxonomy).select("class_name", "term"),
+            classes.join(abstentions, how="cross"),
+        ]
     )
     return _normal(expected.rename({"term": "prediction"}))
 

@@ -131,16 +131,20 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     taxonomy = pl.DataFrame(
         {
             "dataset": "d",
-            "class_name": ["Gull", "Gull", "Gull", "Tern"],
-            "term": ["Bird", "gull", "Cassowary", "tern"],
-            "verdict": ["generic", "specific", "wrong", "specific"],
+            "class_name": [None, None, None, None, "Gull", "Gull", "Tern", "Tern"],
+            "term": ["Bird", "Cassowary", "Loon", "gull", "Bird", "gull", "Bird", "Cassowary"],
+            "verdict": ["wrong", "wrong", None, "wrong", "generic", "specific", "generic", None],
         }
     )
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     pairs = pairs_to_expect(taxonomy)
     first = precompute(pairs, verifier, cache)
-    assert first.height == pairs.height == verifier.asked == 4 + 2 * 2
+    assert pairs.rows() == [
+        *(("Gull", term) for term in ("bird", "cassowary", "gull", "none", "unknown")),
+        *(("Tern", term) for term in ("bird", "gull", "none", "unknown")),
+    ]
+    assert first.height == pairs.height == verifier.asked
     assert first.rows() == sorted(first.rows())
     again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     assert precompute(pairs, verifier, again).equals(first)

@@ -10,6 +10,7 @@ import pytest
 
 from speciarl.answers import normalize, unwrap
 from speciarl.cache import VerdictCache
+from speciarl.cache.index import PairKeys
 from speciarl.config import VerifierConfig
 from speciarl.errors import ConfigError, VerifierError
 from speciarl.evaluation.judge import judge_folder, judge_predictions
@@ -277,7 +278,8 @@ def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
             "decided_by": "llm",
         }
     )
-    snapshot.write_parquet(tmp_path / "precomputed.parquet")
+    parts = [PairKeys(rows["verifier"][0]).added_to(rows) for rows in snapshot.iter_slices(1)]
+    pl.concat(parts).write_parquet(tmp_path / "precomputed.parquet")
     opened = open_cached(
         chosen,
         [tmp_path / "precomputed.parquet"],

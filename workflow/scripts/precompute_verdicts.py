@@ -8,6 +8,7 @@ from speciarl.config import VerifierConfig
 from speciarl.files import write_parquet
 from speciarl.paths import STORE
 from speciarl.stage import section, stage
+from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
@@ -19,5 +20,4 @@ with stage(snakemake.log[0]):
     refill(STORE)
     cache = VerdictCache(STORE, verifier.identity, "precompute", settings.store_timeout)
     verdicts = precompute(pairs_to_expect(taxonomy), verifier, cache, settings.max_failures)
-    named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
-    write_parquet(named, Path(snakemake.output[0]))
+    write_parquet(snapshot_of(verdicts, cache), Path(snakemake.output[0]))

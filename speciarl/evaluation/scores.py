@@ -140,7 +140,9 @@ def differences(runs: Sequence[str], replicates: Replicates, areas: Sequence[Are
     One row for each two runs and area, null where undefined; `low` and `high` are the 95 % interval
     of the paired bootstrap.
     """
-    parts = []
+    names = ("run", "other", "level", "name", "difference", "low", "high")
+    schema = {n: pl.String if i < 4 else pl.Float64 for i, n in enumerate(names)}
+    parts = [pl.DataFrame(schema=schema)]
     for area in areas:
         hm = np.stack([replicates.of(run, area.datasets)["hm"] for run in runs])
         for place, run in enumerate(runs[:-1]):

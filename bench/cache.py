@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,10 @@ import psutil
 import rivals
 
 from speciarl.cache import VerdictCache
+from speciarl.schemas import VERDICTS
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
-from speciarl.verifiers.cached import CachedVerifier
+from speciarl.verifiers.cached import CachedVerifier, restore, snapshot_of
+from speciarl.verifiers.single_flight import ask_once
 
 IDENTITY = {"verifier": "bench"}
 BATCH, MISSES, ROUNDS = 2560, 128, 60
@@ -95,6 +97,20 @@ def opening(store: Path, batch: Sequence[Pair]) -> VerdictCache:
     print(f"first batch after opening: {seconds:.2f} s (limit 0.5)")
     print(f"memory added: {(memory().rss - before) / 1e6:.0f} MB (limit 120)")
     return cache
+
+
+def starting(store: Path, count: int, work: Path) -> None:
+    """What a job does at its start with a snapshot of the whole store, apart from reading facts."""
+    started = time.process_time()
+    cache = VerdictCache(store, IDENTITY, "bench")
+    opened = time.process_time()
+    rows = ((*pair(i), JUDGEMENTS[i % 6].verdict.value, "judge") for i in range(count))
+    snapshot_of(pl.DataFrame(rows, VERDICTS, orient="row"), cache).write_parquet(work / "s.parquet")
+    written = time.process_time()
+    source = CachedVerifier(Nobody(), cache)
+    source.add_known(restore(pl.scan_parquet(work / "s.parquet"), cache))
+    known = time.process_time() - written
+    print(f"a snapshot of {count}: store {opened - started:.2f} CPU s, snapshot {known:.2f}")
 
 
 def lookups(cache: VerdictCache, count: int, work: Path) -> None:
@@ -182,6 +198,27 @@ def flushing(store: Path, work: Path) -> None:
         )
 
 
+class Nodding:
+    """A verifier that takes no time."""
+
+    identity = IDENTITY
+
+    def judge(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Judgment]]:
+        return ((one, JUDGEMENTS[0]) for one in pairs)
+
+
+def missing(work: Path) -> None:
+    """Pairs that no store has, claimed, asked and stored: as long for each, however many."""
+    print()
+    for count in (16_000, 128_000):
+        cache = VerdictCache(work / f"{count} misses.duckdb", IDENTITY, "bench")
+        wanted = [pair(number) for number in range(count)]
+        started = time.process_time()
+        ask_once(cache, Nodding(), wanted, cache.keys(wanted))
+        taken = time.process_time() - started
+        print(f"{count} misses: {taken:.2f} CPU s, {taken / count * 1e6:.0f} microseconds each")
+
+
 def rewarding(cache: VerdictCache, count: int) -> None:
     """The reward function on one batch of completions, all hits, and a training step."""
     from training import ROOT, measure, miniature  # here, as it loads torch
@@ -218,9 +255,11 @@ def main() -> None:
         store = work / "cache.duckdb"
         elsewhere(fill, store, count)
         cache = opening(store, batches(count)[0])
+        elsewhere(starting, store, count, work)
         lookups(cache, count, work)
         storing(store, count, work)
         flushing(store, work)
+        missing(work)
         rewarding(cache, count)
 
 

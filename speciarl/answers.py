@@ -26,7 +26,7 @@ _KEPT = 20_000  # results kept for each rule: a policy says the same thing again
 
 Which = Literal["first", "last"]
 
-_OPEN, _CLOSE = "<answer>", "</answer>"
+TAGS = _OPEN, _CLOSE = "<answer>", "</answer>"
 _CHARACTERS = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u300c": '"', "\u300d": '"'}
 )

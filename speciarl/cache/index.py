@@ -5,39 +5,49 @@ A key is 128 bits of (verifier, class, prediction), as two unsigned 64-bit halve
 
 import hashlib
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 ABSENT = 0
+KEY = ("key_high", "key_low")
 FOLD_AT = 4096  # recent keys; above this and an eighth of the others they are sorted in
 
 
-class _Layer(NamedTuple):
-    """Keys sorted by their high half, and the code of each."""
+class _Layer:
+    """Keys sorted by their high half, and the code of each.
 
-    high: np.ndarray
-    low: np.ndarray
-    codes: np.ndarray
+    Keys are hashes, hence spread evenly: the first bits of one tell where it must stand, within a
+    few places, however many there are.
+    """
+
+    def __init__(self, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> None:
+        """`high` need not be sorted; of two sorted parts it is as good as sorted."""
+        order = np.argsort(high, kind="stable")
+        self.high, self.low, self.codes = high[order], low[order], codes[order]
+        bits = max(len(high).bit_length() - 3, 1)
+        self._shift = np.uint64(64 - bits)
+        bounds = np.arange(2**bits, dtype=np.uint64) << self._shift
+        self._starts = np.append(np.searchsorted(self.high, bounds), len(high))
+
+    def __len__(self) -> int:
+        return len(self.high)
 
     def with_added(self, other: "_Layer") -> "_Layer":
-        """Both together; the other need not be sorted."""
-        if not len(other.high):
-            return self
-        if len(self.high):
-            other = _Layer(*map(np.concatenate, zip(self, other, strict=True)))
-        order = np.argsort(other.high, kind="stable")  # fast where most is in order already
-        return _Layer(*(column[order] for column in other))
+        """Both together."""
+        if not (len(self) and len(other)):
+            return self if len(self) else other
+        pairs = ((self.high, other.high), (self.low, other.low), (self.codes, other.codes))
+        return _Layer(*map(np.concatenate, pairs))
 
     def find(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Code of each key, ABSENT where there is none."""
         found = np.full(len(high), ABSENT, np.uint16)
-        if not len(self.high):
+        if not len(self):
             return found
-        wanted = np.arange(len(high))
-        places = np.searchsorted(self.high, high)
+        wanted, places = np.arange(len(high)), self._first_places(high)
         while len(wanted):  # twice only where high halves are equal: as good as never
-            inside = places < len(self.high)
+            inside = places < len(self)
             wanted, places = wanted[inside], places[inside]
             alike = self.high[places] == high[wanted]
             wanted, places = wanted[alike], places[alike]
@@ -45,6 +55,16 @@ class _Layer(NamedTuple):
             found[wanted[same]] = self.codes[places[same]]
             wanted, places = wanted[~same], places[~same] + 1
         return found
+
+    def _first_places(self, high: np.ndarray) -> np.ndarray:
+        """The first place whose high half is not below that of each key: a binary search of all."""
+        first = (high >> self._shift).astype(np.int64)
+        low, top = self._starts[first], self._starts[first + 1]
+        for _ in range(int((top - low).max(initial=0)).bit_length()):
+            middle = (low + top) >> 1
+            below = (self.high[np.minimum(middle, len(self) - 1)] < high) & (low < top)
+            low, top = np.where(below, middle + 1, low), np.where(below, top, middle)
+        return low
 
 
 _EMPTY = _Layer(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.uint16))
@@ -61,29 +81,26 @@ class Index:
         self._layers = (_EMPTY, _EMPTY)
 
     def __len__(self) -> int:
-        return sum(len(layer.high) for layer in self._layers)
+        return sum(map(len, self._layers))
 
     def add(self, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> None:
         """Take up keys, in halves, that it does not have."""
         large, recent = self._layers
         fresh = _Layer(high, low, codes)
-        if len(recent.high) + len(high) > FOLD_AT + len(large.high) // 8:
+        if len(recent) + len(high) > FOLD_AT + len(large) // 8:
             self._layers = (large.with_added(recent).with_added(fresh), _EMPTY)
         else:
             self._layers = (large, recent.with_added(fresh))
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Code of each key (n x 2), ABSENT where there is none."""
-        order = np.argsort(keys[:, 0])  # neighbors in memory are looked at together
-        high, low = keys[order, 0], keys[order, 1]
+        high, low = keys[:, 0], keys[:, 1]
         large, recent = self._layers
         found = large.find(high, low)
-        if len(recent.high):
+        if len(recent):
             absent = np.flatnonzero(found == ABSENT)
             found[absent] = recent.find(high[absent], low[absent])
-        codes = np.empty_like(found)
-        codes[order] = found
-        return codes
+        return found
 
 
 class PairKeys:
@@ -106,6 +123,11 @@ class PairKeys:
             digest.update(prediction.encode())
             digests.append(digest.digest())
         return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+
+    def added_to(self, table: pl.DataFrame) -> pl.DataFrame:
+        """A table of pairs (class, prediction) with their keys, as columns KEY."""
+        keys = self(table.select("class", "prediction").iter_rows())
+        return table.hstack([pl.Series(name, keys[:, i]) for i, name in enumerate(KEY)])
 
 
 class _ByClass(dict[str, "hashlib.blake2b"]):

@@ -217,10 +217,6 @@ def _names(verifier: str, identity: str) -> bool:
 
 def _with_keys(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with key_high and key_low, by verifier."""
-    parts = [rows.clear().with_columns(key_high=pl.lit(0, pl.UInt64), key_low=pl.lit(0, pl.UInt64))]
-    for (verifier,), part in rows.group_by("verifier", maintain_order=True):
-        keys = PairKeys(verifier)(part.select("class", "prediction").rows())
-        parts.append(
-            part.with_columns(pl.Series("key_high", keys[:, 0]), pl.Series("key_low", keys[:, 1]))
-        )
-    return pl.concat(parts)
+    parts = rows.partition_by("verifier", maintain_order=True)
+    of_verifiers = [PairKeys(part["verifier"][0]).added_to(part) for part in parts]
+    return pl.concat(of_verifiers) if parts else PairKeys("").added_to(rows)

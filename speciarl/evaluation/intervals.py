@@ -57,10 +57,13 @@ class Replicates:
 
 def interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
     """The 95 % percentile interval of replicates; None where one of them is undefined."""
-    if np.isnan(replicates).any():
-        return None, None
-    low, high = np.quantile(replicates, LEVEL)
-    return float(low), float(high)
+    low, high = intervals(replicates)
+    return (None, None) if np.isnan(low) else (float(low), float(high))
+
+
+def intervals(replicates: np.ndarray) -> np.ndarray:
+    """Low and high ends (2 x ...) of `interval` for the last axis; NaN where undefined."""
+    return np.quantile(replicates, LEVEL, axis=-1)
 
 
 def _outcomes(

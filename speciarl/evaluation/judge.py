@@ -6,16 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import count_tagged, normalize, unwrap
+from speciarl.answers import TAGS, normalize, unwrap
+from speciarl.evaluation.metrics import LADDER
 from speciarl.files import atomic_directory, write_parquet
-from speciarl.verdicts import LABELS, Pair, reason, require_few_failures
+from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier
 
 log = logging.getLogger(__name__)
-
-_ADDED = pl.Schema(
-    [("normalized", pl.String), ("verdict", pl.Enum(LABELS)), ("decided_by", pl.String)]
-)
 
 
 def judge_predictions(
@@ -32,28 +29,63 @@ def judge_predictions(
     Returns:
         The rows, and the reason of one of the failures.
     """
-    pairs = [
-        None if prediction is None else Pair(name, normalize(prediction), unwrap(prediction))
-        for name, prediction in predictions.select("class_name", "prediction").iter_rows()
-    ]
-    judged, counts = source.judge([pair for pair in pairs if pair])
+    said = _said(predictions)
+    asked = (
+        said.drop_nulls("prediction")
+        .group_by("class_name", "normalized", maintain_order=True)
+        .agg(pl.col("written").first(), pl.col("row").list.len().sum())
+    )
+    judged, counts = source.judge({Pair(*row[:3]): row[3] for row in asked.iter_rows()})
     source.cache.note_lookup(**asdict(counts))
     source.cache.flush()
-    found = iter(judged)
-    rows: list[tuple[str | None, str | None, str | None]] = []
-    for pair, completion in zip(pairs, predictions["completion"], strict=True):
-        if pair is None:
-            rows.append((None, None, "failed" if completion is None else "unparsable"))
-            continue
-        one = next(found)
-        verdict = (one.verdict.value, one.decided_by) if one.verdict else (None, "failed")
-        rows.append((pair.prediction, *verdict))
-    verdicts = pl.DataFrame(rows, orient="row", schema=_ADDED)
-    several = [count_tagged(text or "") > 1 for text in predictions["completion"]]
-    named = verdicts.with_columns(
-        verifier=pl.lit(source.cache.verifier), several_tagged=pl.Series(several, dtype=pl.Boolean)
+    verdicts = asked.select(
+        "class_name",
+        "normalized",
+        verdict=pl.Series([j.verdict and j.verdict.value for j in judged.values()], dtype=LADDER),
+        decided_by=pl.Series(
+            [j.decided_by if j.verdict else "failed" for j in judged.values()], dtype=pl.String
+        ),
     )
-    return predictions.drop("completion").hstack(named), reason(judged)
+    several = [pl.col("completion").str.contains(f"(?s){tag}.*{tag}") for tag in TAGS]
+    not_shown = predictions["completion"].is_null()
+    added = (
+        said.join(verdicts, on=("class_name", "normalized"), how="left")
+        .select(
+            "row",
+            "normalized",
+            "verdict",
+            decided_by=pl.when(pl.col("prediction").is_null())
+            .then(pl.lit("unparsable"))
+            .otherwise("decided_by"),
+            verifier=pl.lit(source.cache.verifier),
+        )
+        .explode("row")
+        .sort("row")
+        .drop("row")
+        .with_columns(decided_by=pl.when(not_shown).then(pl.lit("failed")).otherwise("decided_by"))
+    )
+    tagged = predictions.select(several_tagged=pl.all_horizontal(several).fill_null(False))
+    rows = pl.concat([predictions.drop("completion"), added, tagged], how="horizontal")
+    return rows, reason(judged.values())
+
+
+def _said(predictions: pl.DataFrame) -> pl.DataFrame:
+    """class_name, prediction, row, normalized, written: distinct, each with all of its rows.
+
+    `written` is null where it says no more than the normal form.
+    """
+    distinct = (
+        predictions.select("class_name", "prediction")
+        .with_row_index("row")
+        .group_by("class_name", "prediction", maintain_order=True)
+        .agg("row")
+    )
+    texts = distinct["prediction"].drop_nulls().unique().to_list()
+    forms = [(text, form, None if (one := unwrap(text)) == form else one)
+             for text, form in zip(texts, map(normalize, texts), strict=True)]  # fmt: skip
+    schema = dict.fromkeys(("prediction", "normalized", "written"), pl.String)
+    read = pl.DataFrame(forms, schema, orient="row")
+    return distinct.join(read, on="prediction", how="left", maintain_order="left")
 
 
 def judge_folder(

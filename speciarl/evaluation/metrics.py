@@ -15,40 +15,49 @@ LADDER = pl.Enum(LABELS)
 METRICS = ("correctness", "specificity", "hm")
 
 
-def best_per_sample(judged: pl.DataFrame, *keys: str) -> pl.DataFrame:
-    """The best verdict among each sample's rollouts; null where none has one.
+FAILED, UNPARSABLE, UNDECIDED = "failed", "unparsable", "undecided"
+_TALLY = {
+    "samples": pl.len(),
+    **{v.name.lower(): (pl.col("verdict") == v.value).sum() for v in Verdict},
+    **{why: (pl.col("verdict").is_null() & (pl.col("decided_by") == why)).sum()
+       for why in (UNPARSABLE, FAILED)},
+    "undecided": (pl.col("decided_by") == UNDECIDED).sum(),
+    "several_tagged": pl.col("several_tagged").sum(),
+}  # fmt: skip
+
+
+def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataFrame:
+    """The best verdict among each sample's rollouts, of equal ones the first, in no order.
+
+    Where none has a verdict it is null, and `decided_by` is "failed" if the judge failed on any of
+    them, else "unparsable".
 
     Returns:
         keys, sample_id, verdict (Enum in ladder order), decided_by of that verdict, several_tagged
         (rollouts with several tagged predictions).
     """
-    samples = [*keys, "sample_id"]
-    ladder = pl.col("verdict").to_physical()
+    step = pl.col("verdict").to_physical().cast(pl.Int64) + 1
+    rank = step.fill_null((pl.col("decided_by") == FAILED).cast(pl.Int64) - 1)
     return (
-        judged.with_columns(pl.col("verdict").cast(LADDER))
-        .sort(*samples, ladder, "rollout",
-              descending=[*(False for _ in samples), True, False], nulls_last=True)
-        .group_by(samples, maintain_order=True)
-        .agg(pl.col("verdict", "decided_by").first(), pl.col("several_tagged").sum())
-    )  # fmt: skip
+        judged.lazy()
+        .with_columns(pl.col("verdict").cast(LADDER))
+        .with_columns(rank=rank * 2**32 - pl.col("rollout"))
+        .group_by(*keys, "sample_id")
+        .agg(pl.col("verdict", "decided_by").max_by("rank"), pl.col("several_tagged").sum())
+        .collect()
+    )
 
 
-def tally(best: pl.DataFrame) -> dict[str, int]:
-    """Counts that add up: the six verdicts, unparsable and failed make `samples`.
+def tally(best: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Counts that add up, a row for each value of keys: the six verdicts, unparsable and failed
+    make `samples`.
 
     `several_tagged` counts rollouts, not samples.
     """
-    verdicts = dict(best["verdict"].drop_nulls().cast(pl.String).value_counts().iter_rows())
-    reasons = best.filter(pl.col("verdict").is_null())["decided_by"].to_list()
-    undecided = best.filter(decided_by="undecided").height
-    return {
-        "samples": best.height,
-        **{v.name.lower(): verdicts.get(v.value, 0) for v in Verdict},
-        "unparsable": reasons.count("unparsable"),
-        "failed": reasons.count("failed"),
-        "undecided": undecided,
-        "several_tagged": best["several_tagged"].sum(),
-    }
+    counts = {name: count.cast(pl.Int64) for name, count in _TALLY.items()}
+    return (
+        best.group_by(*keys, maintain_order=True).agg(**counts) if keys else best.select(**counts)
+    )
 
 
 def correctness(counts: Mapping[str, int]) -> float | None:

@@ -6,14 +6,14 @@ datasets that no run was trained on. Counts are sums.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from speciarl.errors import DataError
-from speciarl.evaluation.intervals import Replicates, interval
+from speciarl.evaluation.intervals import Replicates, interval, intervals
 from speciarl.evaluation.metrics import (
     METRICS,
     best_per_sample,
@@ -35,13 +35,11 @@ COLUMNS = [
 _CELL = ("run", "seed", "dataset")
 
 
-def read_judged(folders: Iterable[Path]) -> pl.DataFrame:
+def read_judged(folders: Iterable[Path]) -> pl.LazyFrame:
     """The rows of all runs, from their folders (RUN/SEED/DATASET.parquet), with a column run."""
-    return pl.concat(
-        pl.read_parquet(path).with_columns(run=pl.lit(folder.name))
-        for folder in sorted(folders)
-        for path in sorted(folder.glob("*/*.parquet"))
-    )
+    files = [path for folder in sorted(folders) for path in sorted(folder.glob("*/*.parquet"))]
+    run = pl.col("file").str.split("/").list.get(-3)
+    return pl.scan_parquet(files, include_file_paths="file").with_columns(run=run).drop("file")
 
 
 class Area(NamedTuple):
@@ -59,8 +57,11 @@ def areas_of(groups: Mapping[str, Sequence[str]], unseen: Sequence[str]) -> list
     return [*areas, Area("overall", UNSEEN, unseen)] if unseen else areas
 
 
-def best_of_all(judged: pl.DataFrame, runs: Sequence[str], datasets: Sequence[str]) -> pl.DataFrame:
-    """`best_per_sample` of every run, seed and dataset, with these columns before.
+def best_of_all(
+    judged: pl.DataFrame | pl.LazyFrame, runs: Sequence[str], datasets: Sequence[str]
+) -> pl.DataFrame:
+    """`best_per_sample` of every run, seed and dataset, with these columns before; in order of
+    datasets, runs, seeds and samples.
 
     Args:
         judged: rows of all runs, with columns run, seed, dataset, sample_id, rollout, verdict,
@@ -71,22 +72,32 @@ def best_of_all(judged: pl.DataFrame, runs: Sequence[str], datasets: Sequence[st
             other images than the rest.
     """
     best = best_per_sample(judged, *_CELL)
-    seeds = best.select("run", "seed").unique().sort("seed")
-    units = pl.DataFrame({"run": runs}).join(seeds, on="run", how="left", maintain_order="left")
-    cells = pl.DataFrame({"dataset": datasets}).join(units, how="cross")
-    images = cells.join(
-        best.group_by(_CELL).agg("sample_id"), on=_CELL, how="left", maintain_order="left"
+    # Numbers instead of texts, in the order wanted: rows by the million are sorted.
+    kinds = {"dataset": datasets, "run": runs, "sample_id": best["sample_id"].unique().sort()}
+    best = (
+        best.with_columns(pl.col(k).cast(pl.Enum(v), strict=False) for k, v in kinds.items())
+        .drop_nulls(["dataset", "run"])
+        .sort("dataset", "run", "seed", "sample_id")
     )
+    found = best.group_by(_CELL, maintain_order=True).agg("sample_id")
+    _require_same_images(found, runs, datasets)
+    return best.with_columns(pl.col(list(kinds)).cast(pl.String))
+
+
+def _require_same_images(found: pl.DataFrame, runs: Sequence[str], datasets: Sequence[str]) -> None:
+    seeds = {run: found.filter(run=run)["seed"].unique().sort().to_list() or [None] for run in runs}
+    cells = found.select(_CELL).rows()
+    images: dict[tuple, pl.Series] = dict(zip(cells, found["sample_id"], strict=True))
     expected: dict[str, pl.Series] = {}
-    for (dataset, run, seed), found in zip(cells.rows(), images["sample_id"], strict=True):
-        if found is None:
+    for dataset, run, seed in ((d, r, s) for d in datasets for r in runs for s in seeds[r]):
+        samples = images.get((run, seed, dataset))
+        if samples is None:
             raise DataError(f"{run} has no judged rows of {dataset}: judge it before scoring")
-        if not expected.setdefault(dataset, found).equals(found):
+        if not expected.setdefault(dataset, samples).equals(samples):
             raise DataError(
-                f"{run}, seed {seed}: judged {len(found)} images of {dataset}, others judged "
+                f"{run}, seed {seed}: judged {len(samples)} images of {dataset}, others judged "
                 f"{len(expected[dataset])} or not the same ones: predict and judge it again"
             )
-    return cells.join(best, on=_CELL, maintain_order="left_right").select(best.columns)
 
 
 def score(
@@ -129,17 +140,22 @@ def differences(runs: Sequence[str], replicates: Replicates, areas: Sequence[Are
     One row for each two runs and area, null where undefined; `low` and `high` are the 95 % interval
     of the paired bootstrap.
     """
-    rows = []
-    for area in areas:
-        hm = {run: replicates.of(run, area.datasets)["hm"] for run in runs}
-        for run, other in combinations(runs, 2):
-            difference = hm[run] - hm[other]
-            low, high = interval(difference[1:])
-            middle = None if low is None else float(difference[0])
-            rows.append((run, other, area.level, area.name, middle, low, high))
     names = ("run", "other", "level", "name", "difference", "low", "high")
     schema = {n: pl.String if i < 4 else pl.Float64 for i, n in enumerate(names)}
-    return pl.DataFrame(rows, schema, orient="row")
+    parts = [pl.DataFrame(schema=schema)]
+    for area in areas:
+        hm = np.stack([replicates.of(run, area.datasets)["hm"] for run in runs])
+        for place, run in enumerate(runs[:-1]):
+            between = hm[place] - hm[place + 1 :]
+            low, high = intervals(between[:, 1:])
+            parts.append(
+                pl.DataFrame({
+                    "run": run, "other": runs[place + 1 :], "level": area.level, "name": area.name,
+                    "difference": np.where(np.isnan(low), np.nan, between[:, 0]),
+                    "low": low, "high": high,
+                })
+            )  # fmt: skip
+    return pl.concat(parts).fill_nan(None)
 
 
 def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -155,11 +171,10 @@ def metrics_tree(scores: pl.DataFrame) -> dict[str, dict[str, dict[str, float | 
 
 def _of_datasets(best: pl.DataFrame, weights: Mapping[Verdict, float]) -> pl.DataFrame:
     rows = []
-    for cell, part in best.group_by(_CELL, maintain_order=True):
-        counts = tally(part)
+    for counts in tally(best, *_CELL).iter_rows(named=True):
         right, weight = correctness(counts), specificity(counts, weights)
         metrics = dict(zip(METRICS, (right, weight, harmonic_mean(right, weight)), strict=True))
-        rows.append({**dict(zip(_CELL, cell, strict=True)), **counts, **metrics})
+        rows.append({**counts, **metrics})
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(METRICS, pl.Float64))
 
 

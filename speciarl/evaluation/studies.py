@@ -25,13 +25,14 @@ def wrong_where_ambiguous(folder: Path, datasets: Sequence[str]) -> pl.DataFrame
     return (
         read_judged((folder / "results/verdicts").iterdir())
         .filter(pl.col("dataset").is_in(list(datasets)), pl.col("decided_by") != "failed")
-        .join(ambiguous_samples(folder), on="sample_id", how="semi")
+        .join(ambiguous_samples(folder).lazy(), on="sample_id", how="semi")
         .group_by("run", "seed", "dataset", "sample_id")
         .agg(wrong=wrong.all())
         .group_by("run", "seed", "dataset")
         .agg(pl.col("wrong").mean())
         .group_by("run")
         .agg(pl.col("wrong").mean())
+        .collect()
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of all classes against all terms, made by joins.
+"""What is true of each class of a dataset, as a table made by joins, and what follows for the rest.
 
 The ancestors and descendants of a class are its correct terms; every other term of its dataset
 is wrong. What a name alone says is tabled; years in a prediction are for `Taxonomy.relation`.
@@ -18,28 +18,30 @@ COLUMNS = ("dataset", "class_name", "term", "verdict", "path")
 def relation_table(
     tree: Tree, classes: Mapping[int, str], forms: Iterable[tuple[str, str, int]]
 ) -> pl.DataFrame:
-    """One row per class and surface form of its dataset.
+    """What holds of each surface form for any class of its dataset, and for which it does not.
+
+    A row without a class says what a form is of every class that has no row with it: wrong, or
+    undecided, which is null. A row with a class says what else it is of that one.
 
     Args:
         classes: node numbers of classes and the names to show for them.
         forms: dataset, surface form, number of a node that it names there.
 
     Returns:
-        The columns COLUMNS, all strings, sorted. A form that names several nodes has the best
-        verdict of them; an undecided one has no row. `path` joins names with " > " and is empty
-        where the verdict is wrong.
+        The columns COLUMNS, sorted, rows without a class first. A form that names several nodes has
+        the best verdict of them. `path` joins names with " > "; empty where nothing leads there.
     """
     wanted = pl.DataFrame(
         sorted((tree.nodes[n].dataset, name, n, _year(tree, n)) for n, name in classes.items()),
         schema={"dataset": pl.String, "class_name": pl.String, "class": pl.Int32,
                 "year": pl.String},
         orient="row",
-    ).with_row_index("place")  # fmt: skip
+    )  # fmt: skip
     terms = pl.DataFrame(
         sorted(set(forms)),
         schema={"dataset": pl.String, "term": pl.String, "node": pl.Int32},
         orient="row",
-    ).with_columns(form=pl.struct("dataset", "term").rle_id())
+    )
     disputed = pl.DataFrame(
         [(n, other, True) for n in classes for other in sorted(tree.nodes[n].disputed)],
         schema={"class": pl.Int32, "node": pl.Int32, "disputed": pl.Boolean},
@@ -49,35 +51,49 @@ def relation_table(
     yearless = (pl.col("node") == pl.col("class")) & ~pl.col("term").str.contains(
         pl.col("year"), literal=True
     )
-    step = (
-        pl.when("disputed")
-        .then(_UNDECIDED)
-        .when(yearless)
-        .then(2 * Verdict.LESS_SPECIFIC.step)
-        .when(pl.col("step").is_null() & pl.col("node").is_in(open_terms))
-        .then(_UNDECIDED)
-        .otherwise(2 * pl.col("step").fill_null(Verdict.WRONG.step))
+    own = (
+        _correct(tree, wanted)
+        .join(disputed, on=["class", "node"], how="full", coalesce=True)
+        .join(wanted, on="class")
+        .join(terms, on=["dataset", "node"])
+        .with_columns(
+            step=pl.when("disputed").then(_UNDECIDED)
+            .when(yearless).then(2 * Verdict.LESS_SPECIFIC.step)
+            .otherwise(2 * pl.col("step")),
+        )
+    )  # fmt: skip
+    implied = terms.select(
+        "dataset",
+        "term",
+        step=pl.when(pl.col("node").is_in(open_terms)).then(_UNDECIDED).otherwise(0),
     )
+    key = ["dataset", "class_name", "term"]
+    labels = {2 * place: label for place, label in enumerate(LABELS)}
     return (
-        wanted.lazy()
-        .join(terms.lazy(), on="dataset")
-        .join(_correct(tree, wanted).lazy(), on=["class", "node"], how="left")
-        .join(disputed.lazy(), on=["class", "node"], how="left")
-        .with_columns(pl.col("disputed").fill_null(False))
-        .with_columns(step=step)
-        .sort("place", "form", "step")  # in the order of dataset, class name and term
-        .unique(subset=["place", "form"], keep="last", maintain_order=True)
-        .filter(pl.col("step") != _UNDECIDED)
+        pl.concat([own, implied], how="diagonal_relaxed")
+        .sort(*key, "step", "path")
+        .unique(key, keep="last", maintain_order=True)
         .with_columns(
             verdict=pl.col("step").replace_strict(
-                {2 * place: label for place, label in enumerate(LABELS)},
-                return_dtype=pl.Enum(LABELS),
+                labels, default=None, return_dtype=pl.Enum(LABELS)
             ),
-            path=pl.col("path").fill_null(""),
+            path=pl.when(pl.col("step") == _UNDECIDED).then(None).otherwise("path").fill_null(""),
         )
         .select(COLUMNS)
-        .collect()
     )
+
+
+def every_pair(relations: pl.DataFrame) -> pl.DataFrame:
+    """dataset, class_name, term, verdict: of all pairs that a table decides, implied ones too."""
+    key = ["dataset", "class_name", "term"]
+    own = relations.drop_nulls("class_name").select(*key, "verdict")
+    implied = (
+        own.select("dataset", "class_name")
+        .unique()
+        .join(relations.filter(pl.col("class_name").is_null()).drop("class_name"), on="dataset")
+        .join(own, on=key, how="anti")
+    )
+    return pl.concat([own, implied.select(*key, "verdict")]).drop_nulls("verdict").sort(key)
 
 
 def _year(tree: Tree, node_id: int) -> str | None:

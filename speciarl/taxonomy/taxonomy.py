@@ -162,11 +162,11 @@ class Taxonomy:
         return tuple(sorted({form for n in nodes for form in self._forms(n)}))
 
     def table(self, classes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-        """Every class of `classes` (dataset to class names) against every term of its dataset.
+        """What is true of every class of `classes` (dataset to class names), and what of no class.
 
         Returns:
-            dataset, class_name, term, verdict, path: sorted, one row per class and surface form;
-            `path` leads from the class to the term and is empty for wrong ones.
+            dataset, class_name, term, verdict, path: sorted, as `relation_table` has them;
+            `every_pair` spells out all classes against all terms.
         """
         node_ids: dict[int, str] = {}
         forms: list[tuple[str, str, int]] = []

@@ -157,9 +157,8 @@ class SpecificityReward:
         fault = None
         if self.source is not None:
             try:
-                judged, counts = self.source.judge(pairs)
-                self.source.cache.note_lookup(step=step, **asdict(counts))
-                outcome = [(dict(zip(pairs, judged, strict=True)), counts)]
+                outcome = [self.source.judge(pairs)]
+                self.source.cache.note_lookup(step=step, **asdict(outcome[0][1]))
             except Exception as error:  # of any kind: else the others wait for ever
                 fault, outcome = error, [_for_others(error)]
         if self.processes > 1:

@@ -1,5 +1,6 @@
 """Verdicts from the cache where it has them, from the verifier where it has not."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,13 @@ import polars as pl
 
 from speciarl import config
 from speciarl.cache import VerdictCache
-from speciarl.cache.index import ABSENT, Index
+from speciarl.cache.index import ABSENT, KEY, Index
 from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
 from speciarl.verdicts import Judgment, Pair, Verdict
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.single_flight import Asked, ask_once
-
-SLICE = 50_000  # rows of a snapshot, which may have millions, that are turned into texts at once
 
 
 @dataclass
@@ -55,27 +54,30 @@ class CachedVerifier:
         self._known = Index()
         self.add_known(cache.keys(known))
 
-    def judge(self, pairs: Sequence[Pair]) -> tuple[list[Judgment], Lookups]:
-        """One judgment per pair, and the counts of this batch.
+    def judge(
+        self, pairs: Iterable[Pair] | Mapping[Pair, int]
+    ) -> tuple[dict[Pair, Judgment], Lookups]:
+        """A judgment of each distinct pair, and the counts of this batch.
 
         Equal pairs are looked up and asked once. What was decided is stored before this returns.
+
+        Args:
+            pairs: one of each prediction, or distinct ones with how often each occurs.
         """
-        distinct = list(dict.fromkeys(pairs))
-        keys = self.cache.keys(distinct)
-        judged, predictions = judge_distinct(self.cache, self.verifier, distinct, keys)
+        times = Counter(pairs)
+        keys = self.cache.keys(times)
+        judged, predictions = judge_distinct(self.cache, self.verifier, list(times), keys)
         decided = np.array([j.verdict is not None for j in judged.values()], bool)
-        judgments = [judged[pair] for pair in pairs]
-        failures = sum(j.verdict is None for j in judgments)
+        failures = sum(times[pair] for pair, j in judged.items() if j.verdict is None)
         misses = self.add_known(keys[decided]) + failures
         self.seen.update((pair, j) for pair, j in judged.items() if j.verdict is not None)
-        counts = Lookups(
-            hits=len(pairs) - misses,
+        return judged, Lookups(
+            hits=times.total() - misses,
             misses=misses,
             asked=predictions.asked,
             failures=failures,
             judge_seconds=predictions.seconds,
         )
-        return judgments, counts
 
     def restore_seen(self, pairs: Iterable[Pair]) -> None:
         """Take up pairs seen before an interruption, so that a resumed run counts like any."""
@@ -115,8 +117,8 @@ def open_cached(
 
     Args:
         settings: the `verifier` or `judge` section.
-        snapshots: precomputed verdicts (verifier, class, prediction, verdict, decided_by); what the
-            store lacks of them is put back. Those of another verifier are left alone.
+        snapshots: precomputed verdicts, as `snapshot_of` makes them; what the store lacks of them
+            is put back. Those of another verifier are left alone.
         classes: class names by dataset; a dataset with facts may leave them out.
         facts: folder of the taxonomies' YAML files.
         store: data/verdicts/cache.duckdb, or another.
@@ -126,8 +128,8 @@ def open_cached(
     refill(store)
     cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)
-    for snapshot in snapshots:
-        source.add_known(restore(pl.read_parquet(snapshot).filter(verifier=cache.verifier), cache))
+    if snapshots:
+        source.add_known(restore(pl.scan_parquet(list(snapshots)), cache))
     return source
 
 
@@ -136,18 +138,29 @@ def pairs_of(table: pl.DataFrame) -> Iterator[tuple[str, str]]:
     return zip(table["class"].to_list(), table["prediction"].to_list(), strict=True)
 
 
-def restore(snapshot: pl.DataFrame, cache: VerdictCache) -> np.ndarray:
+def snapshot_of(verdicts: pl.DataFrame, cache: VerdictCache) -> pl.DataFrame:
+    """Verdicts (`schemas.VERDICTS`) with their verifier and their keys, of which hashing millions
+    takes seconds."""
+    named = verdicts.select(pl.lit(cache.verifier).alias("verifier"), pl.all())
+    return cache.keys.added_to(named)
+
+
+def restore(snapshot: pl.LazyFrame, cache: VerdictCache) -> np.ndarray:
     """Put back what the store lacks of a snapshot; gives the keys of all its pairs (n x 2)."""
-    parts = [cache.keys(pairs_of(rows)) for rows in snapshot.iter_slices(SLICE)]
-    keys = np.concatenate([np.empty((0, 2), np.uint64), *parts])
-    rows = snapshot.filter(cache.lacks(keys)).select("class", "prediction", "verdict", "decided_by")
-    cache.put(
-        {
-            Pair(name, prediction): Judgment(Verdict(verdict), decided_by)
-            for name, prediction, verdict, decided_by in rows.iter_rows()
-        },
-        run="snapshot",
-    )
+    own = snapshot.filter(verifier=cache.verifier)
+    keys = own.select(KEY).collect().to_numpy()
+    lacking = cache.lacks(keys)
+    if lacking.any():
+        columns = ("class", "prediction", "verdict", "decided_by")
+        rows = own.select(columns).collect().filter(lacking)
+        cache.put(
+            {
+                Pair(name, prediction): Judgment(Verdict(verdict), decided_by)
+                for name, prediction, verdict, decided_by in rows.iter_rows()
+            },
+            keys[lacking],
+            run="snapshot",
+        )
     return keys
 
 

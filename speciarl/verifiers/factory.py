@@ -70,7 +70,8 @@ def _api_key(variable: str) -> str | None:
 
 def classes_of(rows: pl.DataFrame) -> dict[str, list[str]]:
     """Class names by dataset, of the relations in data/taxonomy or of samples."""
-    pairs = rows.select("dataset", "class_name").unique().sort("dataset", "class_name")
+    named = rows.select("dataset", "class_name").drop_nulls()
+    pairs = named.unique().sort("dataset", "class_name")
     return {
         name: group["class_name"].to_list()
         for (name,), group in pairs.group_by("dataset", maintain_order=True)

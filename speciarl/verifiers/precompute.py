@@ -16,6 +16,7 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import VerifierConfig
 from speciarl.progress import Progress, duration, say
+from speciarl.taxonomy.table import every_pair
 from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
@@ -29,10 +30,13 @@ BATCH = 4000  # pairs looked up and asked together
 
 def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
     """class, prediction: each class with every term of its dataset and the usual abstentions."""
-    classes = taxonomy.select("class_name").unique()
+    classes = taxonomy.select("class_name").drop_nulls().unique()
     abstentions = pl.DataFrame({"term": ABSTENTIONS})
     expected = pl.concat(
-        [taxonomy.select("class_name", "term"), classes.join(abstentions, how="cross")]
+        [
+            every_pair(taxonomy).select("class_name", "term"),
+            classes.join(abstentions, how="cross"),
+        ]
     )
     return _normal(expected.rename({"term": "prediction"}))
 

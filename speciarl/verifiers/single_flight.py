@@ -19,6 +19,7 @@ from speciarl.verdicts import Judgment, Pair
 from speciarl.verifiers.base import Verifier
 
 POLL_SECONDS = 0.05
+BATCH = 8192  # claimed together: the kernel looks through all claims that are held for each new one
 PATIENCE_SECONDS = 900.0  # an owner that gives nothing for so long is passed over: asked twice
 
 
@@ -45,7 +46,20 @@ def ask_once(
         CacheError: the store cannot be written.
     """
     asked = Asked()
-    left = dict(zip(pairs, keys, strict=True))
+    for start in range(0, len(pairs), BATCH):
+        batch = slice(start, start + BATCH)
+        left = dict(zip(pairs[batch], keys[batch], strict=True))
+        _ask_until_judged(cache, verifier, left, patience, asked)
+    return asked
+
+
+def _ask_until_judged(
+    cache: VerdictCache,
+    verifier: Verifier,
+    left: Mapping[Pair, np.ndarray],
+    patience: float,
+    asked: Asked,
+) -> None:
     deadline = time.monotonic() + patience
     while left:
         with Claims(cache.path) as claims:
@@ -61,7 +75,6 @@ def ask_once(
             deadline = time.monotonic() + patience
         if left:
             time.sleep(POLL_SECONDS)
-    return asked
 
 
 def _settle(

@@ -96,7 +96,7 @@ def test_several_tagged_predictions_are_counted_whichever_counts(source, answer_
     judged, _ = judge_predictions(rows, source)
     assert judged["verdict"].to_list() == [first, "specific", None]
     assert judged["several_tagged"].to_list() == [True, False, False]
-    counts = tally(best_per_sample(judged))
+    counts = tally(best_per_sample(judged)).row(0, named=True)
     assert (counts["several_tagged"], counts["unparsable"]) == (1, 1)
 
 
@@ -128,7 +128,7 @@ def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source
             "SELECT count(*) FROM predictions JOIN verdicts USING (verifier, class, prediction)"
         )
         assert ask(db, stored).item() == 4
-    assert share == correctness(tally(best_per_sample(rows))) == 2 / 5
+    assert share == correctness(tally(best_per_sample(rows)).row(0, named=True)) == 2 / 5
 
 
 def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_path):
@@ -152,16 +152,20 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     taxonomy = pl.DataFrame(
         {
             "dataset": "d",
-            "class_name": ["Gull", "Gull", "Gull", "Tern"],
-            "term": ["Bird", "gull", "Cassowary", "tern"],
-            "verdict": ["generic", "specific", "wrong", "specific"],
+            "class_name": [None, None, None, None, "Gull", "Gull", "Tern", "Tern"],
+            "term": ["Bird", "Cassowary", "Loon", "gull", "Bird", "gull", "Bird", "Cassowary"],
+            "verdict": ["wrong", "wrong", None, "wrong", "generic", "specific", "generic", None],
         }
     )
     verifier = Table()
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     pairs = pairs_to_expect(taxonomy)
     first = precompute(pairs, verifier, cache, VerifierConfig())
-    assert first.height == pairs.height == verifier.asked == 4 + 2 * 2
+    assert pairs.rows() == [
+        *(("Gull", term) for term in ("bird", "cassowary", "gull", "none", "unknown")),
+        *(("Tern", term) for term in ("bird", "gull", "none", "unknown")),
+    ]
+    assert first.height == pairs.height == verifier.asked
     assert first.rows() == sorted(first.rows())
     again = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     assert precompute(pairs, verifier, again, VerifierConfig()).equals(first)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from speciarl.answers import normalize, unwrap
 from speciarl.cache import VerdictCache, query_store
+from speciarl.cache.index import PairKeys
 from speciarl.cli.main import app
 from speciarl.config import TrainingVerifierConfig, VerifierConfig
 from speciarl.config.verifiers import Server
@@ -367,7 +368,8 @@ def test_the_snapshot_of_another_verifier_is_left_alone(tmp_path):
             "decided_by": "llm",
         }
     )
-    snapshot.write_parquet(tmp_path / "precomputed.parquet")
+    parts = [PairKeys(rows["verifier"][0]).added_to(rows) for rows in snapshot.iter_slices(1)]
+    pl.concat(parts).write_parquet(tmp_path / "precomputed.parquet")
     opened = open_cached(
         chosen,
         [tmp_path / "precomputed.parquet"],

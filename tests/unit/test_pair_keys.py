@@ -4,11 +4,12 @@ import hashlib
 import threading
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.cache.index import PairKeys
+from speciarl.cache.index import ABSENT, KEY, Index, PairKeys
 
 
 def content(text):
@@ -60,3 +61,42 @@ def test_a_class_is_hashed_once_and_never_half_done():
     for thread in threads:
         thread.join()
     assert all((one == keys(batch)).all() for one in found)
+
+
+def test_a_table_gets_the_keys_of_its_rows():
+    table = pl.DataFrame({"prediction": ["gull", "tern"], "class": ["Gull", "Tern"], "n": [1, 2]})
+    keyed = PairKeys("v").added_to(table)
+    assert keyed.columns == ["prediction", "class", "n", *KEY]
+    assert (
+        keyed.select(KEY).to_numpy() == PairKeys("v")([("Gull", "gull"), ("Tern", "tern")])
+    ).all()
+    assert PairKeys("v").added_to(table.clear()).schema == keyed.schema
+
+
+# Few halves, so that many keys share one; from both ends, where a search goes wrong first.
+halves = st.sampled_from([0, 1, 2, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1])
+key_sets = st.sets(st.tuples(halves, halves), max_size=40)
+
+
+@given(st.lists(key_sets, max_size=4), st.lists(st.tuples(halves, halves), max_size=40))
+def test_an_index_finds_what_a_dict_does(parts, wanted):
+    index, by_key = Index(), {}
+    for part in parts:
+        fresh = [key for key in part if key not in by_key]
+        codes = range(len(by_key) + 1, len(by_key) + len(fresh) + 1)
+        by_key.update(zip(fresh, codes, strict=True))
+        high, low = np.array(fresh, np.uint64).reshape(-1, 2).T
+        index.add(high, low, np.array(codes, np.uint16))
+    found = index.find(np.array(wanted, np.uint64).reshape(-1, 2))
+    assert found.tolist() == [by_key.get(key, ABSENT) for key in wanted]
+    assert len(index) == len(by_key)
+
+
+def test_a_large_index_finds_every_key_and_no_other():
+    drawn = np.random.default_rng(0).integers(0, 2**64, (60_000, 2), dtype=np.uint64)
+    held, others = drawn[:50_000], drawn[50_000:]
+    index = Index()
+    for part in np.array_split(held, [100, 20_000, 21_000]):
+        index.add(part[:, 0], part[:, 1], np.full(len(part), len(part) % 1000 + 1, np.uint16))
+    assert (index.find(held) != ABSENT).all() and (index.find(others) == ABSENT).all()
+    assert index.find(held[[0, 150, 20_500, 49_999]]).tolist() == [101, 901, 1, 1]

@@ -100,7 +100,7 @@ def test_a_failure_takes_its_whole_group_out_and_is_not_stored(bridge):
 
 def test_a_pair_without_a_verdict_is_a_miss_however_often_it_occurs(bridge):
     judgments, counts = bridge.source.judge([Pair("Herring Gull", "down")] * 10)
-    assert len(judgments) == 10
+    assert list(judgments) == [Pair("Herring Gull", "down")]
     assert (counts.hits, counts.misses, counts.failures, counts.asked) == (0, 10, 10, 1)
     mixed = [Pair("Herring Gull", prediction) for prediction in ("down", "tern", "tern", "gull")]
     _, counts = bridge.source.judge(mixed)

@@ -245,6 +245,13 @@ def test_a_difference_to_what_is_undefined_is_undefined():
     assert found.schema["difference"] == pl.Float64
 
 
+def test_a_single_run_differs_from_none():
+    _, replicates, areas = replicated(table(*judged("a", 0, "d", "wrong")), ["a"], {"g": ["d"]}, [])
+    found = differences(["a"], replicates, areas)
+    assert found.is_empty()
+    assert list(found.schema.values()) == [pl.String] * 4 + [pl.Float64] * 3
+
+
 PROGRESS = {"wrong": "generic", "generic": "specific", "specific": "specific"}
 
 

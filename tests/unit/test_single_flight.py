@@ -181,10 +181,29 @@ def test_a_missed_pair_is_hashed_once_on_its_way_to_the_store(store, notes):
     source = CachedVerifier(Judge(notes, fails={"down"}), cache)
     wanted = pairs("gull", "tern", "gull", "down")
     judged, counts = source.judge(wanted)
-    assert [j.verdict is not None for j in judged] == [True, True, True, False]
+    assert [judged[pair].verdict is not None for pair in wanted] == [True, True, True, False]
     assert counts.asked == 3
     assert sorted(hashed) == sorted(set(wanted))
     assert [j is not None for j in open_cache(store).get(wanted)] == [True, True, True, False]
+
+
+def test_many_misses_are_claimed_and_asked_a_batch_at_a_time(store, monkeypatch):
+    """The kernel looks through all claims held for each new one: together they are quadratic."""
+    monkeypatch.setattr("speciarl.verifiers.single_flight.BATCH", 3)
+    together = []
+
+    class Noting:
+        identity = Judge.identity
+
+        def judge(self, pairs):
+            together.append(len(pairs))
+            return ((pair, GOOD) for pair in pairs)
+
+    wanted = pairs(*(f"gull {i}" for i in range(8)))
+    asked = ask_for(open_cache(store), Noting(), wanted)
+    assert together == [3, 3, 2]
+    assert (asked.asked, list(asked.judged)) == (8, wanted)
+    assert None not in open_cache(store).get(wanted)
 
 
 def test_a_pair_that_the_verifier_leaves_out_is_named(store):

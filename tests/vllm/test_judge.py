@@ -91,7 +91,7 @@ def test_a_server_killed_in_mid_batch_costs_only_what_was_not_answered(server, t
         answered
     )
     judged, counts = source.judge(UNHEARD_OF)
-    assert all(one.verdict for one in judged)
+    assert all(one.verdict for one in judged.values())
     assert counts.asked == server.answered() == len(failures)
 
 
@@ -99,7 +99,8 @@ def test_a_server_killed_in_mid_batch_costs_only_what_was_not_answered(server, t
 def run(server, policy, manifest, tmp_path):
     """A miniature training run whose every prediction the judge sees, and where it leaves what."""
     columns = ("verifier", "class", "prediction", "verdict", "decided_by")
-    nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    keys = dict.fromkeys(("key_high", "key_low"), pl.UInt64)
+    nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | keys)
     nothing.write_parquet(tmp_path / "precomputed.parquet")
     outputs = Outputs(
         model=tmp_path / "model", metrics=tmp_path / "metrics.parquet",

@@ -13,5 +13,6 @@ with stage(snakemake.log[0]):
     common, *described = map(Path, snakemake.input.facts)
     known = {**dict.fromkeys((path.stem for path in described), ()), dataset: names}
     table = Taxonomy.of_classes(common.parent, known).table({dataset: names})
-    print(f"{len(names)} classes, {table['term'].n_unique()} terms, {table.height} relations")
+    true = table.drop_nulls().height
+    print(f"{len(names)} classes, {table['term'].n_unique()} terms, {true} true relations")
     write_parquet(table, Path(snakemake.output[0]))

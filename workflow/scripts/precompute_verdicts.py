@@ -8,6 +8,7 @@ from speciarl.config import TrainingVerifierConfig
 from speciarl.files import write_parquet
 from speciarl.paths import STORE
 from speciarl.stage import section, stage
+from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
@@ -20,5 +21,4 @@ with stage(snakemake.log[0]):
     cache = VerdictCache(STORE, verifier.identity, "precompute", settings.store_timeout)
     pairs = pairs_to_expect(taxonomy)
     verdicts = precompute(pairs, verifier, cache, settings, settings.precompute_model)
-    named = verdicts.select(pl.lit(verifier.fingerprint).alias("verifier"), pl.all())
-    write_parquet(named, Path(snakemake.output[0]))
+    write_parquet(snapshot_of(verdicts, cache), Path(snakemake.output[0]))

@@ -12,8 +12,9 @@ from dataclasses import asdict
 from accelerate.utils import broadcast_object_list, gather_object
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
-from speciarl.errors import SpeciaRLError, TrainingError, one_line
+from speciarl.errors import SpeciaRLError
 from speciarl.rewards import Reward
+from speciarl.training.processes import for_others
 from speciarl.verdicts import COUNTS, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
@@ -110,7 +111,7 @@ class SpecificityReward:
                 self.source.cache.note_lookup(step=step, **asdict(counts))
                 outcome = [(dict(zip(pairs, judged, strict=True)), counts)]
             except Exception as error:  # of any kind: else the others wait for ever
-                fault, outcome = error, [_for_others(error)]
+                fault, outcome = error, [for_others(error)]
         if self.processes > 1:
             broadcast_object_list(outcome)
         if fault:
@@ -144,11 +145,3 @@ class SpecificityReward:
         failed = sum(r["failed"] for r in self.rows)
         why = reason(judgments.values())
         require_few_failures(failed, looked_up, "predictions", self.max_failures, why)
-
-
-def _for_others(error: Exception) -> SpeciaRLError:
-    """A fault of the first process as the others raise it: one line, and sure to be pickled."""
-    if isinstance(error, SpeciaRLError):
-        return error
-    said = one_line(f"{type(error).__name__}: {error}")
-    return TrainingError(f"the first process failed ({said}): see its traceback")

@@ -45,8 +45,11 @@ class Processes:
         import torch
         from accelerate import PartialState
 
+        without_gpu = not torch.cuda.is_available()
+        if without_gpu:  # which it would number ("cpu:0"), as torch.load knows none
+            os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
         # Without `cpu` it would see itself alone where there is no GPU.
-        state = PartialState(cpu=not torch.cuda.is_available(), timeout=WAIT)
+        state = PartialState(cpu=without_gpu, timeout=WAIT)
         return cls(state.process_index, state.num_processes)
 
     @property

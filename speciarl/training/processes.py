@@ -45,8 +45,11 @@ class Processes:
         import torch
         from accelerate import PartialState
 
+        without_gpu = not torch.cuda.is_available()
+        if without_gpu:  # which it would number ("cpu:0"), as torch.load knows none
+            os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
         # Without `cpu` it would see itself alone where there is no GPU.
-        state = PartialState(cpu=not torch.cuda.is_available(), timeout=WAIT)
+        state = PartialState(cpu=without_gpu, timeout=WAIT)
         return cls(state.process_index, state.num_processes)
 
     @property
@@ -65,7 +68,7 @@ class Processes:
             try:
                 outcome[0] = make()
             except Exception as error:  # of any kind: else the others wait for ever
-                fault, outcome[1] = error, _for_others(error)
+                fault, outcome[1] = error, for_others(error)
         broadcast_object_list(outcome)
         if fault:
             raise fault
@@ -90,7 +93,7 @@ class Processes:
 ALONE = Processes()
 
 
-def _for_others(error: Exception) -> SpeciaRLError:
+def for_others(error: Exception) -> SpeciaRLError:
     """A fault of the first process as the others raise it: one line, and sure to be pickled."""
     if isinstance(error, SpeciaRLError):
         return error

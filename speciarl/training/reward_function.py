@@ -14,9 +14,10 @@ from trl.rewards import get_soft_overlong_punishment
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.config import Grpo
-from speciarl.errors import SpeciaRLError, TrainingError, one_line
+from speciarl.errors import SpeciaRLError
 from speciarl.rewards import Noise, Reward
 from speciarl.schemas import COUNTED
+from speciarl.training.processes import for_others
 from speciarl.verdicts import OUTCOMES, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
@@ -160,7 +161,7 @@ class SpecificityReward:
                 outcome = [self.source.judge(pairs)]
                 self.source.cache.note_lookup(step=step, **asdict(outcome[0][1]))
             except Exception as error:  # of any kind: else the others wait for ever
-                fault, outcome = error, [_for_others(error)]
+                fault, outcome = error, [for_others(error)]
         if self.processes > 1:
             broadcast_object_list(outcome)
         if fault:
@@ -196,11 +197,3 @@ class SpecificityReward:
         failed = sum(r["failed"] for r in self.rows)
         why = reason(judgments.values())
         require_few_failures(failed, looked_up, "predictions", self.max_failures, why)
-
-
-def _for_others(error: Exception) -> SpeciaRLError:
-    """A fault of the first process as the others raise it: one line, and sure to be pickled."""
-    if isinstance(error, SpeciaRLError):
-        return error
-    said = one_line(f"{type(error).__name__}: {error}")
-    return TrainingError(f"the first process failed ({said}): see its traceback")

@@ -27,7 +27,7 @@ STEPS = 3
 SAMPLER = """
 import os, signal, sys
 
-if "train" in sys.orig_argv and ("RANK" in os.environ or "--here" not in sys.orig_argv):
+if "train" in sys.orig_argv and ("RANK" in os.environ or "ALONE" in os.environ):
     import torch
 
     rank = int(os.environ.get("RANK", 0))
@@ -70,6 +70,7 @@ def train(folder, run="speciarl", devices=1, code=0, environment=(), **grpo):
         cwd=folder,
         env=os.environ
         | {"PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        | ({"ALONE": "1"} if devices == 1 else {})
         | dict(environment),
         capture_output=True,
         text=True,
@@ -116,8 +117,8 @@ def test_several_processes_train_what_one_trains(devices, trained):
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_a_pair_is_judged_once_over_all_processes(devices, trained):
     with duckdb.connect(str(trained[devices] / STORE), read_only=True) as db:
-        asked, found = db.sql("SELECT sum(asked), sum(hits + misses) FROM lookups").fetchone()
-        stored = db.sql("SELECT class, prediction FROM verdicts").fetchall()
+        asked, found = db.execute("SELECT sum(asked), sum(hits + misses) FROM lookups").fetchone()
+        stored = db.execute("SELECT class, prediction FROM verdicts").fetchall()
     said = table(trained[devices], "predictions")
     distinct = said.select("class", "prediction").unique().rows()
     assert sorted(stored) == sorted(distinct) and asked == len(distinct)
@@ -141,7 +142,7 @@ def test_a_killed_process_ends_all_and_the_next_start_goes_on(project, tmp_path)
         f"checkpoint-{step}" for step in range(1, STEPS)
     }
     with duckdb.connect(str(folder / STORE), read_only=True) as db:
-        assert db.sql("SELECT max(step) FROM lookups").fetchone() == (STEPS - 2,)
+        assert db.execute("SELECT max(step) FROM lookups").fetchone() == (STEPS - 2,)
 
     (line,) = train(folder, devices=1, code=1)
     assert "is of a training on 2 devices, this one has 1: set training.devices to 2" in line
@@ -160,7 +161,7 @@ def test_a_fault_of_one_process_is_one_line(project, tmp_path):
     folder = tiny.copy(project, tmp_path / "faulty")
     (folder / STORE).mkdir()
     (line,) = train(folder, devices=2, code=1)
-    assert line.startswith("error: process 0 of 2 failed: ")
+    assert line.startswith(f"error: process 0 of 2 failed: {STORE} cannot be opened")
     assert not (folder / RUN).exists()
 
 

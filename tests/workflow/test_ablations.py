@@ -58,7 +58,7 @@ def ablated(finished, tmp_path_factory):
 def test_each_row_is_trained_judged_and_held_against_the_one_that_it_is_like(ablated):
     table = pl.read_csv(ablated.folder / "results/ablations.csv")
     assert table.select("run", "name").rows() == [
-        (run, group) for run in DIFFERS for group in SMALL["groups"]
+        (run, group) for run in DIFFERS for group in (*SMALL["groups"], "custom datasets")
     ]
     for row in table.iter_rows(named=True):
         assert row["like"] == ("zero_shot" if row["run"] == "asked" else "speciarl")

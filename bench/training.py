@@ -177,7 +177,8 @@ class Drawn(Job):
 
     def samples(self) -> pl.DataFrame:
         names = [one.name for one in catalogue()["cub200"]]
-        return pl.DataFrame({"class_name": names, "image": [f"{name}.png" for name in names]})
+        rows = {"class_name": names, "image": [f"{name}.png" for name in names]}
+        return pl.DataFrame(rows).with_columns(dataset=pl.lit("cub200"))
 
     def open_image(self, reference: str) -> Image.Image:
         chance = np.random.default_rng(len(reference))

@@ -45,7 +45,7 @@ def test_the_miniature_is_made_where_it_is_not_there(bench, capsys, tmp_path):
     job = bench.miniature(tmp_path, tmp_path, 3)
     assert "has no trained miniature" in capsys.readouterr().out
     assert (type(job), job.settings.grpo.steps) == (bench.Drawn, 3)
-    assert job.settings.grpo.prompts_per_step == 26
+    assert job.settings.grpo.prompts_per_step == 16
 
 
 def test_the_paper_s_policy_is_of_its_size_and_needs_a_gpu(bench):

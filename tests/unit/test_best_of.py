@@ -41,7 +41,7 @@ ROWS = judged(
 
 def test_the_best_of_all_is_what_the_scores_say_and_that_of_one_the_mean():
     found = curve(ROWS, ["d"], SPECIFICITY_WEIGHTS)
-    counts = tally(best_per_sample(ROWS))
+    counts = tally(best_per_sample(ROWS)).row(0, named=True)
     last = found.row(-1, named=True)
     assert last["k"] == 4
     assert last["correctness"] == pytest.approx(correctness(counts))

@@ -79,7 +79,7 @@ def test_an_image_that_was_not_shown_is_a_failure_and_no_fault_of_the_judge(sour
     assert judged["decided_by"].to_list() == ["t", "failed", "failed", "unparsable", "t"]
     assert judged["verdict"].to_list() == ["specific", None, None, None, "wrong"]
     assert judged["error"].to_list() == rows["error"].to_list()
-    counts = tally(best_per_sample(judged))
+    counts = tally(best_per_sample(judged)).row(0, named=True)
     outcomes = (counts["specific"], counts["wrong"], counts["unparsable"], counts["failed"])
     assert outcomes == (1, 1, 1, 2) and counts["samples"] == sum(outcomes)
     assert not judged["several_tagged"].any()

@@ -92,9 +92,9 @@ def test_the_processes_are_given_the_same_parameters(started, monkeypatch):
 
 
 REFUSED = {
-    "more than there are": ({"devices": 13}, 2, "need 13 GPUs, 2 are visible"),
+    "more than there are": ({"devices": 16}, 2, "need 16 GPUs, 2 are visible"),
     "sharing out without GPUs": ({"devices": 2, "accelerate": "fsdp"}, 0, "fsdp needs a GPU for"),
-    "numbers": ({"devices": 4}, 0, "grpo.prompts_per_step 26 does not divide over 4 processes"),
+    "numbers": ({"devices": 3}, 0, "grpo.prompts_per_step 16 does not divide over 3 processes"),
     "a server needs GPUs": ({"rollouts": "vllm-server"}, 1, "need 2 GPUs, 1 are visible"),
 }
 

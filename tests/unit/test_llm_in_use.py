@@ -23,7 +23,7 @@ from speciarl.rewards import REWARDS
 from speciarl.training.job import Settings
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.verdicts import Pair, Verdict
-from speciarl.verifiers.cached import CachedVerifier, open_cached
+from speciarl.verifiers.cached import CachedVerifier, open_cached, snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 from tests.fake_judge import Reply, judge_at, says, serving
@@ -281,14 +281,14 @@ def test_ahead_of_time_only_what_needs_no_model_is_decided(backend, decided, tmp
         assert dict(found.select("prediction", "decided_by").rows()) == decided
         assert not server.requests
         # In training a pair that is not among them is a miss, asked once and stored.
-        found.with_columns(verifier=pl.lit(cache.verifier)).write_parquet(tmp_path / "s.parquet")
+        snapshot_of(found, cache).write_parquet(tmp_path / "s.parquet")
         run = open_cached(
             settings(server.url, backend),
             [tmp_path / "s.parquet"], CLASSES, FACTS, tmp_path / "cache.duckdb", "run",
         )  # fmt: skip
         said = [Pair("Herring Gull", term) for term in ("none", "zyzzyva a", "zyzzyva a")]
         judgments, counts = run.judge(said)
-        assert [one.decided_by for one in judgments] == ["rules", "llm", "llm"]
+        assert [judgments[pair].decided_by for pair in said] == ["rules", "llm", "llm"]
         assert (counts.hits, counts.misses, counts.asked) == (2, 1, 1)
         assert len(server.requests) == 1
         # What the store has of the model since then is no part of another snapshot.

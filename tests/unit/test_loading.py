@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from peft import get_peft_model
 from PIL import Image
 
@@ -200,7 +201,8 @@ def adapters(policy, tmp_path):
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.add_(0.1)
-    save_adapters(adapted, folder)
+    alone = SimpleNamespace(accelerator=Accelerator(cpu=True), model=adapted, model_wrapped=adapted)
+    save_adapters(alone, folder)
     return folder
 
 

@@ -62,10 +62,10 @@ def test_noise_is_in_the_rewards_and_nowhere_else(bridge):
     rows = [row for row in (5, 6, 7, 8) for _ in range(4)]
     clean = call(bridge, rows, *said)
     bridge.noise = Noise(1.0, seed=3)
-    noisy = call(bridge, rows, *said)
+    noisy = call(bridge, rows, *said, step=1)
     assert noisy != clean
     assert [reward == -1 for reward in noisy] == [not text for text in said]
-    half = call(bridge, rows[8:], *said[8:])
+    half = call(bridge, rows[8:], *said[8:], step=2)
     assert half == noisy[8:]
     counts = [{k: row[k] for k in ("specific", "less_specific", "wrong")} for row in bridge.rows]
     assert counts[0] == counts[1] == {"specific": 4, "less_specific": 4, "wrong": 4}

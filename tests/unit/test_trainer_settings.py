@@ -170,6 +170,7 @@ EXPERIMENTS: dict[str, tuple[dict, int]] = {
     "dapo": ({}, 422_400),
     "dapo_sampling": ({}, 422_400),
     "dapo_any_length": ({}, 422_400),
+    "overlong": ({}, 422_400),
     "graded_1": ({"reward": "graded-1"}, 422_400),
     "graded_2": ({"reward": "graded-2"}, 422_400),
     "graded_3": ({"reward": "graded-3"}, 422_400),
@@ -451,9 +452,11 @@ def test_dapo_draws_again_and_penalizes_length_where_the_rows_say_so(paper):
     found = {
         name: (grpo.dynamic_sampling_tries, grpo.overlong_buffer)
         for name in paper.runs
-        if (grpo := paper.section_of(name, "grpo")) != paper.grpo and grpo.loss_type == "dapo"
+        if (grpo := paper.section_of(name, "grpo")).dynamic_sampling_tries
+        or grpo.loss_type == "dapo"
+        or grpo.overlong_buffer
     }
     assert found == {
         "dapo_rft": (0, 512), "dapo": (0, 512), "dapo_sampling": (10, 512),
-        "dapo_any_length": (0, None),
+        "dapo_any_length": (0, None), "overlong": (0, 512),
     }  # fmt: skip

@@ -96,11 +96,12 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
     if not serves:
         yield None
         return
-    from speciarl.policy.serving import servable
+    from speciarl.policy.serving import pixel_limits, servable
     from speciarl.training.rollouts import free_port, server_command, serving
 
     base, port = MODELS / "base", free_port()
-    command = server_command(servable(base, base, work / "served"), port, training.server_devices)
+    served, pixels = servable(base, base, work / "served"), pixel_limits(base)
+    command = server_command(served, pixels, port, training.server_devices)
     log = LOGS / "train" / f"{work.name}.vllm.log"
     with serving(command, port, ",".join(visible[training.devices : needed]), log) as address:
         yield address

@@ -4,6 +4,7 @@ The server loads the base policy; before each step TRL sends it the policy's wei
 adapters merged in, over NCCL, then sends images and prompts over HTTP (trl 1.16, `vllm_client`).
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -67,16 +68,19 @@ def reaching(training: Training) -> Iterator[None]:
         ) from error
 
 
-def server_command(model: Path, port: int, devices: int) -> list[str]:
-    """The command of `trl vllm-serve`, which is vLLM's own server with what TRL needs of it."""
+def server_command(model: Path, pixels: dict[str, int], port: int, devices: int) -> list[str]:
+    """The command of `trl vllm-serve`, which is vLLM's own server with what TRL needs of it.
+
+    Args:
+        pixels: limits of an image's pixels, as the training has them (`serving.pixel_limits`).
+    """
     from trl.scripts.vllm_serve import ScriptArguments, build_command
 
-    return build_command(
-        ScriptArguments(
-            model=str(model), host="127.0.0.1", port=port, tensor_parallel_size=devices,
-            dtype="bfloat16",
-        )
+    arguments = ScriptArguments(
+        model=str(model), host="127.0.0.1", port=port, tensor_parallel_size=devices,
+        dtype="bfloat16",
     )  # fmt: skip
+    return [*build_command(arguments), "--mm-processor-kwargs", json.dumps(pixels)]
 
 
 @contextmanager

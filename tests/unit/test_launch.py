@@ -213,10 +213,11 @@ def test_a_server_that_ends_is_told_with_its_log(tmp_path):
 
 
 def test_the_server_is_the_one_that_trl_starts():
-    command = rollouts.server_command(Path("models/base"), 8123, 2)
+    command = rollouts.server_command(Path("models/base"), {"max_pixels": 401408}, 8123, 2)
     given = dict(pairwise(command))
     assert given["serve"] == "models/base" and given["--port"] == "8123"
     assert given["--tensor-parallel-size"] == "2" and given["--dtype"] == "bfloat16"
+    assert given["--mm-processor-kwargs"] == '{"max_pixels": 401408}'
     assert given["--weight-transfer-config"] == '{"backend": "nccl"}'
 
 

@@ -6,6 +6,9 @@ def code_unread_in_training(wildcards):
     run = PARAMS.runs[wildcards.run]
     methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
     unused = {path for method, path in methods.items() if method != run.method}
+    unused.add("speciarl/policy/serving.py")  # of a rollout server, which trains nothing again
+    if run.method != "grpo":
+        unused.add("speciarl/training/rollouts.py")
     judge = PARAMS.section_of(wildcards.run, "verifier")
     return unused | judge_unread(judge, policy=[run.prompt])
 

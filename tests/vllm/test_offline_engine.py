@@ -16,7 +16,6 @@ from speciarl.policy.build import take_model
 from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import load_model, load_processor, note_loading
 from speciarl.policy.miniature.curriculum import all_classes
-from speciarl.training.adapters import save_adapters
 from speciarl.verdicts import Pair
 from speciarl.verifiers.factory import build_verifier
 from tests.vllm.conftest import CLASSES, FACTS
@@ -137,7 +136,7 @@ def adapters(policy, tmp_path_factory):
         r=4, lora_alpha=8, target_modules="all-linear", exclude_modules=".*visual.*",
         init_lora_weights=False,
     )  # fmt: skip
-    save_adapters(get_peft_model(load_model(policy), config), folder / "42")
+    get_peft_model(load_model(policy), config).save_pretrained(folder / "42")
     return folder
 
 

@@ -8,12 +8,14 @@ import polars as pl
 import torch
 import yaml
 
+from speciarl.cache.index import KEY
 from speciarl.config import load
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.datasets.miniature.render import render
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.miniature.architecture import build_model, build_processor, build_tokenizer
 from speciarl.policy.miniature.curriculum import all_texts, completion
+from speciarl.schemas import VERDICTS
 
 ROOT = Path(__file__).parents[1]
 SIZE = 56
@@ -74,11 +76,11 @@ def create(folder: Path, **over) -> Path:
         image.save(folder / name)
     samples = pl.DataFrame(
         {"image": names, "class_name": [one.name for _ in range(2) for one in CLASSES]}
-    )
+    ).with_columns(dataset=pl.lit("cub200"))
     for path in ("data/training", "data/verdicts/precomputed"):
         (folder / path).mkdir(parents=True)
     samples.write_parquet(folder / "data/training/cub200.parquet")
-    known = dict.fromkeys(("verifier", "class", "prediction", "verdict", "decided_by"), pl.String)
+    known = dict.fromkeys(("verifier", *VERDICTS), pl.String) | dict.fromkeys(KEY, pl.UInt64)
     pl.DataFrame(schema=known).write_parquet(folder / "data/verdicts/precomputed/cub200.parquet")
     (folder / "data/taxonomies").symlink_to(ROOT / "data/taxonomies")
     (folder / "workflow").symlink_to(ROOT / "workflow")

@@ -198,7 +198,7 @@ EDITS = {
         {*evaluated("best_of_4"), *END},
         {"predict@best_of_4", "report"},
     ),
-    "rollouts of a run that draws none": (rows(sft={"num_generations": 5}), {"report"}, {"report"}),
+    "rollouts of a run that draws none": (rows(sft={"num_generations": 6}), {"report"}, {"report"}),
     "one more image": (
         another_image,
         {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},

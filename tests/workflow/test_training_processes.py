@@ -136,7 +136,7 @@ def test_a_killed_process_ends_all_and_the_next_start_goes_on(project, tmp_path)
         "error: process 1 of 2 was ended by SIGKILL, and the others with it: start again, which "
         "goes on from the last checkpoint"
     )
-    assert not (folder / RUN).exists() and not (folder / "results").exists()
+    assert not (folder / RUN).exists() and not (folder / "results/training").exists()
     (work,) = (folder / "work/train/speciarl").iterdir()
     assert {path.parent.name for path in work.glob("checkpoint-*/progress.json")} == {
         f"checkpoint-{step}" for step in range(1, STEPS)

@@ -97,7 +97,8 @@ def test_an_experiment_in_a_clone_changes_the_metrics_and_says_how(clone):
 
     shown = clone.run("dvc", "plots", "diff", "--json")
     plots = json.loads(shown)["data"]
-    assert set(plots) == {"Reward in training", "Levels in training", "Levels in evaluation"}
+    declared = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["plots"]
+    assert set(plots) == {title for plot in declared for title in plot}
     levels = plots["Levels in evaluation"][0]["content"]["data"]["values"]
     assert {row["rev"] for row in levels} == {"HEAD", "workspace"}
     expected = pl.read_csv(clone.folder / "results/plots/levels.csv")["run"].to_list()

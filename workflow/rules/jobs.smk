@@ -7,6 +7,7 @@ def code_unread_in_training(wildcards):
     methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
     unused = {path for method, path in methods.items() if method != run.method}
     unused.add("speciarl/policy/serving.py")  # of a rollout server, which trains nothing again
+    unused.add("speciarl/datasets/readers/folders.py")  # the names that it reads are watched
     if run.method != "grpo":
         unused.add("speciarl/training/rollouts.py")
     judge = PARAMS.section_of(wildcards.run, "verifier")

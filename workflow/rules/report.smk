@@ -1,11 +1,5 @@
 rule report:
     input:
-        # a section each, where the target of the name has made it
-        **{
-            name: path
-            for name in ("rollouts", "ablations")
-            if os.path.isfile(path := f"results/{name}.csv")
-        },
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
@@ -24,5 +18,14 @@ rule report:
     params:
         **reads(*PARAMS.model_dump()),
         **code("report"),
+        # A section each, where the target of the name has made its table. As inputs they would be
+        # made again, by hours of training, whenever `all` follows an edit.
+        **{
+            "tables of studies": {
+                name: digest_of(Path(path).read_text())
+                for name in ("rollouts", "ablations")
+                if os.path.isfile(path := f"results/{name}.csv")
+            }
+        },
     script:
         "../scripts/report.py"

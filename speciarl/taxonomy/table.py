@@ -67,17 +67,22 @@ def relation_table(
         "term",
         step=pl.when(pl.col("node").is_in(open_terms)).then(_UNDECIDED).otherwise(0),
     )
+    return _best_senses(pl.concat([own, implied], how="diagonal_relaxed"))
+
+
+def _best_senses(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of what a form may say of a class, the best, with its label; the path decides a tie."""
     key = ["dataset", "class_name", "term"]
     labels = {2 * place: label for place, label in enumerate(LABELS)}
+    undecided = pl.col("step") == _UNDECIDED
     return (
-        pl.concat([own, implied], how="diagonal_relaxed")
-        .sort(*key, "step", "path")
+        rows.sort(*key, "step", "path")
         .unique(key, keep="last", maintain_order=True)
         .with_columns(
             verdict=pl.col("step").replace_strict(
                 labels, default=None, return_dtype=pl.Enum(LABELS)
             ),
-            path=pl.when(pl.col("step") == _UNDECIDED).then(None).otherwise("path").fill_null(""),
+            path=pl.when(undecided).then(None).otherwise("path").fill_null(""),
         )
         .select(COLUMNS)
     )

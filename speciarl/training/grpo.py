@@ -87,33 +87,10 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         names.
     """
     run, settings = job.settings.run, job.settings.grpo
-    plan = plan_batches(settings, run.num_generations, bridge.processes)
-    next_row = settings.steps * settings.prompts_per_step
-    resumed = latest_checkpoint(job.work, job.processes)
-    if resumed:
-        checkpoint, progress = resumed
-        bridge.rows, next_row = progress["rows"], progress["next_row"]
-        bridge.predictions = progress["predictions"]
-        if bridge.source:
-            bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
-        log.info("going on from %s", checkpoint.name)
-
-    def table(history: list[dict]) -> pl.DataFrame:
-        return live_table(metrics(bridge.rows, history, settings.updates_per_step))
-
+    plan = plan_batches(settings, run.num_generations, job.processes.count)
+    checkpoint, next_row = _go_on(job, bridge)
     model, processor = job.policy()
-    # TRL asks for each image once a rollout and micro-batch, and for no other meanwhile.
-    together = settings.prompts_per_step // bridge.processes
-    open_once = lru_cache(together)(job.open_image)
-    process_once(processor, together)
-    samples = usable_samples(
-        job.samples(), processor, run.prompt, job.open_image,
-        threads=job.threads, max_prompt_tokens=settings.max_prompt_tokens,
-    )  # fmt: skip
-
-    def rows(first: int, count: int) -> Dataset:
-        return training_data(flatten_epochs(samples, count, job.seed, first), run.prompt, open_once)
-
+    rows = _schedule(job, processor)
     args = trl_config(
         settings,
         plan,
@@ -135,12 +112,7 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         train_dataset=rows(0, settings.steps * settings.prompts_per_step),
         peft_config=lora_config(job.settings.lora),
         callbacks=[
-            LogSteps(
-                table,
-                note={"reward": "reward {:.2f}", "specific": "{:.0%} specific"},
-                updates=settings.updates_per_step,
-                live=job.live,
-            ),
+            _shown(job, bridge),
             MarkComplete(
                 lambda: {
                     "rows": bridge.rows,
@@ -152,10 +124,52 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    trainer.train(resume_from_checkpoint=checkpoint)
     require_all(len(bridge.rows), settings.steps)
     save_adapters(trainer, job.into)
     return metrics(bridge.rows, trainer.state.log_history, settings.updates_per_step)
+
+
+def _go_on(job: Job, bridge: SpecificityReward) -> tuple[str | None, int]:
+    """The checkpoint to go on from, whose progress the bridge is given, and the first row that no
+    group was drawn for beyond those of the run's own steps."""
+    resumed = latest_checkpoint(job.work, job.processes)
+    if resumed is None:
+        return None, job.settings.grpo.steps * job.settings.grpo.prompts_per_step
+    checkpoint, progress = resumed
+    bridge.rows, bridge.predictions = progress["rows"], progress["predictions"]
+    if bridge.source:
+        bridge.source.restore_seen(Pair(*pair) for pair in progress["met"])
+    log.info("going on from %s", checkpoint.name)
+    return str(checkpoint), progress["next_row"]
+
+
+def _schedule(job: Job, processor) -> Callable[[int, int], Dataset]:
+    """Gives that many rows from that number on of a schedule that does not end."""
+    settings, prompt = job.settings.grpo, job.settings.run.prompt
+    # TRL asks for each image once a rollout and micro-batch, and for no other meanwhile.
+    together = settings.prompts_per_step // job.processes.count
+    open_once = lru_cache(together)(job.open_image)
+    process_once(processor, together)
+    samples = usable_samples(
+        job.samples(), processor, prompt, job.open_image,
+        threads=job.threads, max_prompt_tokens=settings.max_prompt_tokens,
+    )  # fmt: skip
+
+    def rows(first: int, count: int) -> Dataset:
+        return training_data(flatten_epochs(samples, count, job.seed, first), prompt, open_once)
+
+    return rows
+
+
+def _shown(job: Job, bridge: SpecificityReward) -> LogSteps:
+    updates = job.settings.grpo.updates_per_step
+    return LogSteps(
+        lambda history: live_table(metrics(bridge.rows, history, updates)),
+        note={"reward": "reward {:.2f}", "specific": "{:.0%} specific"},
+        updates=updates,
+        live=job.live,
+    )
 
 
 LEARNED = {

@@ -68,7 +68,7 @@ class Processes:
             try:
                 outcome[0] = make()
             except Exception as error:  # of any kind: else the others wait for ever
-                fault, outcome[1] = error, for_others(error)
+                fault, outcome[1] = error, _for_others(error)
         broadcast_object_list(outcome)
         if fault:
             raise fault
@@ -93,7 +93,7 @@ class Processes:
 ALONE = Processes()
 
 
-def for_others(error: Exception) -> SpeciaRLError:
+def _for_others(error: Exception) -> SpeciaRLError:
     """A fault of the first process as the others raise it: one line, and sure to be pickled."""
     if isinstance(error, SpeciaRLError):
         return error

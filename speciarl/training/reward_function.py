@@ -9,15 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from accelerate.utils import broadcast_object_list, gather_object
 from trl.rewards import get_soft_overlong_punishment
 
 from speciarl.answers import Which, count_tagged, extract_prediction, normalize, unwrap
 from speciarl.config import Grpo
-from speciarl.errors import SpeciaRLError
 from speciarl.rewards import Noise, Reward
 from speciarl.schemas import COUNTED
-from speciarl.training.processes import for_others
+from speciarl.training.processes import ALONE, Processes
 from speciarl.verdicts import OUTCOMES, Judgment, Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier, Lookups
 
@@ -83,7 +81,7 @@ class SpecificityReward:
         source: cached verifier; used on the first process only, None on the others.
         reward: of one group's verdicts.
         max_failures: share of the lookups without a verdict above which the run stops.
-        processes: how many processes train together.
+        processes: this one, among those that train together.
         answer_tag: of several tagged predictions in a completion, the one that counts.
         penalty: added to rewards, whatever the verdicts.
         noise: on the verdicts, where they are rewarded; what is counted and kept has none.
@@ -96,7 +94,7 @@ class SpecificityReward:
         source: CachedVerifier | None,
         reward: Reward,
         max_failures: float,
-        processes: int = 1,
+        processes: Processes = ALONE,
         answer_tag: Which = "first",
         penalty: Penalty | None = None,
         noise: Noise = NOISELESS,
@@ -129,16 +127,16 @@ class SpecificityReward:
             None if prediction is None else Pair(name, normalize(prediction), unwrap(prediction))
             for name, prediction in zip(class_name, predictions, strict=True)
         ]
-        everyone = gather_object(pairs) if self.processes > 1 else pairs
+        everyone = self.processes.gather(pairs)
         step = trainer_state.global_step
         judgments, counts = self._verdicts(step, [pair for pair in everyone if pair])
         rewards = group_rewards(row, pairs, judgments, self.reward, self.noise)
         if self.penalty:
             both = zip(rewards, self.penalty(completion_ids), strict=True)
             rewards = [None if reward is None else reward + more for reward, more in both]
-        all_rewards = gather_object(rewards) if self.processes > 1 else rewards
-        several = gather_object(several) if self.processes > 1 else several
-        self._note(step, everyone, judgments, all_rewards, counts, sum(several))
+        given = self.processes.gather(rewards)
+        several = self.processes.gather(several)
+        self._note(step, everyone, judgments, given, counts, sum(several))
         noted = self.rows[-1]
         noted["judge_seconds"] = noted.get("judge_seconds", 0.0) + counts.judge_seconds
         if log_metric:  # for TRL's own log, and whoever it reports to
@@ -154,21 +152,13 @@ class SpecificityReward:
         self.rows[-1] |= counts
 
     def _verdicts(self, step: int, pairs: list[Pair]) -> tuple[dict[Pair, Judgment], Lookups]:
-        outcome: list = [None]
-        fault = None
-        if self.source is not None:
-            try:
-                outcome = [self.source.judge(pairs)]
-                self.source.cache.note_lookup(step=step, **asdict(outcome[0][1]))
-            except Exception as error:  # of any kind: else the others wait for ever
-                fault, outcome = error, [for_others(error)]
-        if self.processes > 1:
-            broadcast_object_list(outcome)
-        if fault:
-            raise fault
-        if isinstance(outcome[0], SpeciaRLError):
-            raise outcome[0]
-        return outcome[0]
+        def ask() -> tuple[dict[Pair, Judgment], Lookups]:
+            assert self.source
+            judged, counts = self.source.judge(pairs)
+            self.source.cache.note_lookup(step=step, **asdict(counts))
+            return judged, counts
+
+        return self.processes.by_first(ask)
 
     def _note(self, step, pairs, judgments, rewards, counts: Lookups, several: int) -> None:
         said = Counter(pair for pair in pairs if pair)

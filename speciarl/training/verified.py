@@ -21,7 +21,7 @@ def train_verified(job: Job) -> TrainingResult:
         source,
         REWARDS[run.reward],
         verifier.max_failures,
-        processes.count,
+        processes,
         run.answer_tag,
         overlong_penalty(job.settings.grpo),
         Noise(run.noise, job.seed),

@@ -58,19 +58,19 @@ def test_the_paper_s_policy_is_of_its_size_and_needs_a_gpu(bench):
         bench.main(["--shape", "7b"])
 
 
-def test_a_phase_within_another_counts_for_itself_alone(bench, monkeypatch):
+@pytest.mark.parametrize(
+    ("outer", "inner", "spent"),
+    [
+        ("reward", "images", {"rest": 1.0, "reward": 2.0 + 4.0, "images": 3.0}),
+        ("reference", "log-probs", {"rest": 1.0, "reference": 9.0}),  # without adapters
+    ],
+)
+def test_a_phase_within_another_counts_for_itself_but_in_the_reference(
+    outer, inner, spent, bench, monkeypatch
+):
     seconds = iter([0.0, 1.0, 3.0, 6.0, 10.0])
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(seconds))
     clock = bench.Clock()
-    with clock.phase("reward"), clock.phase("images"):
+    with clock.phase(outer), clock.phase(inner):
         pass
-    assert clock.spent == {"rest": 1.0, "reward": 2.0 + 4.0, "images": 3.0}
-
-
-def test_log_probabilities_without_adapters_are_the_reference_s(bench, monkeypatch):
-    seconds = iter([0.0, 1.0, 3.0, 6.0, 10.0])
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(seconds))
-    clock = bench.Clock()
-    with clock.phase("reference"), clock.phase("log-probs"):
-        pass
-    assert clock.spent == {"rest": 1.0, "reference": 9.0}
+    assert clock.spent == spent

@@ -46,7 +46,7 @@ class Source:
 
 
 def bridge_of(source=None, rows=()):
-    return SimpleNamespace(source=source, rows=list(rows), predictions=[], processes=1)
+    return SimpleNamespace(source=source, rows=list(rows), predictions=[])
 
 
 class Trainer:

@@ -58,7 +58,7 @@ class Bridge:
     __name__ = "bridge"
 
     def __init__(self):
-        self.source, self.processes, self.predictions = None, 1, []
+        self.source, self.predictions = None, []
         self.rows, self.said = [], []
 
     def __call__(self, completion_ids, trainer_state, **_):

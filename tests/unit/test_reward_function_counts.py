@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from accelerate import utils as module
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError, VerifierError
 from speciarl.rewards import REWARDS
-from speciarl.training import reward_function as module
+from speciarl.training.processes import ALONE, Processes
 from speciarl.training.reward_function import (
     SpecificityReward,
     group_rewards,
@@ -213,7 +214,7 @@ def test_nothing_to_judge_is_no_failure():
 def test_it_has_the_name_that_logs_show_and_starts_empty():
     bridge = bridge_on()
     assert bridge.__name__ == "specificity"
-    assert (bridge.processes, bridge.answer_tag) == (1, "first")
+    assert (bridge.processes, bridge.answer_tag) == (ALONE, "first")
     assert (bridge.rows, bridge.predictions) == ([], [])
 
 
@@ -234,7 +235,7 @@ def gathered(monkeypatch):
 
 def test_the_first_process_asks_and_counts_for_all(gathered):
     seen, sent = gathered
-    bridge = bridge_on(processes=2)
+    bridge = bridge_on(processes=Processes(0, 2))
     assert call(bridge, [1, 1], *tagged("gull", "tern")) == [1, 0]
     gull, tern = Pair("Herring Gull", "gull"), Pair("Herring Gull", "tern")
     assert seen == [[gull, tern], [1, 0], [0]]
@@ -242,7 +243,8 @@ def test_the_first_process_asks_and_counts_for_all(gathered):
     (row,) = bridge.rows
     assert (row["wrong"], row["less_specific"], row["several_tagged"]) == (2, 1, 1)
     assert row["reward"] == pytest.approx(1 / 3)
-    ((judged, counts),) = sent[0]
+    (judged, counts), fault = sent[0]
+    assert fault is None
     assert set(judged) == {gull, tern, Pair("Pug", "tern")} and counts.misses == 2
 
 
@@ -251,12 +253,12 @@ def test_the_others_get_what_the_first_has_found(monkeypatch):
     found = {pair: Judgment(Verdict.LESS_SPECIFIC, "table")}
 
     def receive(values):
-        assert values == [None]
+        assert values == [None, None]
         values[0] = (found, Lookups(misses=1))
 
     monkeypatch.setattr(module, "gather_object", list)
     monkeypatch.setattr(module, "broadcast_object_list", receive)
-    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=2)
+    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=Processes(1, 2))
     assert call(other, [1], *tagged("gull")) == [1]
     assert other.rows[0]["less_specific"] == other.rows[0]["misses"] == 1
 
@@ -277,16 +279,16 @@ def test_a_fault_is_raised_on_every_process(kind, monkeypatch):
     its_kind, said, raised, line = FAULTS[kind]
     fault, sent = its_kind(said), []
     monkeypatch.setattr(module, "gather_object", list)
-    monkeypatch.setattr(module, "broadcast_object_list", lambda values: sent.append(values[0]))
+    monkeypatch.setattr(module, "broadcast_object_list", lambda values: sent.append(values[1]))
     with pytest.raises(its_kind) as first:
-        call(bridge_on(Source(fault), processes=2), [1], *tagged("gull"))
+        call(bridge_on(Source(fault), processes=Processes(0, 2)), [1], *tagged("gull"))
     assert first.value is fault
 
     def receive(values):
-        values[0] = sent[0]
+        values[1] = sent[0]
 
     monkeypatch.setattr(module, "broadcast_object_list", receive)
-    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=2)
+    other = SpecificityReward(None, REWARDS["dynamic"], 0.5, processes=Processes(1, 2))
     with pytest.raises(raised) as theirs:
         call(other, [1], *tagged("gull"))
     assert type(theirs.value) is raised and str(theirs.value) == line

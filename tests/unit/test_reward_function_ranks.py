@@ -1,9 +1,6 @@
 """The reward bridge under two real processes: one asks, both get verdicts, a fault stops both."""
 
-import os
-import socket
-import subprocess
-import sys
+from tests.ranks import run_two
 
 SCRIPT = """
 import sys
@@ -16,6 +13,7 @@ from speciarl.cache import VerdictCache
 from speciarl.errors import SpeciaRLError, VerifierError
 from speciarl.verifiers.cached import CachedVerifier
 from speciarl.rewards import REWARDS
+from speciarl.training.processes import Processes
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.verdicts import Verdict
 from speciarl.verdicts import Judgment
@@ -42,7 +40,7 @@ if state.is_main_process:
     verifier = Verifier()
     cache = VerdictCache(Path(sys.argv[1]), verifier.identity, "run")
     source = CachedVerifier(verifier, cache, set())
-bridge = SpecificityReward(source, REWARDS["dynamic"], 0.0, state.num_processes)
+bridge = SpecificityReward(source, REWARDS["dynamic"], 0.0, Processes(rank, 2))
 
 
 def call(*predictions):
@@ -78,26 +76,7 @@ state.destroy_process_group()
 
 
 def test_one_process_asks_and_all_get_the_verdicts(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "cache.duckdb")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ
-            | {
-                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-                "GLOO_SOCKET_IFNAME": "lo",
-            },
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    output = [process.communicate(timeout=120) for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], output
+    output = run_two(SCRIPT, tmp_path / "cache.duckdb", timeout=120)
     first = "the first process failed"
     # Each group is rewarded by its own best; the counts are those of both processes.
     assert output[0][0].splitlines() == [

@@ -52,7 +52,6 @@ class Bridge:
     """Rewards by row from a table, or else by what was said; keeps what it is told."""
 
     __name__ = "table"
-    processes = 1
     source = None
 
     def __init__(self, table=None):

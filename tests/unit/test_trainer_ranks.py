@@ -1,10 +1,8 @@
 """Dynamic sampling under two real processes: each refills its own groups, as often as the other."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
+
+from tests.ranks import run_two
 
 SCRIPT = """
 import hashlib, json, sys
@@ -56,26 +54,7 @@ torch.distributed.destroy_process_group()
 
 
 def test_two_processes_refill_alike(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ
-            | {
-                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-                "GLOO_SOCKET_IFNAME": "lo",
-            },
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    output = [process.communicate(timeout=240)[0] for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], output
+    run_two(SCRIPT, tmp_path, timeout=240)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     # two groups are missing on the second process, so two are drawn on both; then one on both
     assert first["calls"][:3] == [[0, 1], [8, 9], [12]]

@@ -5,7 +5,7 @@ probability C(m, k) / C(n, k). That is the unbiased estimate for k fresh samples
 (Chen et al., arXiv 2107.03374, equation 1), and one set of samples serves every k.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,13 @@ from scipy.special import comb
 
 from speciarl.evaluation.intervals import REPLICATES, SEED, interval, replicated
 from speciarl.evaluation.metrics import LADDER, METRICS
+from speciarl.evaluation.scores import Area
 from speciarl.verdicts import Verdict
+
+COLUMNS = (
+    "run", "seed", "level", "name", "k",
+    *(f"{metric}{of}" for metric in METRICS for of in ("", "_low", "_high")),
+)  # fmt: skip
 
 
 def chances(ranks: np.ndarray, k: int) -> np.ndarray:
@@ -32,34 +38,52 @@ def chances(ranks: np.ndarray, k: int) -> np.ndarray:
     return np.diff(comb(at_or_below, k) / comb(n, k), axis=1, prepend=0.0)
 
 
-def curve(
-    judged: pl.DataFrame, datasets: Sequence[str], weights: Mapping[Verdict, float]
+def curves(
+    judged: pl.LazyFrame, areas: Sequence[Area], weights: Mapping[Verdict, float]
 ) -> pl.DataFrame:
-    """Metrics of the best of k by k, as means over datasets, with 95 % intervals over images.
+    """Metrics of the best of k by k, for every run and seed with several samples an image.
 
     Args:
-        judged: rows of one run and seed: dataset, sample_id, rollout, verdict, decided_by. An image
-            of which the judge failed on a sample is left out, since nothing is known of its best.
-        datasets: what to take the mean over.
-        weights: specificity of each correct verdict.
+        judged: as `scores.read_judged` gives it. An image of which the judge failed on a sample is
+            left out, since nothing is known of its best.
+        areas: what to take means over datasets for.
 
     Returns:
-        k, then each of METRICS with its `_low` and `_high`; null where undefined.
+        COLUMNS: the metrics with their 95 % intervals over images; null where undefined.
     """
+    several = judged.filter(pl.col("rollout").max().over("run", "seed") > 0)
+    cells = several.select(
+        "run", "seed", "dataset", "sample_id", "rollout", "verdict", "decided_by"
+    ).collect()
+    rows = [
+        {"run": run, "seed": seed, "level": area.level, "name": area.name, **row}
+        for (run, seed), cell in sorted(cells.partition_by("run", "seed", as_dict=True).items())
+        for area, found in _by_area(cell, areas, weights)
+        for row in found
+    ]
+    kinds = dict.fromkeys(("run", "level", "name"), pl.String()) | dict.fromkeys(
+        ("seed", "k"), pl.Int64()
+    )
+    return pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in COLUMNS})
+
+
+def _by_area(
+    cell: pl.DataFrame, areas: Sequence[Area], weights: Mapping[Verdict, float]
+) -> Iterator[tuple[Area, list[dict]]]:
     rng = np.random.default_rng(SEED)
     value = np.array([0.0, *(weights.get(v, 0.0) for v in Verdict)])
     right = np.array([False, *(v.correct for v in Verdict)])
-    parts = []
-    for name in datasets:
-        ranks = _ranks(judged.filter(dataset=name))
+    replicates = {}
+    for name in dict.fromkeys(name for area in areas for name in area.datasets):
+        ranks = _ranks(cell.filter(dataset=name))
         found = np.stack([chances(ranks, k) for k in range(1, ranks.shape[1] + 1)], axis=1)
         outcomes = np.stack(
             [np.ones(found.shape[:2]), found @ right, found @ (value * right)], axis=2
         )
-        parts.append(replicated(outcomes, REPLICATES, rng))
-    shortest = min(part.shape[2] for part in parts)
-    mean = np.mean([part[:, :, :shortest] for part in parts], axis=0)
-    return pl.DataFrame([_row(k, mean[:, :, k - 1]) for k in range(1, shortest + 1)])
+        replicates[name] = replicated(outcomes, REPLICATES, rng)
+    for area in areas:
+        mean = np.mean([replicates[name] for name in area.datasets], axis=0)
+        yield area, [_row(k, mean[:, :, k - 1]) for k in range(1, mean.shape[2] + 1)]
 
 
 def _ranks(rows: pl.DataFrame) -> np.ndarray:

@@ -101,6 +101,33 @@ def harmonic_means(
     return svg(facets.resolve_scale(x="independent"), label, id_prefix="hm")
 
 
+def best_of_lines(curves: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
+    """Per group HM of the best of k samples against k, with a band for its 95 % interval."""
+    rows = curves.filter(pl.col("level").is_in(AREAS), pl.col("run").is_in(list(runs)))
+    if (rows := rows.drop_nulls("hm")).is_empty():
+        return None
+    names = rows["name"].unique(maintain_order=True).to_list()
+    shown = [run for run in runs if run in rows["run"]]
+    most = rows["k"].to_list()
+    ticks = [2**n for n in range(max(most).bit_length())]
+    base = alt.Chart(rows).encode(
+        x=alt.X("k:Q", title="samples of an image", scale=alt.Scale(type="log", base=2),
+                axis=alt.Axis(values=ticks, format="d", grid=False)),
+        color=alt.Color("run:N", title=None, scale=run_scale(shown, runs, RUN_COLORS)),
+        detail="seed:N",
+    )  # fmt: skip
+    hm = alt.Y("hm:Q", title="HM", axis=alt.Axis(format="~g"), scale=alt.Scale(zero=False))
+    bands = base.transform_filter("isValid(datum.hm_low)").mark_area(opacity=0.2)
+    layers = bands.encode(y=alt.Y("hm_low:Q", title="HM"), y2="hm_high:Q") + base.mark_line(
+        strokeWidth=1.8
+    ).encode(y=hm)
+    facets = layers.properties(width=310, height=170).facet(
+        panel("name", names), columns=2, spacing=24
+    )
+    label = "Line charts: HM of the best of k samples by group against k, as tabled below."
+    return svg(facets, label, id_prefix="bestof")
+
+
 def trade_off(scores: pl.DataFrame, runs: Sequence[str], published: Published) -> Markup | None:
     """Per group: specificity against correctness, a filled point per run, hollow as published."""
     own = scores.filter(pl.col("level") == "group", pl.col("run").is_in(list(runs)))

@@ -43,6 +43,8 @@ class Evidence:
     """What comes from the miniature, "images" or "policy": the page says so."""
     judged: Sequence[pl.DataFrame] = ()
     """The files of the `judge` stage, where it asked another verifier than training."""
+    best_of: pl.DataFrame | None = None
+    """As the score stage writes it (`evaluation.best_of`)."""
     rollouts: pl.DataFrame | None = None
     """As `rollouts.COLUMNS`, for a section of its own."""
     ablations: pl.DataFrame | None = None
@@ -69,6 +71,7 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "main": main.rows(named=True),
         "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
         "charts": _charts(e, scores, rewarded),
+        "best_of": None if e.best_of is None else tables.best_of_table(e.best_of, e.runs),
         "rollouts": e.rollouts,
         "rollouts_findings": [] if e.rollouts is None else rollouts_findings(e.rollouts),
         "ablations": e.ablations,
@@ -132,6 +135,7 @@ def _charts(
             e.rollouts,
             "Line charts: HM in and out of domain, and groups won by luck, as tabled below.",
         ),
+        "best_of": None if e.best_of is None else charts.best_of_lines(e.best_of, e.runs),
         "outcomes": charts.outcome_bars(scores, e.runs),
         "trade_off": charts.trade_off(scores, e.runs, e.published),
         "rewards": training_charts.reward_curves(rewarded, e.runs),

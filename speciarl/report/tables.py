@@ -144,6 +144,15 @@ def outcome_shares(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
     return groups.select("run", pl.col("name").alias("group"), pl.col(OUTCOMES) / pl.col("samples"))
 
 
+def best_of_table(curves: pl.DataFrame, runs: Sequence[str]) -> list[dict] | None:
+    """Rows of `evaluation.best_of` for groups: every k that doubles, and the last; None if none."""
+    last = pl.col("k") == pl.col("k").max().over("run", "seed")
+    doubled = [2**n for n in range(31)]
+    chosen = pl.col("level").is_in(AREAS) & pl.col("run").is_in(list(runs))
+    rows = curves.filter(chosen & (last | pl.col("k").is_in(doubled)))
+    return rows.rows(named=True) or None
+
+
 def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     """Write each as INTO/NAME.csv, numbers with four decimals, nothing where undefined."""
     for name, table in tables.items():

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.evaluation.best_of import chances, curve
+from speciarl.evaluation.best_of import COLUMNS, chances, curves
 from speciarl.evaluation.metrics import METRICS, best_per_sample, correctness, specificity, tally
+from speciarl.evaluation.scores import Area
 from speciarl.verdicts import LABELS, SPECIFICITY_WEIGHTS
 
 
@@ -24,12 +25,16 @@ def test_chances_are_the_shares_of_all_choices(ranks, data):
 def judged(**images):
     """Rows of one run: by image its samples' verdicts; "unparsable" and "failed" have none."""
     rows = [
-        ("d", image, rollout, *((said, "taxonomy") if said in LABELS else (None, said)))
+        ("r", 7, "d", image, rollout, *((said, "taxonomy") if said in LABELS else (None, said)))
         for image, verdicts in images.items()
         for rollout, said in enumerate(verdicts)
     ]
-    names = ["dataset", "sample_id", "rollout", "verdict", "decided_by"]
+    names = ["run", "seed", "dataset", "sample_id", "rollout", "verdict", "decided_by"]
     return pl.DataFrame(rows, names, orient="row").with_columns(several_tagged=pl.lit(False))
+
+
+def curve(rows):
+    return curves(rows.lazy(), [Area("dataset", "d", ["d"])], SPECIFICITY_WEIGHTS)
 
 
 ROWS = judged(
@@ -40,7 +45,7 @@ ROWS = judged(
 
 
 def test_the_best_of_all_is_what_the_scores_say_and_that_of_one_the_mean():
-    found = curve(ROWS, ["d"], SPECIFICITY_WEIGHTS)
+    found = curve(ROWS)
     counts = tally(best_per_sample(ROWS)).row(0, named=True)
     last = found.row(-1, named=True)
     assert last["k"] == 4
@@ -53,18 +58,29 @@ def test_the_best_of_all_is_what_the_scores_say_and_that_of_one_the_mean():
 
 def test_what_is_left_out_is_the_image_of_which_nothing_is_known():
     more = judged(z=["specific", "failed", "specific", "specific"])
-    assert curve(pl.concat([ROWS, more]), ["d"], SPECIFICITY_WEIGHTS).equals(
-        curve(ROWS, ["d"], SPECIFICITY_WEIGHTS)
-    )
+    assert curve(pl.concat([ROWS, more])).equals(curve(ROWS))
 
 
 def test_more_samples_are_never_worse_and_intervals_hold_the_value():
     rng = np.random.default_rng(0)
     rows = judged(**{f"i{i:03}": [str(v) for v in rng.choice(LABELS, 8)] for i in range(60)})
-    found = curve(rows, ["d"], SPECIFICITY_WEIGHTS)
+    found = curve(rows)
     assert found["k"].to_list() == list(range(1, 9))
     assert found["correctness"].is_sorted()
     for metric in METRICS:
         assert found.select(
             pl.col(metric).is_between(pl.col(f"{metric}_low"), pl.col(f"{metric}_high")).all()
         ).item()
+
+
+def test_the_mean_over_datasets_is_of_their_metrics_and_single_samples_have_no_curve():
+    two = pl.concat(
+        [ROWS, ROWS.filter(pl.col("sample_id") != "b").with_columns(dataset=pl.lit("e"))]
+    )
+    single = ROWS.filter(rollout=0).with_columns(run=pl.lit("greedy"))
+    areas = [Area("dataset", name, [name]) for name in "de"] + [Area("group", "g", ["d", "e"])]
+    found = curves(pl.concat([two, single]).lazy(), areas, SPECIFICITY_WEIGHTS)
+    assert found.columns == list(COLUMNS) and found["run"].unique().to_list() == ["r"]
+    hm = {name: found.filter(name=name, k=2)["hm"].item() for name in "deg"}
+    assert hm["g"] == pytest.approx((hm["d"] + hm["e"]) / 2)
+    assert curves(single.lazy(), areas, SPECIFICITY_WEIGHTS).columns == list(COLUMNS)

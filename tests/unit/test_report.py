@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 
 from speciarl.config import OWN, Run, parse
 from speciarl.errors import DataError
+from speciarl.evaluation.best_of import COLUMNS
 from speciarl.report.agreement import signs_by_run
 from speciarl.report.build import build_report
 from speciarl.report.findings import (
@@ -71,13 +72,11 @@ def scores(results) -> pl.DataFrame:
 
 def build(
     into: Path, results: Scored, runs=RUNS, training=TRAINING,
-    miniature=("images", "policy"), judged=(), seen=SEEN, rollouts=None,
-    ablations=None,
+    miniature=("images", "policy"), judged=(), seen=SEEN, **studies,
 ) -> str:  # fmt: skip
     evidence = Evidence(
-        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, rollouts,
-        ablations,
-    )  # fmt: skip
+        *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, **studies
+    )
     build_report(evidence, {"grpo": {"kl": 0.01}}, into)
     return (into / "report.html").read_text(encoding="utf-8")
 
@@ -519,6 +518,24 @@ def test_policies_are_audited_over_all_seeds():
     (sign,) = signs_by_run({"r": given}, ["r"])
     assert (sign["run"], sign["predictions"], sign["commonest_share"]) == ("r", 10, 0.5)
     assert sign["several"] == 0.5
+
+
+def test_the_best_of_k_is_a_section_where_a_run_has_several_samples(tmp_path, results):
+    metrics = {"correctness": 0.9, "specificity": 0.8, "hm": 0.85, "hm_low": 0.84, "hm_high": 0.86}
+    rows = [
+        {"run": run, "seed": 42, "level": level, "name": name, "k": k, **metrics}
+        for run in ("best_of_64", "a_run_of_none")
+        for level, name in (("dataset", "cub200"), ("group", "in-domain"))
+        for k in range(1, 7)
+    ]
+    curves = pl.DataFrame(rows, dict.fromkeys(COLUMNS) | {"k": pl.Int64}, strict=False)
+    page = build(tmp_path, results, best_of=curves)
+    assert "How far more samples reach" in text_of(page) and page.count("<svg") == 8
+    shown = re.findall(r"best_of_64</th><td>42</td><td>in-domain</td><td>(\d)</td>", page)
+    assert shown == ["1", "2", "4", "6"]  # those that double, and the last
+    assert "0.840" in page and "a_run_of_none" not in page
+    assert "How far more" not in build(tmp_path, results, best_of=curves.clear())
+    assert "How far more" not in build(tmp_path, results)
 
 
 def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):

@@ -73,6 +73,7 @@ rule score:
     output:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
+        best_of="results/best_of.parquet",
         metrics="results/metrics.json",
     log:
         "logs/score.log",

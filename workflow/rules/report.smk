@@ -2,6 +2,7 @@ rule report:
     input:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
+        best_of="results/best_of.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),

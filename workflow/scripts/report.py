@@ -25,6 +25,7 @@ with stage(snakemake.log[0]):
     evidence = Evidence(
         scores=pl.read_parquet(snakemake.input.scores),
         differences=pl.read_parquet(snakemake.input.differences),
+        best_of=pl.read_parquet(snakemake.input.best_of),
         training=training,
         predictions=predictions,
         runs=[name for name, row in params.runs.items() if row.like is None],

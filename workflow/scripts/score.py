@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from speciarl.config import Weights
+from speciarl.evaluation.best_of import curves
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.scores import (
     areas_of,
@@ -27,4 +28,5 @@ with stage(snakemake.log[0]):
     scores = score(best, replicates, areas, weights)
     write_parquet(scores, Path(snakemake.output.scores))
     write_parquet(differences(runs, replicates, areas), Path(snakemake.output.differences))
+    write_parquet(curves(judged, areas, weights), Path(snakemake.output.best_of))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

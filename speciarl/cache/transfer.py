@@ -6,7 +6,7 @@ store keeps its own, and says so.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def export_paid(store: Path, into: Path) -> int:
     refill(store)
     with opened(store):  # which makes an absent one
         pass
-    rows = stored_verdicts(store).filter(pl.col("decided_by").is_in(PAID_FOR))
+    rows = stored_verdicts(store, PAID_FOR)
     write_parquet(rows, into)
     return rows.height
 
@@ -85,15 +85,23 @@ def refill(store: Path) -> None:
         log.info("a new store begins with %s: %s", paid, taken)
 
 
-def stored_verdicts(store: Path) -> pl.DataFrame:
-    """Every verdict with its verifier's identity: columns of EXPORT, sorted by what is judged."""
+def stored_verdicts(store: Path, decided_by: Sequence[str] | None = None) -> pl.DataFrame:
+    """Verdicts with their verifier's identity: columns of EXPORT, sorted by what is judged.
+
+    Args:
+        decided_by: only what one of these decided; everything where not given.
+    """
     query = "SELECT * EXCLUDE (key_high, key_low, number) REPLACE (verdict::VARCHAR AS verdict)"
     query += " FROM store.verdicts ORDER BY verifier, class, prediction"
     with copied(store) as db:
         rows = ask(db, query)
         identities = ask(db, "SELECT verifier, identity::VARCHAR AS identity FROM verifiers")
-    # an Enum, since one identity may be long and belongs to a million rows
-    named = identities.with_columns(pl.col("identity").cast(pl.Enum(identities["identity"])))
+    if decided_by is not None:
+        rows = rows.filter(pl.col("decided_by").is_in(decided_by))
+    # An Enum, since one identity may be long and belongs to a million rows; of those that have rows,
+    # in an order of their own: what else the store has seen is no part of these bytes.
+    named = identities.join(rows, on="verifier", how="semi").sort("verifier")
+    named = named.with_columns(pl.col("identity").cast(pl.Enum(named["identity"])))
     joined = rows.join(named, on="verifier", how="left", maintain_order="left")
     return joined.select(EXPORT).with_columns(pl.col("verdict").cast(pl.Enum(LABELS)))
 

@@ -54,6 +54,26 @@ def test_an_export_comes_back_whole_and_byte_for_byte(store, tmp_path):
     assert VerdictCache(copy, SECOND, "r").get([GULL])[0].verdict is Verdict.SPECIFIC
 
 
+@pytest.mark.parametrize("paid", [{}, {"gull": Verdict.LESS_SPECIFIC}])
+def test_what_else_a_store_has_seen_is_no_part_of_an_export(paid, tmp_path):
+    """Of judges without a verdict in it, whichever came first, and of what the facts decided."""
+    written = set()
+    for number, others in enumerate(([], [FIRST], [FIRST, SECOND], [SECOND, FIRST])):
+        path = tmp_path / f"{number}/store.duckdb"
+        path.parent.mkdir()
+        for identity in others:
+            filled(path, identity=identity, bird=Verdict.GENERIC)
+        cache = VerdictCache(path, {"verifier": "third"}, "run")
+        for said, verdict in paid.items():
+            cache.put({Pair("Herring Gull", said): Judgment(verdict, "llm", judge_reply=verdict.value)})
+        cache.flush()
+        into = path.with_name("paid.parquet")
+        assert export_paid(path, into) == len(paid)
+        pl.read_parquet(into).drop("created_at").write_parquet(into)
+        written.add(into.read_bytes())
+    assert len(written) == 1
+
+
 def test_a_second_import_adds_nothing(store, tmp_path):
     command("export", tmp_path / "x.parquet", store=store)
     output = command("import", tmp_path / "x.parquet", store=store)

@@ -20,8 +20,8 @@ with stage(snakemake.log[0]):
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
-    made = snakemake.params["tables of studies"]
-    studies = {name: pl.read_csv(f"results/{name}.csv") for name in made}
+    tables = (key for key in snakemake.params.keys() if key.startswith("results/"))
+    studies = {Path(path).stem: pl.read_csv(path) for path in tables}
     evidence = Evidence(
         scores=pl.read_parquet(snakemake.input.scores),
         differences=pl.read_parquet(snakemake.input.differences),

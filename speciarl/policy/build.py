@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from speciarl.config import Policy
@@ -26,7 +25,6 @@ def build_policy(
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
     """
-    torch.set_num_threads(threads)
     note_loading(settings, into)
     if settings.path is not None:
         take_model(Path(settings.path), into)
@@ -37,7 +35,7 @@ def build_policy(
         return
     from speciarl.policy.miniature.pretraining import pretrain
 
-    pretrain(into, settings, shown, work=work)
+    pretrain(into, settings, shown, work=work, processes=min(2, threads))
 
 
 def from_hub(name: str, revision: str) -> Path:

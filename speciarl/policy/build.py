@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from speciarl.config import Policy
@@ -25,6 +26,7 @@ def build_policy(
         work: for the checkpoints of an unfinished training.
         threads: processor threads to train with.
     """
+    torch.set_num_threads(threads)
     note_loading(settings, into)
     if settings.path is not None:
         take_model(Path(settings.path), into)
@@ -35,7 +37,7 @@ def build_policy(
         return
     from speciarl.policy.miniature.pretraining import pretrain
 
-    pretrain(into, settings, shown, work=work, processes=min(2, threads))
+    pretrain(into, settings, shown, work=work)
 
 
 def from_hub(name: str, revision: str) -> Path:

@@ -1,7 +1,6 @@
 """Checkpoints of the miniature's pretraining: kept when killed, exact, and of one setting only."""
 
 import logging
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import torch
 
 from speciarl.config.data import Miniature
 from speciarl.config.learning import Policy
-from speciarl.errors import TrainingError
 from speciarl.policy.miniature import checkpoint
 from speciarl.policy.miniature.pretraining import pretrain
 
@@ -75,24 +73,6 @@ def left_by(killed, work):
     (kept,) = (killed / "work").iterdir()
     work.mkdir()
     return work / kept.name, kept.read_bytes()
-
-
-def test_a_second_process_changes_no_byte(undisturbed, tmp_path):
-    pretrain(tmp_path / "model", TINY, SHOWN, work=tmp_path / "work", processes=2)
-    made = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    assert made == undisturbed
-    assert not multiprocessing.active_children()
-
-
-def test_the_end_of_the_second_process_is_told_in_one_line(tmp_path):
-    def kill(step, loss):
-        (second,) = multiprocessing.active_children()
-        second.kill()
-        second.join()
-
-    with pytest.raises(TrainingError, match=r"second process .* ended with code -9: start again"):
-        pretrain(tmp_path / "model", TINY, SHOWN, work=tmp_path / "work", processes=2, on_step=kill)
-    assert not (tmp_path / "model").exists()
 
 
 def test_a_killed_pretraining_goes_on_to_the_same_bytes(killed, undisturbed, tmp_path):

@@ -7,12 +7,11 @@ from speciarl.paths import WORK
 from speciarl.policy.build import build_policy
 from speciarl.stage import section, stage
 
-if __name__ == "__main__":  # which the second process of a pretraining is not
-    with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
-        build_policy(
-            into,
-            section(snakemake.params, "policy", Policy),
-            section(snakemake.params, "miniature", Miniature),
-            work=WORK / "build_policy",
-            threads=snakemake.threads,
-        )
+with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
+    build_policy(
+        into,
+        section(snakemake.params, "policy", Policy),
+        section(snakemake.params, "miniature", Miniature),
+        work=WORK / "build_policy",
+        threads=snakemake.threads,
+    )

@@ -98,8 +98,8 @@ def stored_verdicts(store: Path, decided_by: Sequence[str] | None = None) -> pl.
         identities = ask(db, "SELECT verifier, identity::VARCHAR AS identity FROM verifiers")
     if decided_by is not None:
         rows = rows.filter(pl.col("decided_by").is_in(decided_by))
-    # An Enum, since one identity may be long and belongs to a million rows; of those that have rows,
-    # in an order of their own: what else the store has seen is no part of these bytes.
+    # An Enum, since one identity may be long and belongs to a million rows; of those that have
+    # rows, in an order of their own: what else the store has seen is no part of these bytes.
     named = identities.join(rows, on="verifier", how="semi").sort("verifier")
     named = named.with_columns(pl.col("identity").cast(pl.Enum(named["identity"])))
     joined = rows.join(named, on="verifier", how="left", maintain_order="left")

@@ -65,7 +65,8 @@ def test_what_else_a_store_has_seen_is_no_part_of_an_export(paid, tmp_path):
             filled(path, identity=identity, bird=Verdict.GENERIC)
         cache = VerdictCache(path, {"verifier": "third"}, "run")
         for said, verdict in paid.items():
-            cache.put({Pair("Herring Gull", said): Judgment(verdict, "llm", judge_reply=verdict.value)})
+            judgment = Judgment(verdict, "llm", judge_reply=verdict.value)
+            cache.put({Pair("Herring Gull", said): judgment})
         cache.flush()
         into = path.with_name("paid.parquet")
         assert export_paid(path, into) == len(paid)

@@ -20,7 +20,7 @@ with stage(snakemake.log[0]):
     judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
-    tables = (key for key in snakemake.params.keys() if key.startswith("results/"))
+    tables = [key for key, _ in snakemake.params.items() if key.startswith("results/")]
     studies = {Path(path).stem: pl.read_csv(path) for path in tables}
     evidence = Evidence(
         scores=pl.read_parquet(snakemake.input.scores),

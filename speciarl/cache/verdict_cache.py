@@ -44,11 +44,7 @@ class VerdictCache:
     """
 
     def __init__(
-        self,
-        path: Path,
-        identity: Mapping[str, object],
-        run: str,
-        seconds: float = LOCK_SECONDS,
+        self, path: Path, identity: Mapping[str, object], run: str, seconds: float = LOCK_SECONDS
     ) -> None:
         self.path = path
         self.seconds = seconds

@@ -51,7 +51,6 @@ def predictions(
     """`copied` store, with the view `predictions` of all that was judged.
 
     Args:
-        store: the verdict store.
         verdicts: folder of RUN/SEED/DATASET.parquet from the judge stage.
         manifests: folder of DATASET.parquet, which tell the image of each sample.
 

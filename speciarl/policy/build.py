@@ -20,10 +20,8 @@ def build_policy(
     """Fill `into` with the base policy.
 
     Args:
-        settings: the `policy` section.
         shown: the `miniature` section: what the images are like that the miniature sees.
         work: for the checkpoints of an unfinished training.
-        threads: processor threads to train with.
     """
     note_loading(settings, into)
     if settings.path is not None:

@@ -27,9 +27,7 @@ def start(run: str, params: Params, threads: int = 1) -> None:
 
     By itself it starts as many processes as `training.devices`, by `accelerate launch`, and a
     rollout server where the parameters want one; within a launcher it is one of the processes.
-
-    Args:
-        threads: of each process.
+    `threads` are those of each process.
 
     Raises:
         SpeciaRLError: one line, whichever process has failed.

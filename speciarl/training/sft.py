@@ -64,11 +64,8 @@ def training_data(
     open_image: Callable[[str], Image.Image],
     said: Sequence[str],
 ) -> Dataset:
-    """Prompt, completion and image of every sample, opened when it is needed.
-
-    Args:
-        said: the policy's own completions.
-    """
+    """Prompt, completion, begun like what the policy `said` itself, and image of every sample,
+    opened when it is needed."""
     question = [{"role": "user", "content": load_prompt(prompt)}]
 
     def in_full(batch: dict) -> dict:

@@ -55,10 +55,8 @@ class GroupTrainer(GRPOTrainer):
         more_rows: gives that many rows from that number on of a schedule that does not end.
         next_row: the first row that no group was drawn for, beyond those that TRL shows itself.
         tries: how often groups that teach nothing are drawn again in a step, at most.
-        bridge: the reward function.
         generation_tokens: most tokens, prompts and completions, that transformers generates
             together; one sequence always is. None cuts nothing.
-        given: to GRPOTrainer.
     """
 
     def __init__(

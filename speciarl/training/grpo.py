@@ -32,13 +32,10 @@ log = logging.getLogger(__name__)
 def trl_config(job: Job) -> GRPOConfig:
     """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
     settings, rollouts = job.settings.grpo, job.settings.run.num_generations
-    plan = plan_batches(settings, rollouts, job.processes.count)
     return GRPOConfig(
         **trl_arguments(job, settings),
         **rollout_arguments(job.settings.training),
-        per_device_train_batch_size=plan.per_device,
-        steps_per_generation=plan.steps_per_generation,
-        gradient_accumulation_steps=plan.gradient_accumulation,
+        **plan_batches(settings, rollouts, job.processes.count),
         num_generations=rollouts,
         num_train_epochs=1,
         shuffle_dataset=False,

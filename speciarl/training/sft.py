@@ -80,12 +80,10 @@ def training_data(
 def trl_config(job: Job) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
     settings = job.settings.sft
-    micro, accumulation = plan_supervised(settings, job.processes.count)
     return SFTConfig(
         **trl_arguments(job, settings),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=accumulation,
+        **plan_supervised(settings, job.processes.count),
         max_length=None,
         remove_unused_columns=False,  # what the images are opened by is one
         save_strategy="no",

@@ -454,11 +454,11 @@ def test_a_generation_batch_is_cut_without_a_rest(numbers):
     processes, prompts, updates, micro, rollouts = numbers
     settings = Grpo(prompts_per_step=prompts, updates_per_step=updates, per_device_batch_size=micro)
     plan = plan_batches(settings, rollouts, processes)
-    assert (plan.per_device, plan.steps_per_generation, plan.gradient_accumulation) == PLANS[
-        numbers
-    ]
-    assert all(type(number) is int for number in vars(plan).values())
-    assert plan.per_device * plan.steps_per_generation * processes == prompts * rollouts
+    assert (*plan.values(),) == PLANS[numbers]
+    assert all(type(number) is int for number in plan.values())
+    assert plan["per_device_train_batch_size"] * plan["steps_per_generation"] * processes == (
+        prompts * rollouts
+    )
 
 
 def test_dapo_draws_again_and_penalizes_length_where_the_rows_say_so(paper):

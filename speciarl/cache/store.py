@@ -23,7 +23,7 @@ from speciarl.verdicts import LABELS
 
 log = logging.getLogger(__name__)
 
-SQL = Path(__file__).parent / "sql"
+SQL = Path(__file__).with_name("sql")
 LAYOUT = 3  # raise it when schema.sql changes
 LADDER = ", ".join(f"'{label}'" for label in LABELS)
 RETRY_SECONDS = 0.1

@@ -5,6 +5,7 @@ A key is 128 bits of (verifier, class, prediction), as two unsigned 64-bit halve
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -112,14 +113,19 @@ class PairKeys:
 
     def __init__(self, verifier: str) -> None:
         start = hashlib.blake2b(_led_by_length(verifier), digest_size=16)
-        self._by_class = _ByClass(start)
+
+        def led_by(class_name: str) -> "hashlib.blake2b":
+            state = start.copy()
+            state.update(_led_by_length(class_name))
+            return state
+
+        self._led_by = cache(led_by)
 
     def __call__(self, pairs: Iterable[tuple[str, str]]) -> np.ndarray:
         """The keys of (class, prediction) pairs: n x 2, high and low half, in order."""
-        by_class = self._by_class
         digests = []
         for class_name, prediction in pairs:
-            digest = by_class[class_name].copy()
+            digest = self._led_by(class_name).copy()
             digest.update(prediction.encode())
             digests.append(digest.digest())
         return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
@@ -128,19 +134,6 @@ class PairKeys:
         """A table of pairs (class, prediction) with their keys, as columns KEY."""
         keys = self(table.select("class", "prediction").iter_rows())
         return table.hstack([pl.Series(name, keys[:, i]) for i, name in enumerate(KEY)])
-
-
-class _ByClass(dict[str, "hashlib.blake2b"]):
-    """Hashes of the verifier and a class, made when they are first asked for."""
-
-    def __init__(self, start: "hashlib.blake2b") -> None:
-        self._start = start
-
-    def __missing__(self, class_name: str) -> "hashlib.blake2b":
-        state = self._start.copy()
-        state.update(_led_by_length(class_name))
-        self[class_name] = state  # once it is complete: other threads may be looking
-        return state
 
 
 def _led_by_length(text: str) -> bytes:

@@ -19,9 +19,9 @@ import duckdb
 import polars as pl
 import pyarrow
 
-from speciarl.cache.store import message, opened, quoted
+from speciarl.cache.store import LADDER, message, opened, quoted, sql
 from speciarl.errors import CacheError
-from speciarl.verdicts import LABELS, Verdict
+from speciarl.verdicts import Verdict
 
 # One thread and little memory: a training may be at work beside.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -34,16 +34,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 # DuckDB compares an ENUM with a string as strings, so that `verdict >= 'generic'` says nothing.
 LEVEL = f"enum_code(verdict::verdict)::INTEGER AS level, level >= {Verdict.GENERIC.step} AS correct"
-# The class is collated for questions only: keys, joins and exports of ours take it as it stands.
-_VIEWS = f"""
-CREATE TYPE verdict AS ENUM ({", ".join(f"'{label}'" for label in LABELS)});
-CREATE VIEW verifiers AS FROM store.verifiers;
-CREATE VIEW lookups AS FROM store.lookups;
-CREATE VIEW verdicts AS
-SELECT verifier, class COLLATE NOCASE AS class, prediction, verdict::verdict AS verdict, {LEVEL},
-       decided_by, judge_reply, milliseconds, run, created_at
-FROM store.verdicts;
-"""
 _ROWS = 10_000  # of a result in memory at once
 _GRACE_SECONDS = 2.0  # a single call of a function does not heed an interruption
 _THREAD = "query"
@@ -72,7 +62,8 @@ def copied(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckD
             # Last: closing the file gives DuckDB's lock on it away (speciarl.cache.lock).
             copy_file(store, copy)
         db = duckdb.connect(config=_CONFIG | {"temp_directory": f"{folder}/spilled"})
-        db.execute(f"ATTACH {quoted(copy)} AS store (READ_ONLY); {_VIEWS}")
+        db.execute(f"ATTACH {quoted(copy)} AS store (READ_ONLY)")
+        db.execute(sql("views", labels=LADDER, level=LEVEL))
         if prepare is not None:
             prepare(db, folder)
         db.execute(

@@ -23,20 +23,9 @@ from speciarl.verdicts import LABELS
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 3  # raise it when SCHEMA changes
-SCHEMA = f"""
-CREATE TYPE verdict AS ENUM ({", ".join(f"'{label}'" for label in LABELS)});
-CREATE TABLE store AS SELECT uuid()::VARCHAR AS id, {LAYOUT} AS layout;
-CREATE SEQUENCE stored;
-CREATE TABLE verifiers (verifier VARCHAR, identity JSON);
-CREATE TABLE verdicts (
-    verifier VARCHAR, class VARCHAR, prediction VARCHAR, verdict verdict, decided_by VARCHAR,
-    judge_reply VARCHAR, milliseconds FLOAT, run VARCHAR, created_at TIMESTAMP,
-    key_high UBIGINT, key_low UBIGINT, number BIGINT DEFAULT nextval('stored'));
-CREATE TABLE lookups (
-    run VARCHAR, step BIGINT, hits BIGINT, misses BIGINT, failures BIGINT, asked BIGINT,
-    judge_seconds DOUBLE, created_at TIMESTAMP);
-"""
+SQL = Path(__file__).with_name("sql")
+LAYOUT = 3  # raise it when schema.sql changes
+LADDER = ", ".join(f"'{label}'" for label in LABELS)
 RETRY_SECONDS = 0.1
 _checked: set[str] = set()  # ids of stores that were found to be ours
 
@@ -140,6 +129,11 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> str |
     return None
 
 
+def sql(name: str, **values: object) -> str:
+    """A text of the folder `sql`, with values in its places."""
+    return (SQL / f"{name}.sql").read_text().format(**values)
+
+
 def quoted(path: Path) -> str:
     """A path as a string of SQL."""
     return "'" + str(path).replace("'", "''") + "'"
@@ -156,7 +150,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store'"
     found = {name for (name,) in db.execute(tables).fetchall()}
     if not found and not read_only:
-        db.execute(SCHEMA)
+        db.execute(sql("schema", labels=LADDER, layout=LAYOUT))
         return
     types = "SELECT labels FROM duckdb_types() WHERE type_name = 'verdict' AND labels IS NOT NULL"
     ladder = db.execute(types).fetchall()

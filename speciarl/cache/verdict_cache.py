@@ -44,11 +44,7 @@ class VerdictCache:
     """
 
     def __init__(
-        self,
-        path: Path,
-        identity: Mapping[str, object],
-        run: str,
-        seconds: float = LOCK_SECONDS,
+        self, path: Path, identity: Mapping[str, object], run: str, seconds: float = LOCK_SECONDS
     ) -> None:
         self.path = path
         self.seconds = seconds
@@ -102,7 +98,6 @@ class VerdictCache:
         """Store verdicts durably in one transaction; failures are never stored.
 
         Args:
-            judged: a judgment of each pair.
             keys: of the pairs (n x 2, in their order); made here where not given.
             run: noted beside them, where it is not the run of this cache.
 

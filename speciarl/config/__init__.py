@@ -206,11 +206,7 @@ def parse(values: Mapping[str, Any], project: Path | None = None) -> Params:
 def load(
     files: Sequence[Path], over: Mapping[str, Any] | None = None, project: Path | None = None
 ) -> Params:
-    """Typed parameters from YAML files, later ones overriding earlier ones key by key.
-
-    Args:
-        over: values that override those of all files.
-        project: as for `parse`.
+    """Typed parameters from YAML files: later ones override earlier ones key by key, `over` all.
 
     Raises:
         ConfigError: a file cannot be read, or `parse` refuses the whole.
@@ -223,9 +219,6 @@ def load(
 
 def check_paths(params: Params, project: Path) -> None:
     """See that the folders from outside that parameters name are there.
-
-    Args:
-        project: what relative paths are relative to.
 
     Raises:
         ConfigError: one line that names the first key whose folder is not.

@@ -58,8 +58,8 @@ class Datasets(Section):
 class Miniature(Section):
     """The images that stand in for the benchmarks, and that the miniature policy learns from."""
 
-    train_per_class: Count = 20
-    test_per_class: Count = 10
+    train_per_class: Annotated[int, Field(ge=1, le=4000)] = 20
+    test_per_class: Annotated[int, Field(ge=1, le=3999)] = 10
     ambiguous_share: Share = 0.5
     """Share of the images whose class cannot be seen, only its group."""
     classes_per_group: Annotated[int, Field(ge=2, le=8)] = 8

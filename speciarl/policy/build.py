@@ -21,10 +21,8 @@ def build_policy(
     """Fill `into` with the base policy.
 
     Args:
-        settings: the `policy` section.
         shown: the `miniature` section: what the images are like that the miniature sees.
         work: for the checkpoints of an unfinished training.
-        threads: processor threads to train with.
     """
     torch.set_num_threads(threads)
     note_loading(settings, into)

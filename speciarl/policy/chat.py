@@ -21,6 +21,4 @@ def chat_text(processor, prompt: str) -> str:
 
 def messages(prompt: str) -> list[dict]:
     """One user turn in the chat format of transformers: an image, then the question."""
-    return [
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]},
-    ]
+    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]

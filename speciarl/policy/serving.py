@@ -12,8 +12,7 @@ def servable(base: Path, run: Path, into: Path) -> Path:
     """A directory with the policy of a run for vLLM, which needs torchvision.
 
     Args:
-        base: directory of the base policy.
-        run: directory of the run, with or without adapters.
+        run: its folder, with or without adapters.
         into: where a copy goes, if one is needed; taken as it is where it exists.
 
     Returns:

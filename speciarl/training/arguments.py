@@ -1,19 +1,20 @@
 """What both ways of training tell TRL alike."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from speciarl.config import Grpo, Sft
+from speciarl.training.job import Job
+from speciarl.training.reporting import reporting_arguments
 
 
-def trl_arguments(settings: Grpo | Sft, seed: int, work: Path) -> dict[str, Any]:
-    """Arguments that SFTConfig and GRPOConfig share; `work` is for what the trainer saves."""
+def trl_arguments(job: Job, settings: Grpo | Sft) -> dict[str, Any]:
+    """Arguments that SFTConfig and GRPOConfig share, by the section of the job's method."""
     on_gpu = torch.cuda.is_available()
     return {
-        "output_dir": str(work),
-        "seed": seed,
+        "output_dir": str(job.work),
+        "seed": job.seed,
         "use_cpu": not on_gpu,
         "bf16": on_gpu,
         "gradient_checkpointing": on_gpu,
@@ -24,5 +25,5 @@ def trl_arguments(settings: Grpo | Sft, seed: int, work: Path) -> dict[str, Any]
         "max_grad_norm": settings.max_grad_norm,
         "logging_steps": 1,
         "disable_tqdm": True,
-        "report_to": "none",
+        **reporting_arguments(job),
     }

@@ -1,22 +1,16 @@
 """How many completions go through the policy at once: a step's, cut over processes and updates."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from speciarl.config import Grpo, Sft
 from speciarl.errors import TrainingError
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """How one generation batch is cut into the steps of TRL (1.16)."""
-
-    per_device: int
-    steps_per_generation: int
-    gradient_accumulation: int
-
-
-def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
+def plan_batches(settings: Grpo, rollouts: int, processes: int) -> dict[str, Any]:
     """Cut `prompts_per_step` x `rollouts` completions over processes, micro-batches, updates.
+
+    Returns:
+        TRL's arguments (1.16), whole numbers by their names.
 
     Raises:
         TrainingError: the numbers do not divide, or a group would be split over processes, which
@@ -45,11 +39,15 @@ def plan_batches(settings: Grpo, rollouts: int, processes: int) -> BatchPlan:
             f"per_device_batch_size of {_listed(local // updates)}"
         )
     steps = local // micro
-    return BatchPlan(micro, steps, steps // updates)
+    return {
+        "per_device_train_batch_size": micro,
+        "steps_per_generation": steps,
+        "gradient_accumulation_steps": steps // updates,
+    }
 
 
-def plan_supervised(settings: Sft, processes: int) -> tuple[int, int]:
-    """Examples in one forward pass of a process, and how many passes make an optimizer step.
+def plan_supervised(settings: Sft, processes: int) -> dict[str, Any]:
+    """Cut the `batch_size` examples of an optimizer step likewise.
 
     Raises:
         TrainingError: the numbers do not divide; the line names numbers that do.
@@ -67,7 +65,9 @@ def plan_supervised(settings: Sft, processes: int) -> tuple[int, int]:
             f"sft.per_device_batch_size {micro} does not divide the {local} examples that each of "
             f"{processes} processes has in a step: take {_listed(local)}"
         )
-    return micro, local // micro
+    return {
+        "per_device_train_batch_size": micro, "gradient_accumulation_steps": local // micro
+    }  # fmt: skip
 
 
 def _listed(number: int, below: int | None = None) -> str:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import polars as pl
 from datasets import Dataset
@@ -11,17 +10,15 @@ from PIL import Image
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from speciarl.config import Grpo
 from speciarl.errors import TrainingError
 from speciarl.policy.chat import load_prompt
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
-from speciarl.training.batches import BatchPlan, plan_batches
+from speciarl.training.batches import plan_batches
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.checkpoints import MarkComplete, latest_checkpoint
 from speciarl.training.job import Job
 from speciarl.training.memory import process_once
-from speciarl.training.reporting import report
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.training.rollouts import rollout_arguments
 from speciarl.training.samples import usable_samples
@@ -32,19 +29,13 @@ from speciarl.verdicts import OUTCOMES, Pair
 log = logging.getLogger(__name__)
 
 
-def trl_config(
-    settings: Grpo, plan: BatchPlan, *, rollouts: int, seed: int, work: Path, **generated
-) -> GRPOConfig:
-    """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set.
-
-    `generated` are TRL's arguments on what generates completions.
-    """
+def trl_config(job: Job) -> GRPOConfig:
+    """The authors' settings in TRL's terms; every value that TRL defaults otherwise is set."""
+    settings, rollouts = job.settings.grpo, job.settings.run.num_generations
     return GRPOConfig(
-        **trl_arguments(settings, seed, work),
-        **generated,
-        per_device_train_batch_size=plan.per_device,
-        steps_per_generation=plan.steps_per_generation,
-        gradient_accumulation_steps=plan.gradient_accumulation,
+        **trl_arguments(job, settings),
+        **rollout_arguments(job.settings.training),
+        **plan_batches(settings, rollouts, job.processes.count),
         num_generations=rollouts,
         num_train_epochs=1,
         shuffle_dataset=False,
@@ -86,20 +77,10 @@ def train_grpo(job: Job, bridge: SpecificityReward) -> pl.DataFrame:
         One row per generation: step, reward, `schemas.COUNTED`, judge_seconds, and what `LEARNED`
         names.
     """
-    run, settings = job.settings.run, job.settings.grpo
-    plan = plan_batches(settings, run.num_generations, job.processes.count)
+    settings, args = job.settings.grpo, trl_config(job)
     checkpoint, next_row = _go_on(job, bridge)
     model, processor = job.policy()
     rows = _schedule(job, processor)
-    args = trl_config(
-        settings,
-        plan,
-        rollouts=run.num_generations,
-        seed=job.seed,
-        work=job.work,
-        **rollout_arguments(job.settings.training),
-    )
-    report(args, job)
     trainer: GroupTrainer = GroupTrainer(
         more_rows=rows,
         next_row=next_row,

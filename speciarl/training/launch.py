@@ -27,9 +27,7 @@ def start(run: str, params: Params, threads: int = 1) -> None:
 
     By itself it starts as many processes as `training.devices`, by `accelerate launch`, and a
     rollout server where the parameters want one; within a launcher it is one of the processes.
-
-    Args:
-        threads: of each process.
+    `threads` are those of each process.
 
     Raises:
         SpeciaRLError: one line, whichever process has failed.
@@ -40,8 +38,10 @@ def start(run: str, params: Params, threads: int = 1) -> None:
         end_with_parent()
         train(run, settings, inputs, outputs, threads)
         return
-    alone = settings.run.method == "none"
-    devices = 1 if alone else params.training.devices
+    if settings.run.method == "none":
+        train(run, settings, inputs, outputs, threads)
+        return
+    devices = params.training.devices
     _require_divisible(settings, devices)
     with _devices_shared_out(settings, outputs.work) as address:
         if address:
@@ -57,7 +57,7 @@ def _require_divisible(settings: Settings, processes: int) -> None:
     """Refuse numbers that do not divide before anything is loaded."""
     if settings.run.method == "grpo":
         plan_batches(settings.grpo, settings.run.num_generations, processes)
-    elif settings.run.method == "sft":
+    else:
         plan_supervised(settings.sft, processes)
 
 
@@ -71,14 +71,8 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
         The address of the server, if this training starts one.
     """
     training = settings.training
-    serves = (
-        settings.run.method == "grpo"
-        and training.rollouts == "vllm-server"
-        and training.server is None
-    )
-    if settings.run.method == "none":
-        yield None
-        return
+    own_server = training.rollouts == "vllm-server" and training.server is None
+    serves = own_server and settings.run.method == "grpo"
     visible = _visible_devices()
     needed = training.devices + (training.server_devices if serves else 0)
     if (visible or serves) and len(visible) < needed:

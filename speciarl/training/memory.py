@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 from transformers.image_utils import make_flat_list_of_images as flattened
-from trl import GRPOTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 
@@ -37,35 +36,6 @@ def process_once(processor, most: int) -> None:
         return together, [text for _, texts in ones for text in texts]
 
     processor._process_images = processed
-
-
-class PartsTrainer(GRPOTrainer):
-    """GRPO whose own generation is cut into parts of a limited number of tokens.
-
-    Args:
-        generation_tokens: most tokens, prompts and completions, that are generated together; one
-            sequence always is. None cuts nothing.
-        given: to GRPOTrainer.
-    """
-
-    def __init__(self, *, generation_tokens: int | None = None, **given) -> None:
-        super().__init__(**given)
-        self.generation_tokens = generation_tokens
-
-    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, *more):
-        generate = super()._generate_single_turn
-        if self.generation_tokens is None or self.use_vllm:
-            return generate(prompt_ids, images, multimodal_fields, num_generations, *more)
-        # Of all processes, since all must generate equally often where they share the weights.
-        longest = torch.tensor(max(map(len, prompt_ids)), device=self.accelerator.device)
-        tokens = int(self.accelerator.gather(longest).max()) + (self.max_completion_length or 0)
-        size = max(1, self.generation_tokens // tokens)
-        completions: list[list[int]] = []
-        for part, fields in parts_of(multimodal_fields, len(prompt_ids), size):
-            shown = images and images[part]
-            ids, _ = generate(prompt_ids[part], shown, fields, num_generations, *more)
-            completions += ids
-        return completions, None
 
 
 def parts_of(fields: dict[str, Any], count: int, size: int) -> Iterator[tuple[slice, dict]]:

@@ -3,14 +3,10 @@
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import Any
 
 from speciarl.errors import TrainingError
-
-if TYPE_CHECKING:
-    from transformers import TrainingArguments
-
-    from speciarl.training.job import Job
+from speciarl.training.job import Job
 
 PROJECT_NAME = "speciarl"
 
@@ -25,14 +21,12 @@ def require_reporters(names: Sequence[str]) -> None:
             )
 
 
-def report(config: "TrainingArguments", job: "Job") -> None:
-    """Tell the trainer's configuration of the reporters, to which each seed is a run of its own.
+def reporting_arguments(job: Job) -> dict[str, Any]:
+    """TRL's arguments on the reporters, to which each seed is a run of its own.
 
     What they write lies beside the live table; TRL knows no other way than the environment.
     """
     names = job.settings.training.report_to
-    config.report_to = list(names)
-    config.run_name, config.project = f"{job.name}-{job.seed}", PROJECT_NAME
     if names and job.live:
         files = job.live.with_suffix("")
         files.mkdir(parents=True, exist_ok=True)
@@ -42,3 +36,6 @@ def report(config: "TrainingArguments", job: "Job") -> None:
         import wandb
 
         wandb.finish()  # of the seed before: TRL would go on with its run
+    return {
+        "report_to": list(names), "run_name": f"{job.name}-{job.seed}", "project": PROJECT_NAME,
+    }  # fmt: skip

@@ -34,9 +34,6 @@ def group_rewards(
     Args:
         rows: the row of each rollout; rollouts of one row are one group.
         pairs: what was judged, None for an output without a parsable prediction.
-        judgments: of every pair.
-        reward: of one group's verdicts.
-        noise: what befalls them before.
 
     Returns:
         Rewards in order; None for every rollout of a group in which the verifier failed, which
@@ -79,9 +76,7 @@ class SpecificityReward:
 
     Args:
         source: cached verifier; used on the first process only, None on the others.
-        reward: of one group's verdicts.
         max_failures: share of the lookups without a verdict above which the run stops.
-        processes: this one, among those that train together.
         answer_tag: of several tagged predictions in a completion, the one that counts.
         penalty: added to rewards, whatever the verdicts.
         noise: on the verdicts, where they are rewarded; what is counted and kept has none.

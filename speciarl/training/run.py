@@ -13,13 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.errors import SpeciaRLError, TrainingError, one_line
-from speciarl.files import (
-    atomic_directory,
-    content_hash,
-    write_digest,
-    write_json,
-    write_parquet,
-)
+from speciarl.files import atomic_directory, content_hash, write_digest, write_json, write_parquet
 from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
 from speciarl.training.processes import ALONE, Processes, launched

@@ -6,7 +6,6 @@ for it: with an empty one, a policy learns to leave its format where it has not 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,7 +15,6 @@ from PIL import Image
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from speciarl.config import Sft
 from speciarl.datasets.images import BadImage
 from speciarl.evaluation.transformers_engine import SamplingParams, generate
 from speciarl.policy.chat import load_prompt
@@ -25,7 +23,6 @@ from speciarl.training.arguments import trl_arguments
 from speciarl.training.batches import plan_supervised
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.job import Job, TrainingResult
-from speciarl.training.reporting import report
 from speciarl.training.samples import usable_samples
 
 
@@ -64,11 +61,8 @@ def training_data(
     open_image: Callable[[str], Image.Image],
     said: Sequence[str],
 ) -> Dataset:
-    """Prompt, completion and image of every sample, opened when it is needed.
-
-    Args:
-        said: the policy's own completions.
-    """
+    """Prompt, completion, begun like what the policy `said` itself, and image of every sample,
+    opened when it is needed."""
     question = [{"role": "user", "content": load_prompt(prompt)}]
 
     def in_full(batch: dict) -> dict:
@@ -83,14 +77,13 @@ def training_data(
     return Dataset.from_dict(rows).with_transform(in_full)
 
 
-def trl_config(settings: Sft, *, seed: int, work: Path, processes: int = 1) -> SFTConfig:
+def trl_config(job: Job) -> SFTConfig:
     """The settings in TRL's terms; every value that TRL defaults otherwise is set."""
-    micro, accumulation = plan_supervised(settings, processes)
+    settings = job.settings.sft
     return SFTConfig(
-        **trl_arguments(settings, seed, work),
+        **trl_arguments(job, settings),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=accumulation,
+        **plan_supervised(settings, job.processes.count),
         max_length=None,
         remove_unused_columns=False,  # what the images are opened by is one
         save_strategy="no",
@@ -109,15 +102,13 @@ def train_sft(job: Job) -> TrainingResult:
         (model, processor), share, run.prompt, job.open_image, settings.sft.reasoning_tokens
     )
     said = job.processes.gather(said)
-    args = trl_config(settings.sft, seed=job.seed, work=job.work, processes=job.processes.count)
-    report(args, job)
     trainer = SFTTrainer(
         model=model,
         processing_class=processor,
         train_dataset=training_data(samples, run.prompt, job.open_image, said),
         peft_config=lora_config(settings.lora),
         callbacks=[LogSteps(metrics, note={"loss": "loss {:.3f}"}, live=job.live)],
-        args=args,
+        args=trl_config(job),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()

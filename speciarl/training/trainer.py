@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
-from speciarl.training.memory import PartsTrainer
+from speciarl.training.memory import parts_of
 from speciarl.training.reward_function import SpecificityReward
 
 
@@ -41,7 +42,7 @@ def replacements(kept: Sequence[bool], fresh: Sequence[bool]) -> list[tuple[int,
     return list(zip(places, [n for n, taught in enumerate(fresh) if taught], strict=False))
 
 
-class GroupTrainer(PartsTrainer):
+class GroupTrainer(GRPOTrainer):
     """GRPO with dynamic sampling (DAPO, arXiv 2503.14476), and without groups that failed.
 
     TRL (1.16) has no dynamic sampling (trl#3708), and of a group without rewards it clears the
@@ -54,8 +55,8 @@ class GroupTrainer(PartsTrainer):
         more_rows: gives that many rows from that number on of a schedule that does not end.
         next_row: the first row that no group was drawn for, beyond those that TRL shows itself.
         tries: how often groups that teach nothing are drawn again in a step, at most.
-        bridge: the reward function.
-        given: to PartsTrainer.
+        generation_tokens: most tokens, prompts and completions, that transformers generates
+            together; one sequence always is. None cuts nothing.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class GroupTrainer(PartsTrainer):
         next_row: int,
         tries: int,
         bridge: SpecificityReward,
+        generation_tokens: int | None = None,
         **given,
     ) -> None:
         super().__init__(reward_funcs=bridge, **given)
         self.bridge = bridge
+        self.generation_tokens = generation_tokens
         self.more_rows = more_rows
         self.next_row = next_row
         self.tries = tries
@@ -91,6 +94,21 @@ class GroupTrainer(PartsTrainer):
 
     def _generate(self, prompts):
         return self._rollouts.generated if self._rollouts else super()._generate(prompts)
+
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, *more):
+        generate = super()._generate_single_turn
+        if self.generation_tokens is None or self.use_vllm:
+            return generate(prompt_ids, images, multimodal_fields, num_generations, *more)
+        # Of all processes, since all must generate equally often where they share the weights.
+        longest = torch.tensor(max(map(len, prompt_ids)), device=self.accelerator.device)
+        tokens = int(self.accelerator.gather(longest).max()) + (self.max_completion_length or 0)
+        size = max(1, self.generation_tokens // tokens)
+        completions: list[list[int]] = []
+        for part, fields in parts_of(multimodal_fields, len(prompt_ids), size):
+            shown = images and images[part]
+            ids, _ = generate(prompt_ids[part], shown, fields, num_generations, *more)
+            completions += ids
+        return completions, None
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         if self._rollouts:

@@ -35,8 +35,7 @@ def agreement(first: pl.DataFrame, second: pl.DataFrame, *predictions: pl.DataFr
     """Compare two verifiers on the same pairs.
 
     Args:
-        first: class, prediction, verdict: what one has judged, each pair once.
-        second: likewise of the other.
+        first, second: class, prediction, verdict: what each has judged, each pair once.
         predictions: of any number of runs, as PREDICTIONS; they say how often a pair was used.
     """
     key = ["class", "prediction"]
@@ -60,9 +59,6 @@ def agreement(first: pl.DataFrame, second: pl.DataFrame, *predictions: pl.DataFr
 
 def reward_hacking(predictions: pl.DataFrame) -> pl.DataFrame:
     """What a policy does when it learns to please the judge, over the course of a run.
-
-    Args:
-        predictions: as PREDICTIONS.
 
     Returns:
         One row for each of up to STRETCHES stretches of steps: first_step, last_step, predictions,

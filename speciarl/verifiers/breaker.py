@@ -9,11 +9,6 @@ class Breaker:
     """Closed at first; open after `limit` failures in a row; one try every `rest` seconds then.
 
     A success, of the try or of a request still under way, closes it.
-
-    Args:
-        limit: failures in a row that open it.
-        rest: seconds for which it stays open before the next try.
-        clock: seconds that only go forward.
     """
 
     def __init__(

@@ -120,8 +120,6 @@ def open_cached(
         snapshots: precomputed verdicts, as `snapshot_of` makes them; what the store lacks of them
             is put back. Those of another verifier are left alone.
         classes: class names by dataset; a dataset with facts may leave them out.
-        facts: folder of the taxonomies' YAML files.
-        store: data/verdicts/cache.duckdb, or another.
         run: noted beside every verdict and lookup that the run adds.
     """
     verifier = build_verifier(settings, facts, classes)

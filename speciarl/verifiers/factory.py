@@ -26,7 +26,6 @@ def build_verifier(
 
     Args:
         settings: the `verifier` or `judge` section.
-        taxonomies: folder of the YAML facts.
         classes: class names by dataset; needed only of those without a file of facts.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)

@@ -33,10 +33,7 @@ def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
     classes = taxonomy.select("class_name").drop_nulls().unique()
     abstentions = pl.DataFrame({"term": ABSTENTIONS})
     expected = pl.concat(
-        [
-            every_pair(taxonomy).select("class_name", "term"),
-            classes.join(abstentions, how="cross"),
-        ]
+        [every_pair(taxonomy).select("class_name", "term"), classes.join(abstentions, how="cross")]
     )
     return _normal(expected.rename({"term": "prediction"}))
 

@@ -1,13 +1,13 @@
 """The code that a stage runs, file by file: what has to rerun it when it changes.
 
 The list is computed from the imports of the stage's script, those inside functions included, and
-from the files that modules name beside themselves (`Path(__file__).with_name("page.html")`).
+from the files that modules name beside themselves, as `Path(__file__).with_name("page.html")`.
 tests/workflow/test_reruns.py compares it with what the stages really import and open.
 """
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +76,7 @@ def _source(path: Path) -> Source:
     nodes = list(ast.walk(tree))
     leads = [file for node in nodes for name in _imported(node) for file in _modules(name)]
     if b"__file__" in content:
-        leads += _beside(tree, path)
+        leads += _beside(nodes, path)
     return Source(_digest(_bare(content.decode(), nodes).encode()), tuple(dict.fromkeys(leads)))
 
 
@@ -111,15 +111,19 @@ def _imported(node: ast.AST) -> Sequence[str]:
     return ()
 
 
-def _beside(node: ast.AST, here: Path) -> Iterator[Path]:
-    """The files that expressions on Path(__file__) name, all of a folder where they name one."""
-    place = _place(node, here)
-    if place is None:
-        for child in ast.iter_child_nodes(node):
-            yield from _beside(child, here)
-        return
-    below = sorted(place.rglob("*")) if place.is_dir() else [place]
-    yield from (p for p in below if p.is_file() and p.suffix != ".pyc")
+def _beside(nodes: Iterable[ast.AST], here: Path) -> Iterator[Path]:
+    """The files that `with_name` or `parent` of Path(__file__) names, all of a folder."""
+    for node in nodes:
+        match node:
+            case ast.Call(ast.Attribute(start, "with_name"), [ast.Constant(str(name))]):
+                place = here.with_name(name)
+            case ast.Attribute(start, "parent"):
+                place = here.parent
+            case _:
+                continue
+        if ast.unparse(start) == "Path(__file__)":
+            below = sorted(place.rglob("*")) if place.is_dir() else [place]
+            yield from (p for p in below if p.is_file() and p.suffix != ".pyc")
 
 
 @cache
@@ -131,17 +135,3 @@ def _modules(name: str) -> tuple[Path, ...]:
     places = [PACKAGE.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
     files = (file for path in places for file in (path / "__init__.py", path.with_suffix(".py")))
     return tuple(file for file in files if file.is_file())
-
-
-def _place(node: ast.AST, here: Path) -> Path | None:
-    """The path that an expression on Path(__file__) stands for, None for any other."""
-    match node:
-        case ast.Call(func=ast.Name("Path"), args=[ast.Name("__file__")]):
-            return here
-        case ast.Attribute(value, "parent") if base := _place(value, here):
-            return base.parent
-        case ast.Call(func=ast.Attribute(value, "with_name"), args=[ast.Constant(str(name))]):
-            return base.with_name(name) if (base := _place(value, here)) else None
-        case ast.BinOp(left, ast.Div(), ast.Constant(str(name))):
-            return base / name if (base := _place(left, here)) else None
-    return None

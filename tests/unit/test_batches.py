@@ -64,8 +64,9 @@ def test_every_number_that_is_named_divides(prompts, updates, micro, rollouts, p
         line = str(refused)
     else:
         local = prompts * rollouts // processes
-        assert plan.per_device * plan.steps_per_generation == local
-        assert plan.gradient_accumulation * updates == plan.steps_per_generation
+        micro_batch, steps, accumulation = plan.values()
+        assert micro_batch * steps == local
+        assert accumulation * updates == steps
         return
     if line.startswith("grpo.prompts_per_step"):
         devices = numbers_after("training.devices", line)
@@ -81,9 +82,10 @@ def test_every_number_that_is_named_divides(prompts, updates, micro, rollouts, p
 
 
 def test_a_supervised_batch_is_shared_out_whole():
-    assert plan_supervised(Sft(batch_size=40, per_device_batch_size=40), 1) == (40, 1)
-    assert plan_supervised(Sft(batch_size=40, per_device_batch_size=40), 4) == (10, 1)
-    assert plan_supervised(Sft(batch_size=40, per_device_batch_size=5), 4) == (5, 2)
+    for micro, processes, expected in ((40, 1, (40, 1)), (40, 4, (10, 1)), (5, 4, (5, 2))):
+        plan = plan_supervised(Sft(batch_size=40, per_device_batch_size=micro), processes)
+        assert (*plan.values(),) == expected
+        assert [*plan] == ["per_device_train_batch_size", "gradient_accumulation_steps"]
     with pytest.raises(TrainingError, match=r"multiple of 3, or training.devices 2, 1$"):
         plan_supervised(Sft(batch_size=40), 3)
     with pytest.raises(TrainingError, match=r"the 20 examples .* take 20, 10, 5, 4, 2, 1$"):

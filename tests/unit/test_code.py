@@ -12,9 +12,11 @@ FILES = {
     "late.py": "from pathlib import Path\n\nTABLE = Path(__file__).with_name('table.csv')",
     "table.csv": "a,b",
     "deep/__init__.py": "",
-    "deep/prompts.py": "from pathlib import Path\nPOOL = Path(__file__).parent / 'pool'",
+    "deep/prompts.py": "from pathlib import Path\nPOOL = Path(__file__).with_name('pool')",
     "deep/pool/one.txt": "one",
     "deep/pool/two.txt": "two",
+    "wide/__init__.py": "from pathlib import Path\nALL = Path(__file__).parent.glob('*')",
+    "wide/rows.csv": "1,2",
     "idle.py": "never = 'imported'",
 }
 SCRIPT = """
@@ -22,7 +24,7 @@ import thing.config
 from thing.deep import prompts
 
 def later():
-    from thing import late
+    from thing import late, wide
 """
 
 
@@ -53,6 +55,8 @@ def test_imports_are_followed_into_functions_and_files_beside_modules_count(pack
         "thing/deep/prompts.py",
         "thing/late.py",
         "thing/table.csv",
+        "thing/wide/__init__.py",
+        "thing/wide/rows.csv",
         "workflow/scripts/stage.py",
     ]
 
@@ -64,6 +68,8 @@ def test_what_a_job_does_not_read_is_left_out_with_all_that_only_it_leads_to(pac
         "thing/deep/__init__.py",
         "thing/deep/pool/two.txt",
         "thing/deep/prompts.py",
+        "thing/wide/__init__.py",
+        "thing/wide/rows.csv",
         "workflow/scripts/stage.py",
     ]
 

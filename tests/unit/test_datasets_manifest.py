@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from speciarl.config.data import Miniature
 from speciarl.datasets.fetch import download
 from speciarl.datasets.images import open_image
 from speciarl.datasets.manifest import READERS, build_manifest, check_manifest
@@ -29,16 +30,9 @@ needs_shared = pytest.mark.skipif(
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project root in which every miniature dataset is rendered and downloaded."""
     root = tmp_path_factory.mktemp("project")
+    small = Miniature(train_per_class=2, test_per_class=2, image_size=28)
     for dataset in LAYOUTS:
-        render_mirror(
-            dataset,
-            root / "data" / "mirror" / dataset,
-            train_per_class=2,
-            test_per_class=2,
-            ambiguous_share=0.5,
-            size=28,
-            seed=0,
-        )
+        render_mirror(dataset, root / "data" / "mirror" / dataset, small)
         sources = read_sources(PROJECT / "data" / "sources.csv", "miniature", dataset)
         download(dataset, sources, root / "data" / "raw" / dataset, root, None)
     return root

@@ -35,9 +35,8 @@ def wandb(monkeypatch):
 def test_every_seed_is_a_run_of_its_own_and_leaves_its_files_with_the_live_table(
     tmp_path, wandb, environment
 ):
-    config = SimpleNamespace()
-    reporting.report(config, job_with(["tensorboard", "wandb"], tmp_path / "live/rft/7.csv"))
-    assert vars(config) == {
+    job = job_with(["tensorboard", "wandb"], tmp_path / "live/rft/7.csv")
+    assert reporting.reporting_arguments(job) == {
         "report_to": ["tensorboard", "wandb"], "run_name": "rft-7", "project": "speciarl",
     }  # fmt: skip
     files = tmp_path / "live/rft/7"
@@ -50,14 +49,13 @@ def test_every_seed_is_a_run_of_its_own_and_leaves_its_files_with_the_live_table
 
 def test_a_project_of_the_users_own_stays(tmp_path, environment):
     environment["WANDB_PROJECT"] = "theirs"
-    reporting.report(SimpleNamespace(), job_with(["tensorboard"], tmp_path / "7.csv"))
+    reporting.reporting_arguments(job_with(["tensorboard"], tmp_path / "7.csv"))
     assert environment["WANDB_PROJECT"] == "theirs"
 
 
 def test_without_reporters_nothing_is_made(tmp_path, wandb, environment):
-    config = SimpleNamespace()
-    reporting.report(config, job_with([], tmp_path / "live/7.csv"))
-    assert config.report_to == []
+    given = reporting.reporting_arguments(job_with([], tmp_path / "live/7.csv"))
+    assert given["report_to"] == []
     assert list(tmp_path.iterdir()) == [] and environment == {} and wandb == []
 
 

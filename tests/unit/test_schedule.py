@@ -29,7 +29,7 @@ def test_batches_divide_or_are_refused():
 
     authors = Grpo(prompts_per_step=256, updates_per_step=2, per_device_batch_size=32)
     plan = plan_batches(authors, rollouts=10, processes=4)
-    assert (plan.per_device, plan.steps_per_generation, plan.gradient_accumulation) == (32, 20, 10)
+    assert (*plan.values(),) == (32, 20, 10)
     with pytest.raises(TrainingError, match="must not be split"):
         plan_batches(Grpo(prompts_per_step=5), rollouts=4, processes=2)
     with pytest.raises(TrainingError, match="does not divide"):

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from speciarl.config import Run
+from speciarl.config.data import Miniature
 from speciarl.datasets.miniature import ambiguous
 from speciarl.datasets.miniature.ambiguous import ambiguous_samples
 from speciarl.datasets.miniature.mirror import _is_ambiguous, render_mirror
@@ -149,8 +150,8 @@ def test_wrong_predictions_are_counted_where_nothing_tells_the_class(monkeypatch
 
 def test_the_renderer_notes_which_images_are_ambiguous(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    counts = {"train_per_class": 1, "test_per_class": 4, "ambiguous_share": 0.5}
-    render_mirror("oxford_pets", tmp_path / "mirror", size=28, seed=0, **counts)
+    few = Miniature(train_per_class=1, test_per_class=4, image_size=28)
+    render_mirror("oxford_pets", tmp_path / "mirror", few)
     with tarfile.open(tmp_path / "mirror/images.tar.gz") as tar:
         shown = {m.name: tar.extractfile(m).read() for m in tar if "_600" in m.name}
     monkeypatch.setattr(ambiguous, "image_bytes", lambda reference, folder: shown[reference])

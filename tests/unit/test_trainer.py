@@ -15,8 +15,9 @@ from speciarl.policy.miniature.architecture import build_model, build_processor,
 from speciarl.policy.miniature.curriculum import all_classes, all_texts
 from speciarl.schemas import COUNTED
 from speciarl.training.adapters import lora_config
-from speciarl.training.grpo import plan_batches, train_grpo, training_data, trl_config
+from speciarl.training.grpo import train_grpo, training_data, trl_config
 from speciarl.training.job import Inputs, Job, Settings
+from speciarl.training.processes import Processes
 from speciarl.training.schedule import flatten_epochs
 from speciarl.training.trainer import GroupTrainer, Rollouts, replacements, teaches
 
@@ -79,12 +80,14 @@ class Bridge:
 def build(tmp_path, bridge, tries=0, processes=1, kind=GroupTrainer, **settings):
     settings = Grpo(**{"steps": 2, "prompts_per_step": 4, "max_new_tokens": 4} | settings)
     tokenizer = build_tokenizer(all_texts())
-    plan = plan_batches(settings, ROLLOUTS, processes)
+    run = {"method": "grpo", "num_generations": ROLLOUTS}
+    job = Job("run", 1, Settings(run=run, verifier={}, grpo=settings), Inputs(tmp_path), tmp_path,
+              tmp_path, processes=Processes(0, processes))  # fmt: skip
     mine = {"bridge": bridge, "more_rows": rows_of, "next_row": 8, "tries": tries}
     trainer = kind(
         model=build_model(tokenizer, seed=0).train(),
         processing_class=build_processor(tokenizer, SIZE),
-        args=trl_config(settings, plan, rollouts=ROLLOUTS, seed=1, work=tmp_path),
+        args=trl_config(job),
         train_dataset=rows_of(0, 8),
         peft_config=lora_config(Lora()),
         **(mine if kind is GroupTrainer else {"reward_funcs": bridge}),

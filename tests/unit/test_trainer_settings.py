@@ -14,6 +14,9 @@ from speciarl.config import Grpo, Lora, Sft, load
 from speciarl.prompts import FOR_THE_POLICY, load_from
 from speciarl.training import grpo, sft
 from speciarl.training.adapters import lora_config
+from speciarl.training.batches import plan_batches
+from speciarl.training.job import Inputs, Job, Settings
+from speciarl.training.processes import Processes
 from tests.presets import NAMES, files_of
 
 SETTINGS = ["params", *NAMES]
@@ -39,6 +42,8 @@ GRPO = {
     "ddp_find_unused_parameters": False,
     "logging_steps": 1,
     "disable_tqdm": True,
+    "run_name": "run-42",
+    "project": "speciarl",
 }
 # what the method rests on and TRL happens to default alike
 GRPO_ALIKE = {
@@ -75,6 +80,8 @@ SFT = {
     "save_strategy": "no",
     "remove_unused_columns": False,
     "disable_tqdm": True,
+    "run_name": "run-42",
+    "project": "speciarl",
 }
 SFT_ALIKE = {
     "gradient_accumulation_steps": 1,
@@ -226,9 +233,18 @@ def changed(values, defaults):
     return {key: value for key, value in values.items() if value != defaults[key]}
 
 
+def job_of(work, run, processes=1, seed=42, **sections):
+    settings = Settings(run=run, verifier={}, **sections)
+    return Job("run", seed, settings, Inputs(work), work, work, processes=Processes(0, processes))
+
+
 def build_grpo(settings, work, processes=1, rollouts=5, seed=42):
-    plan = grpo.plan_batches(settings, rollouts, processes)
-    return grpo.trl_config(settings, plan, rollouts=rollouts, seed=seed, work=work)
+    run = {"method": "grpo", "num_generations": rollouts}
+    return grpo.trl_config(job_of(work, run, processes, seed, grpo=settings))
+
+
+def build_sft(settings, work, seed=42):
+    return sft.trl_config(job_of(work, {"method": "sft"}, seed=seed, sft=settings))
 
 
 def untouched(kind, work) -> TrainingArguments:
@@ -255,7 +271,7 @@ def test_grpo_in_trl_terms(name, tmp_path):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_sft_in_trl_terms(name, tmp_path):
-    config = sft.trl_config(params_of(name).sft, seed=42, work=tmp_path)
+    config = build_sft(params_of(name).sft, tmp_path)
     expected = SFT | CHANGED[name].get("sft", {})
     defaults = untouched(SFTConfig, tmp_path)
     other = {k: v for k, v in expected.items() if v != getattr(defaults, k)}
@@ -395,14 +411,14 @@ def test_every_grpo_setting_arrives_in_its_field(name, tmp_path):
 @pytest.mark.parametrize("name", SFT_FIELDS)
 def test_every_sft_setting_arrives_in_its_field(name, tmp_path):
     value, field = SFT_FIELDS[name]
-    holds(sft.trl_config(Sft(**{name: value}), seed=42, work=tmp_path), {field: value})
+    holds(build_sft(Sft(**{name: value}), tmp_path), {field: value})
 
 
 def test_seeds_and_batches_arrive(tmp_path):
     assert build_grpo(Grpo(), tmp_path, seed=5).seed == 5
-    config = sft.trl_config(Sft(batch_size=40, per_device_batch_size=10), seed=5, work=tmp_path)
+    config = build_sft(Sft(batch_size=40, per_device_batch_size=10), tmp_path, seed=5)
     assert (config.seed, config.gradient_accumulation_steps) == (5, 4)
-    small = sft.trl_config(Sft(batch_size=4, per_device_batch_size=10), seed=5, work=tmp_path)
+    small = build_sft(Sft(batch_size=4, per_device_batch_size=10), tmp_path, seed=5)
     assert small.gradient_accumulation_steps == 1
 
 
@@ -419,10 +435,7 @@ def test_a_gpu_is_used_where_there_is_one(monkeypatch, tmp_path):
     monkeypatch.setattr(grpo, "GRPOConfig", dict)
     monkeypatch.setattr(sft, "SFTConfig", dict)
     expected = {"use_cpu": False, "bf16": True, "gradient_checkpointing": True}
-    for values in (
-        build_grpo(Grpo(), tmp_path),
-        sft.trl_config(Sft(), seed=0, work=tmp_path),
-    ):
+    for values in (build_grpo(Grpo(), tmp_path), build_sft(Sft(), tmp_path)):
         assert {key: values[key] for key in expected} == expected
 
 
@@ -440,12 +453,12 @@ PLANS = {
 def test_a_generation_batch_is_cut_without_a_rest(numbers):
     processes, prompts, updates, micro, rollouts = numbers
     settings = Grpo(prompts_per_step=prompts, updates_per_step=updates, per_device_batch_size=micro)
-    plan = grpo.plan_batches(settings, rollouts, processes)
-    assert (plan.per_device, plan.steps_per_generation, plan.gradient_accumulation) == PLANS[
-        numbers
-    ]
-    assert all(type(number) is int for number in vars(plan).values())
-    assert plan.per_device * plan.steps_per_generation * processes == prompts * rollouts
+    plan = plan_batches(settings, rollouts, processes)
+    assert (*plan.values(),) == PLANS[numbers]
+    assert all(type(number) is int for number in plan.values())
+    assert plan["per_device_train_batch_size"] * plan["steps_per_generation"] * processes == (
+        prompts * rollouts
+    )
 
 
 def test_dapo_draws_again_and_penalizes_length_where_the_rows_say_so(paper):

@@ -13,9 +13,9 @@ from types import ModuleType
 
 import numpy as np
 
+from speciarl.config.data import Miniature
 from speciarl.datasets.miniature.catalogue import MiniatureClass, catalogue
 from speciarl.datasets.miniature.layouts import (
-    MAX_PER_CLASS,
     MiniatureImage,
     cub200,
     fgvc_aircraft,
@@ -40,42 +40,22 @@ LAYOUTS: dict[str, ModuleType] = {
 }
 
 
-def render_mirror(
-    dataset: str,
-    into: Path,
-    *,
-    train_per_class: int,
-    test_per_class: int,
-    ambiguous_share: float,
-    classes_per_group: int | None = None,
-    size: int,
-    seed: int,
-) -> None:
+def render_mirror(dataset: str, into: Path, settings: Miniature) -> None:
     """Write a dataset's files and their SHA256SUMS into a folder, which is replaced.
 
-    Args:
-        dataset: one of `LAYOUTS`; its classes are those of the catalogue.
-        train_per_class: images of each class in the official train split.
-        test_per_class: the same for test; a val split, where there is one, gets half of it.
-        classes_per_group: most classes of a group; all of the catalogue where not given.
-        ambiguous_share: share of the images of each class and split that show their group only.
-        size: edge of the square images in pixels.
+    A val split, where there is one, has half as many images of each class as the test.
+
+    Raises:
+        ConfigError: the dataset is none of `LAYOUTS`.
     """
     if dataset not in LAYOUTS:
         raise ConfigError(f"dataset {dataset!r} is unknown; expected one of {', '.join(LAYOUTS)}")
-    if not 0 <= ambiguous_share <= 1:
-        raise ConfigError(f"ambiguous_share: expected a share of 0 to 1, found {ambiguous_share}")
-    counts = {"train": train_per_class, "test": test_per_class}
-    for split, count in counts.items():
-        if not 1 <= count <= MAX_PER_CLASS[split]:
-            raise ConfigError(
-                f"{split}_per_class: expected 1 to {MAX_PER_CLASS[split]}, found {count}"
-            )
+    counts = {"train": settings.train_per_class, "test": settings.test_per_class}
     if LAYOUTS[dataset].HAS_VAL:
-        counts["val"] = max(1, test_per_class // 2)
-
-    classes = catalogue(classes_per_group)[dataset]
-    images = list(_images(classes, counts, ambiguous_share, size, seed))
+        counts["val"] = max(1, settings.test_per_class // 2)
+    classes = catalogue(settings.classes_per_group)[dataset]
+    share, size, seed = settings.ambiguous_share, settings.image_size, settings.seed
+    images = list(_images(classes, counts, share, size, seed))
     with atomic_directory(into) as folder:
         LAYOUTS[dataset].write(folder, images)
         _write_checksums(folder)

@@ -5,71 +5,30 @@ left out and the rest is blurred, so that nobody can know the class there, only 
 """
 
 import colorsys
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image, ImageDraw, ImageFilter
 
 from speciarl.datasets.miniature.catalogue import MiniatureClass
 
 HUES = (0.02, 0.14, 0.36, 0.62, 0.83)
-DARK, LIGHT = (20, 20, 20), (250, 250, 250)
-_UNIT = 84  # the coordinates below are written for a canvas of this many pixels
+SHAPES = Path(__file__).with_name("shapes.yaml")
+_UNIT = 84  # pixels of the canvas that the coordinates there are written for
 
 
-def _silhouette(draw: ImageDraw.ImageDraw, kind: int, color: tuple[int, int, int]) -> None:
-    if kind == 0:  # bird
-        draw.ellipse((14, 30, 66, 70), fill=color)
-        draw.ellipse((50, 14, 74, 38), fill=color)
-        draw.polygon([(72, 22), (83, 27), (72, 30)], fill=DARK)
-    elif kind == 1:  # airplane
-        draw.polygon([(2, 42), (14, 33), (74, 33), (83, 42), (74, 55), (14, 55)], fill=color)
-        draw.polygon([(30, 34), (44, 4), (56, 4), (52, 34)], fill=color)
-        draw.polygon([(30, 54), (44, 82), (56, 82), (52, 54)], fill=color)
-    elif kind == 2:  # flower
-        for x, y in ((42, 18), (64, 34), (56, 62), (28, 62), (20, 34)):
-            draw.ellipse((x - 17, y - 17, x + 17, y + 17), fill=color)
-        draw.ellipse((24, 24, 60, 60), fill=color)
-    elif kind == 3:  # a plate of food
-        draw.ellipse((2, 2, 82, 82), fill=(235, 235, 235))
-        draw.ellipse((14, 14, 70, 70), fill=color)
-    elif kind == 4:  # dog
-        draw.rectangle((12, 28, 64, 58), fill=color)
-        draw.rectangle((56, 10, 80, 34), fill=color)
-        for x in (14, 28, 44, 56):
-            draw.rectangle((x, 58, x + 8, 82), fill=color)
-    elif kind == 5:  # car
-        draw.polygon([(18, 34), (30, 14), (58, 14), (70, 34)], fill=color)
-        draw.rectangle((4, 34, 80, 62), fill=color)
-        for x in (12, 54):
-            draw.ellipse((x, 54, x + 20, 74), fill=DARK)
-    else:
-        raise ValueError(f"no silhouette {kind}")
+@cache
+def _shapes() -> dict[str, list[list[tuple[str, list[int], str]]]]:
+    """Silhouettes by kind and markings by number, each as outline, coordinates and fill."""
+    return yaml.safe_load(SHAPES.read_text())
 
 
-def _marking(draw: ImageDraw.ImageDraw, marking: int) -> None:
-    left, top, right, bottom = 22, 32, 62, 60
-    across, down = (left + right) // 2, (top + bottom) // 2
-    whole = (left, top, right, bottom)
-    if marking == 0:
-        draw.rectangle(whole, fill=DARK)
-    elif marking == 1:
-        draw.rectangle(whole, fill=LIGHT)
-    elif marking in (2, 3):  # two halves, side by side
-        colors = (DARK, LIGHT) if marking == 2 else (LIGHT, DARK)
-        draw.rectangle((left, top, across, bottom), fill=colors[0])
-        draw.rectangle((across, top, right, bottom), fill=colors[1])
-    elif marking in (4, 5):  # two halves, one above the other
-        colors = (DARK, LIGHT) if marking == 4 else (LIGHT, DARK)
-        draw.rectangle((left, top, right, down), fill=colors[0])
-        draw.rectangle((left, down, right, bottom), fill=colors[1])
-    elif marking == 6:  # a light patch in a dark frame
-        draw.rectangle(whole, fill=DARK)
-        draw.rectangle((left + 11, top + 8, right - 11, bottom - 8), fill=LIGHT)
-    elif marking == 7:  # stripes
-        for x in range(left, right, 14):
-            draw.rectangle((x, top, x + 6, bottom), fill=LIGHT)
-    else:
-        raise ValueError(f"no marking {marking}")
+def _draw(draw: ImageDraw.ImageDraw, shapes: list, group_color: tuple[int, int, int]) -> None:
+    for outline, coordinates, fill in shapes:
+        color = group_color if fill == "group" else fill
+        getattr(draw, outline)(coordinates, fill=color)
 
 
 def render(
@@ -88,9 +47,9 @@ def render(
 
     canvas = Image.new("RGB", (_UNIT, _UNIT), background)
     draw = ImageDraw.Draw(canvas)
-    _silhouette(draw, shown.kind, (red, green, blue))
+    _draw(draw, _shapes()["silhouettes"][shown.kind], (red, green, blue))
     if not ambiguous:
-        _marking(draw, shown.marking)
+        _draw(draw, _shapes()["markings"][shown.marking], (red, green, blue))
     scale = rng.uniform(0.9, 1.0)
     dx, dy = rng.uniform(-4, 4, 2)
     canvas = canvas.transform(

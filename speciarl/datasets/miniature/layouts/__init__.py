@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-# Where a split's file numbers start, so that they do not shift with the other splits' counts.
+# Where a split's file numbers start, so that they do not shift with the other splits' counts, which
+# config.data limits.
 FIRST_NUMBER = {"train": 1, "val": 4001, "test": 6001}
-MAX_PER_CLASS = {"train": 4000, "val": 2000, "test": 3999}
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_a_label_is_read_up_to_case_space_and_quotes(said):
 
 
 @pytest.mark.parametrize(
-    "said", ["specific.", "specific because", "less-specific", "", "none", "specific\nwrong"]
+    "said", ["specific because", "", "none", "specific\nwrong"]
 )
 def test_anything_else_is_a_failure_and_no_verdict(said):
     with serving(lambda _: says(said)) as server:

@@ -5,6 +5,7 @@ command line and the workflow print that line and exit with a code other than 0;
 else that escapes is a fault of ours and keeps its traceback.
 """
 
+
 class SpeciaRLError(Exception):
     """Base of all expected failures; `str(error)` is the one line for the user."""
 

@@ -149,12 +149,12 @@ class _Header(tarfile.TarInfo):
     """A header that is what it should be: TarFile takes any other for the archive's end."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
             header = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
-            raise
         except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise  # this is the end
             raise tarfile.ReadError(f"cut off, or damaged at a member's header: {error}") from None
         if header.type in _ABOUT_OTHERS and header.size > _LONGEST_NAME:
             raise tarfile.ReadError(f"{header.size} bytes about one member")

@@ -44,7 +44,9 @@ def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
     try:
         return pl.DataFrame(records, schema=SCHEMA, orient="row")
     except (pl.exceptions.PolarsError, OverflowError, UnicodeError) as error:
-        raise DataError(f"{dataset}: its index files cannot be tabled ({one_line(error)})") from None
+        raise DataError(
+            f"{dataset}: its index files cannot be tabled ({one_line(error)})"
+        ) from None
 
 
 def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
@@ -63,7 +65,7 @@ def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
                 f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
                 f"first {repeated[0]}"
             )
-    if manifest["class_id"].min() < 0:
+    if (manifest["class_id"] < 0).any():
         raise DataError(f"{dataset}: expected class ids from 0 (in its index files from 1)")
     for image in manifest["image"]:
         if ".." in PurePosixPath(image).parts or not image.isprintable():
@@ -166,9 +168,14 @@ def mat_records(path: Path, name: str, text: str, number: str) -> list[tuple[str
     found = mat_variable(path, name)
     missing = [field for field in (text, number) if field not in (found.dtype.names or ())]
     if missing:
-        raise DataError(f"{path}: expected {name} to have the field {missing[0]!r}: is it labelled?")
+        raise DataError(
+            f"{path}: expected {name} to have the field {missing[0]!r}: is it labelled?"
+        )
     return [
-        (_text_of(record[text], path, name), whole_number(_text_of(record[number], path, name), path))
+        (
+            _text_of(record[text], path, name),
+            whole_number(_text_of(record[number], path, name), path),
+        )
         for record in found
     ]
 

@@ -1,4 +1,4 @@
-"""MATLAB files, read in a process of their own: SciPy may crash on a damaged one, or fill the memory.
+"""MATLAB files, read in a process of their own: on damaged ones SciPy may crash or fill the memory.
 
 `python -m speciarl.datasets.readers.matlab FILE VARIABLE` pickles the variable to its output.
 """

@@ -33,7 +33,8 @@ _CHARACTERS = str.maketrans(
 # Most answers: nothing that could be wrapping, so that only case and the ends change.
 _PLAIN = re.compile(r"(?!\d{1,3}[.)])[A-Za-z0-9](?:[A-Za-z0-9'(),&./-]| (?! ))*")
 _EDGES = " \n\"'.!?:;,"
-_NO_MEANING = {"So", "Cf", "Sk", "Cc"}  # emoji and their modifiers, invisible characters
+# Emoji and their modifiers, invisible characters, halves of surrogate pairs.
+_NO_MEANING = {"So", "Cf", "Sk", "Cc", "Cs"}
 # Parts an answer into sentences and clauses; a point after one letter ends none (L. occidentalis).
 _CLAUSE_END = (
     r"[;,!?\n()\[\]{}|\u2014]|:(?=\s|$)|(?<!\b[a-z])(?<!\bst)(?<!\bmt)\.(?=\s|$)|\s[-\u2013]+\s"

@@ -5,8 +5,6 @@ command line and the workflow print that line and exit with a code other than 0;
 else that escapes is a fault of ours and keeps its traceback.
 """
 
-import textwrap
-
 
 class SpeciaRLError(Exception):
     """Base of all expected failures; `str(error)` is the one line for the user."""
@@ -36,6 +34,12 @@ class TrainingError(SpeciaRLError):
     """A training run cannot start, go on, or be trusted."""
 
 
+def printable(text: str) -> str:
+    """A text with what a terminal would obey or hide (control characters) written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def one_line(said: object) -> str:
-    """What an exception or another program says, or how it begins, on one line."""
-    return textwrap.shorten(str(said), 300, placeholder=" ...")
+    """What an exception or another program says, or how it begins, on one printable line."""
+    line = printable(" ".join(str(said)[:10_000].split()))
+    return line if len(line) <= 300 else f"{line[:296]} ..."

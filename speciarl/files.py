@@ -10,8 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+import pyarrow
+from pyarrow.parquet import ParquetFile
 
-from speciarl.errors import DataError
+from speciarl.errors import DataError, one_line
+
+_UNREADABLE = (
+    OSError, ValueError, MemoryError, pyarrow.ArrowException, pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)  # fmt: skip
 
 
 @contextmanager
@@ -46,6 +53,31 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 def write_parquet(table: pl.DataFrame, path: Path) -> None:
     with atomic_write(path) as partial:
         table.write_parquet(partial, compression="zstd")
+
+
+def read_foreign_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """A parquet file that nobody vouches for: what is corrupt may abort the reader of polars.
+
+    Raises:
+        DataError: it is damaged, no parquet, or lacks one of the columns.
+    """
+    try:
+        with ParquetFile(path) as file:
+            missing = [name for name in columns or () if name not in file.schema_arrow.names]
+            if missing:
+                raise DataError(f"{path}: expected the column {missing[0]!r}, which is not there")
+            table = file.read(columns=columns)
+        table.validate(full=True)
+        return pl.DataFrame(table)
+    except _UNREADABLE as error:
+        why = one_line(error)[:200]
+        raise DataError(f"{path} cannot be read as parquet: {why}; make or fetch it anew") from None
+
+
+def plain_cells(table: pl.DataFrame) -> pl.DataFrame:
+    """A table for CSV in which no text begins a formula: an apostrophe stands before = + - @."""
+    texts = pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String)
+    return table.with_columns(texts.str.replace(r"^([=+\-@\t\r])", "'${1}"))
 
 
 def write_json(value: object, path: Path) -> None:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow
-from pyarrow.parquet import ParquetFile
 
 from speciarl.cache.index import PairKeys
 from speciarl.cache.reading import ask, copied
 from speciarl.cache.store import opened
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
-from speciarl.errors import CacheError, one_line
-from speciarl.files import write_parquet
+from speciarl.errors import CacheError, DataError
+from speciarl.files import read_foreign_parquet, write_parquet
 from speciarl.verdicts import LABELS, fingerprint
 
 log = logging.getLogger(__name__)
@@ -34,10 +32,8 @@ _KINDS = dict.fromkeys(EXPORT, _TEXT) | {
     "milliseconds": (pl.Float32, pl.Float64),
     "created_at": (pl.Datetime,),
 }
-_UNREADABLE = (
-    OSError, ValueError, pyarrow.ArrowException, pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-)  # fmt: skip
+MAX_IDENTITY = 100_000  # characters; the longest prompt has a twentieth of it
+MAX_VERIFIERS = 1_000  # of one import
 _TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
 _CONFLICTS = """
 SELECT verifier, class, prediction, ours.verdict::VARCHAR AS kept, theirs.verdict AS refused
@@ -127,11 +123,9 @@ def import_file(store: Path, file: Path) -> TakenIn:
         CacheError: it cannot be read, has not the columns of an export, or another ladder.
     """
     try:
-        table = ParquetFile(file).read()  # what is corrupt aborts the reader of polars
-        table.validate(full=True)
-        rows = pl.DataFrame(table)
-    except _UNREADABLE as error:
-        raise CacheError(f"{file} cannot be read as parquet: {one_line(error)[:200]}") from None
+        rows = read_foreign_parquet(file)
+    except DataError as error:
+        raise CacheError(str(error)) from None
     return _take_in(store, rows, file)
 
 
@@ -197,6 +191,11 @@ def _require_ours(rows: pl.DataFrame, source: Path) -> list[tuple[str, str]]:
     if foreign or (isinstance(kind, pl.Enum) and tuple(ladder) != LABELS):
         raise CacheError(f"{source} has another ladder of verdicts: {', '.join(map(str, ladder))}")
     identities = rows.select("verifier", "identity").unique().sort("verifier").rows()
+    if len(identities) > MAX_VERIFIERS or any(len(i) > MAX_IDENTITY for _, i in identities):
+        raise CacheError(
+            f"{source}: expected at most {MAX_VERIFIERS} verifiers with identities of at most "
+            f"{MAX_IDENTITY} characters: it is no export of a store"
+        )
     for verifier, identity in identities:
         if not _names(verifier, identity):
             raise CacheError(f"{source}: {verifier!r} is not the fingerprint of its identity")
@@ -219,7 +218,7 @@ def _require_values(rows: pl.DataFrame, source: Path) -> None:
 def _names(verifier: str, identity: str) -> bool:
     try:
         return fingerprint(json.loads(identity)) == verifier
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also half a surrogate pair
         return False
 
 

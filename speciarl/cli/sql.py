@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speciarl.errors import SpeciaRLError
+from speciarl.errors import SpeciaRLError, printable
 from speciarl.paths import MANIFESTS, STORE, VERDICTS
 
 if TYPE_CHECKING:
@@ -71,10 +71,6 @@ def _print(batches: "Iterable[pl.DataFrame]") -> None:
     named = False
     for batch in batches:
         if sys.stdout.isatty():
-            batch = batch.with_columns(pl.all().map_elements(_printable, pl.String))
+            batch = batch.with_columns(pl.all().map_elements(printable, pl.String))
         sys.stdout.write(batch.write_csv(include_header=not named))
         named = True
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -2,8 +2,9 @@
 
 Refused, with the member's name: absolute paths, `..`, devices, links to anything but an earlier
 file of the same archive (which is then copied: no link is ever made), and more content than the
-limits below. macOS leftovers (`._x`, `__MACOSX`) are skipped. An archive is unpacked beside its
-target and renamed when complete, so that a folder that exists is whole.
+limits below. macOS leftovers (`._x`, `__MACOSX`) are skipped. An archive is read to its end, where
+checksums stand, and unpacked beside its target and renamed when complete, so that a folder that
+exists is whole.
 """
 
 import hashlib
@@ -11,13 +12,14 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from speciarl.errors import DataError, one_line
 
@@ -27,15 +29,24 @@ MAX_RATIO = 100  # unpacked to packed size; images have 1, text 10
 RATIO_FLOOR = 64 << 20  # bytes below which the ratio does not matter
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _CHUNK = 1 << 20
+_LONGEST_NAME = 1 << 20  # bytes of what a tar says about one member; it is read as a whole
 _DAMAGE = (  # what the standard library raises on damaged or unknown content
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
+    struct.error,
     EOFError,
-    NotImplementedError,
     OSError,
+    ValueError,
+    LookupError,
+    RuntimeError,  # also a nesting too deep
 )
+
+_ABOUT_OTHERS = {
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+}
 
 Member = tuple[str, Callable[[], IO[bytes] | None]]
 """Its name, and what checks it and opens its content; None is a folder's."""
@@ -128,9 +139,35 @@ def _extract(archive: Path, into: Path) -> None:
 
 def _tar_members(archive: Path, into: Path) -> Iterator[Member]:
     # "r:*" recognizes the compression by content: the Pets archives are plain tars named .tar.gz.
-    with tarfile.open(archive, "r:*") as tar:
+    with tarfile.open(archive, "r:*", tarinfo=_Header) as tar:
         for member in tar:
             yield member.name, partial(_open_tarred, tar, member, into)
+        _read_on(tar, max(RATIO_FLOOR, MAX_RATIO * archive.stat().st_size))
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is what it should be: TarFile takes any other for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise  # this is the end
+            raise tarfile.ReadError(f"cut off, or damaged at a member's header: {error}") from None
+        if header.type in _ABOUT_OTHERS and header.size > _LONGEST_NAME:
+            raise tarfile.ReadError(f"{header.size} bytes about one member")
+        return header
+
+
+def _read_on(tar: tarfile.TarFile, most: int) -> None:
+    """Read what follows the last member, at the end of which the compression has its checksum."""
+    read = 0
+    while tar.fileobj and (chunk := tar.fileobj.read(_CHUNK)):
+        read += len(chunk)
+        if read > most:
+            raise _Refused(f"over {most} bytes follow it")
 
 
 def _open_tarred(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> IO[bytes] | None:

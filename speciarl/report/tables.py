@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from speciarl.files import atomic_write
+from speciarl.files import atomic_write, plain_cells
 from speciarl.verdicts import OUTCOMES
 
 METRICS = ("specificity", "correctness", "hm")
@@ -157,7 +157,7 @@ def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     """Write each as INTO/NAME.csv, numbers with four decimals, nothing where undefined."""
     for name, table in tables.items():
         with atomic_write(into / f"{name}.csv") as partial:
-            table.write_csv(partial, float_precision=4)
+            plain_cells(table).write_csv(partial, float_precision=4)
 
 
 def _ordered(rows: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:

@@ -5,14 +5,15 @@ closest parent (genus, family, breed group, make and model) and `far` where it i
 role, color, manufacturer). The fields below are the keys of the files.
 """
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from speciarl.errors import TaxonomyError
+from speciarl.errors import TaxonomyError, one_line
 
 BUILT_IN = Path(__file__).with_name("data")
 """The facts that come with the package: data/taxonomies of the repository."""
@@ -22,7 +23,25 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+def _name(value: str) -> str:
+    if not value.strip() or re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise ValueError("expected a name, without control characters")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"expected a regular expression ({one_line(error)})") from None
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
+Patterns = Annotated[
+    tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(_as_list)
+]
 
 
 class Entry(BaseModel):
@@ -42,7 +61,7 @@ class Entry(BaseModel):
     open: bool = False
     """Whether it may be true also of what does not state it (appetizer, perennial): where it is
     no ancestor the prediction is not wrong but undecided."""
-    patterns: Names = ()
+    patterns: Patterns = ()
     """Regular expressions over the joined, lower-cased form, each a narrower subtype."""
     prefixes: Names = ()
     """Of a maker: abbreviations that stand only before a designation (B for Boeing: B737)."""
@@ -107,10 +126,10 @@ class Facts(BaseModel):
     open_modifiers: bool = False
     """Whether any further word before a class name makes it a kind of it (foods)."""
     words: Words = Words()
-    makers: dict[str, Entry] = Field(default_factory=dict)
-    bodies: dict[str, Entry] = Field(default_factory=dict)
-    terms: dict[str, Entry] = Field(default_factory=dict)
-    classes: dict[str, ClassEntry] = Field(default_factory=dict)
+    makers: dict[Name, Entry] = Field(default_factory=dict)
+    bodies: dict[Name, Entry] = Field(default_factory=dict)
+    terms: dict[Name, Entry] = Field(default_factory=dict)
+    classes: dict[Name, ClassEntry] = Field(default_factory=dict)
 
     @property
     def names_only(self) -> bool:
@@ -130,6 +149,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, object]:
     found: dict[Hashable, object] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            where = key_node.start_mark.line + 1
+            raise TaxonomyError(f"expected a name as key, found a list or mapping (line {where})")
         if key in found:
             raise TaxonomyError(f"{key!r} is described twice (line {key_node.start_mark.line + 1})")
         found[key] = loader.construct_object(value_node, deep=True)
@@ -153,19 +175,26 @@ def load_facts(path: Path, dataset: str) -> Facts:
         if not isinstance(raw, dict):
             raise TaxonomyError("expected a mapping with `dataset`, `terms` and `classes`")
         for section in ("makers", "bodies", "terms", "classes"):
-            if raw.get(section) is not None:
-                raw[section] = {name: entry or {} for name, entry in raw[section].items()}
+            if isinstance(entries := raw.get(section) or {}, dict):
+                raw[section] = {name: entry or {} for name, entry in entries.items()}
         facts = Facts.model_validate(raw)
     except FileNotFoundError:
         raise TaxonomyError(
             f"no taxonomy for {dataset}: expected {path}, describe its classes there"
         ) from None
+    except OSError as error:
+        raise TaxonomyError(f"{path} cannot be read ({error.strerror}): restore it") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise TaxonomyError(f"{path}:{line}: expected UTF-8 ({error.reason})") from None
     except yaml.YAMLError as error:
-        raise TaxonomyError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise TaxonomyError(f"{path} is not valid YAML: {one_line(error)}") from None
+    except RecursionError:
+        raise TaxonomyError(f"{path}: lists or mappings in one another: too deep") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TaxonomyError(f"{path}: {where}: {first['msg']}") from None
+        where = one_line(".".join(str(part) for part in first["loc"]))
+        raise TaxonomyError(f"{path}: {where}: {one_line(first['msg'])}") from None
     except TaxonomyError as error:
         raise TaxonomyError(f"{path}: {error}") from None
     if facts.dataset != dataset:

@@ -106,7 +106,7 @@ class Cleaner:
         self._words = words
         self._subjects = stems(words.subjects, words)
         self._verbs: dict[str, list[Tokens]] = {}
-        for verb in (tokens(verb, words) for verb in words.verbs):
+        for verb in filter(None, (tokens(verb, words) for verb in words.verbs)):
             self._verbs.setdefault(verb[0], []).append(verb)
         self._leads = stems(words.leads, words) | ARTICLES
         self._containers = stems(words.containers, words)

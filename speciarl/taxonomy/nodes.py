@@ -9,6 +9,7 @@ from speciarl.taxonomy.facts import ClassEntry, Entry, Facts, Words
 from speciarl.taxonomy.forms import key, tokens
 
 COMMON = "common"
+MAX_DEPTH = 100  # parents above one another; the built-in facts have a tenth of it
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,24 @@ def build(files: Sequence[Facts], words: Words) -> tuple[Node, ...]:
         )
 
     nodes = tuple(node(n, facts, named) for n, (facts, named) in enumerate(all_entries))
-    _refuse_cycles(nodes)
+    _refuse_ways_up(nodes)
     _refuse_shared_forms(nodes, files, words)
     return nodes
 
 
-def _refuse_cycles(nodes: Sequence[Node]) -> None:
+def _refuse_ways_up(nodes: Sequence[Node]) -> None:
+    """No entry may be its own ancestor, or have more than MAX_DEPTH above one another."""
+    depths: dict[int, int] = {}
+    parents = {n.node_id: {*n.near, *n.far} for n in nodes}
     try:
-        tuple(TopologicalSorter({n.node_id: {*n.near, *n.far} for n in nodes}).static_order())
+        for node_id in TopologicalSorter(parents).static_order():
+            depth = depths[node_id] = 1 + max((depths[up] for up in parents[node_id]), default=-1)
+            if depth > MAX_DEPTH:
+                node = nodes[node_id]
+                raise TaxonomyError(
+                    f"{node.dataset}: {node.name!r} has {depth} parents above one another, "
+                    f"expected at most {MAX_DEPTH}: leave some out in {node.dataset}.yaml"
+                )
     except CycleError as error:
         names = " -> ".join(nodes[node_id].name for node_id in error.args[1])
         where = nodes[error.args[1][0]].dataset

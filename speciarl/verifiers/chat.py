@@ -1,12 +1,18 @@
 """What a language model is told about a pair, and how its prediction is read."""
 
 import json
+import re
 from pathlib import Path
 
 from speciarl.answers import DECIDING
 from speciarl.files import content_hash
 from speciarl.prompts import FOR_THE_JUDGES, load_from
 from speciarl.verdicts import LABELS, Pair, Verdict
+
+LONGEST_LABEL = 200  # characters of a reply after its thoughts; a longer one is a text
+_FENCE = re.compile(r"\A```(?:\w+\n)?(.*?)```\Z", re.DOTALL)
+_AROUND = " \n\t\r\"'`*_."
+_PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
 
 def load_prompt(name: str) -> str:
@@ -39,6 +45,23 @@ def messages(prompt: str, pair: Pair) -> list[dict[str, str]]:
 
 
 def read_label(said: str) -> Verdict | None:
-    """The label that a reply is, up to case, whitespace and quotes; None where it is no label."""
-    label = said.strip().strip("\"'").strip().lower()
+    """The label that a reply is, however it is dressed; None where it is none, or more than that.
+
+    Thoughts before it are passed over. A fence, JSON of one field, emphasis, quotes and a full stop
+    around it, hyphens or underscores for spaces, and its case do not count.
+    """
+    text = said.rpartition("</think>")[2].strip()
+    if len(text) > LONGEST_LABEL:
+        return None
+    text = _only_field(_FENCE.sub(r"\1", text)).translate(_PLAIN_QUOTES)
+    label = " ".join(re.split(r"[\s_-]+", text.strip(_AROUND).lower()))
     return Verdict(label) if label in LABELS else None
+
+
+def _only_field(text: str) -> str:
+    """The text that a JSON object has as its only field; any other text as it is."""
+    try:
+        ((_, value),) = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, TypeError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text

@@ -1,7 +1,9 @@
 """Chat completions from an OpenAI-compatible server: bounded, retried, with typed failures."""
 
 import asyncio
+import base64
 import email.utils
+import html
 import json
 import re
 import time
@@ -18,8 +20,9 @@ from speciarl.verifiers.breaker import Breaker
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not asked again for this pair
 LONGEST_BACKOFF = 30.0
-LONGEST_REPLY = 2**20  # bytes; what is cut off there is no completion any more
+LONGEST_REPLY = 2**18  # bytes; what is cut off there is no completion any more
 IDLE_SECONDS = 4.0  # vLLM closes a connection that was idle for five, maybe as it is used again
+_URL_SAFE = str.maketrans("+/", "-_")
 # The fault of one request and not of the judge: bad request, too large, unprocessable.
 ONE_REQUEST = frozenset({400, 413, 422})
 
@@ -66,8 +69,7 @@ class ChatServer:
         self.settings = settings
         self._url = f"{settings.base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
-        # A JSON text may have a backslash before any of its characters.
-        self._key_written = re.compile(r"\\?".join(map(re.escape, api_key))) if api_key else None
+        self._key_written = _written(api_key) if api_key else None
         self._sleep = sleep
         self._breaker = Breaker(settings.give_up_after, settings.rest_seconds, clock)
 
@@ -76,9 +78,12 @@ class ChatServer:
 
         Proxies and passwords (.netrc) are not read from the environment.
         """
+        authorization = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         total, connect = self.settings.read_timeout, self.settings.connect_timeout
         return aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
+            # What is compressed may be a thousand times as long: it is not asked for, nor read.
+            headers={"Accept-Encoding": "identity"} | authorization,
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=total, connect=connect),
             # No limit: whoever asks bounds what is under way.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
@@ -140,7 +145,25 @@ class ChatServer:
         return self._key_written.sub("***", text) if self._key_written else text
 
     def _failure(self, kind: FailureKind, detail: str) -> Failure:
-        return Failure(kind, f"{self.settings.base_url}: {one_line(self.redacted(detail))[:300]}")
+        return Failure(kind, f"{self.settings.base_url}: {one_line(self.redacted(detail))}")
+
+
+def _written(key: str) -> re.Pattern[str]:
+    """A key as it is, escaped as in JSON, URLs and HTML, or anywhere in a text in base64."""
+    texts = [key]
+    for before in range(3):  # bytes of other text in the group of three in which the key begins
+        coded = base64.b64encode(bytes(before) + key.encode()).decode()
+        whole = coded[-(-4 * before // 3) : 4 * (before + len(key)) // 3]  # of the key alone
+        if len(whole) > 3:
+            texts += [whole, whole.translate(_URL_SAFE)]
+    return re.compile("|".join("".join(map(_escaped, text)) for text in texts))
+
+
+def _escaped(character: str) -> str:
+    code, names = f"{ord(character):02x}", {re.escape(character), re.escape(html.escape(character))}
+    number = f"0{{0,6}}{ord(character)};|x0{{0,6}}{code};"
+    coded = rf"\\{{1,4}}(?:u00|x){code}|%(?:25){{0,3}}{code}|&#(?:{number})"
+    return rf"(?:\\{{0,4}}(?:{'|'.join(sorted(names))})|(?i:{coded}))"
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:
@@ -159,7 +182,8 @@ def _content(text: str) -> str | None:
         said = json.loads(text)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return said if isinstance(said, str) else None
+    # JSON can spell half a surrogate pair, which no file and no store takes.
+    return said.encode(errors="replace").decode() if isinstance(said, str) else None
 
 
 def retry_after(value: str) -> float | None:

@@ -81,8 +81,8 @@ class LlmJudge:
         if isinstance(said, Failure):
             return Judgment(None, failure=said, milliseconds=milliseconds)
         verdict = read_label(said)
+        said = self.server.redacted(said)
         if verdict is None:
-            said = self.server.redacted(said)
             message = f"expected one of the six labels, the judge said {said[:100]!r}"
             failure = Failure(FailureKind.INVALID, message)
             return Judgment(None, failure=failure, judge_reply=said, milliseconds=milliseconds)

@@ -282,7 +282,9 @@ def test_car_names_come_from_the_devkit_where_the_parquet_has_none(tmp_path: Pat
 
 def test_a_car_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0.parquet").write_text("<html>")
-    with pytest.raises(DataError, match=r"train-0.parquet: expected parquet.*download again"):
+    with pytest.raises(
+        DataError, match=r"train-0.parquet cannot be read as parquet.*fetch it anew"
+    ):
         read("stanford_cars", tmp_path, "official")
 
 
@@ -350,3 +352,135 @@ def test_what_a_table_cannot_hold_is_named(
     (tmp_path / "split_coop.csv").write_text(f"split,filename\ntest,{name}\n")
     with pytest.raises(DataError, match=message):
         read("caltech101", tmp_path, "coop")
+
+
+def write_small(dataset: str, root: Path) -> list[Path]:
+    """Index files of two classes and three images, as a benchmark has them; their paths."""
+    labels = np.array([[1, 2, 1]], "u1")
+    record = np.dtype([("fname", "O"), ("class", "O")])
+    annotations = np.array([[("00001.jpg", 1), ("00002.jpg", 2)]], record)
+    names = np.array([["Acura RL Sedan 2012", "BMW M3 Coupe 2012"]], dtype=object)
+    coop = ["split,filename", "train,a/1.jpg", "val,b/2.jpg", "test,a/3.jpg"]
+    variants = {
+        f"images_variant_{s}": [f"{n} 7{n}7"] for n, s in enumerate(("train", "val", "test"))
+    }
+    if dataset == "cub200":
+        base = root / "CUB_200_2011"
+        write(base, classes=["1 001.Gull", "2 002.Jay"], images=["1 a/1.jpg", "2 b/2.jpg"],
+              image_class_labels=["1 1", "2 2"], train_test_split=["1 1", "2 0"])  # fmt: skip
+    elif dataset == "caltech101":
+        (root / "metadata.csv").write_text("idx,folder_name,class_name\n0,a,an a\n1,b,a b\n")
+        (root / "split_coop.csv").write_text("\n".join(coop))
+    elif dataset == "flowers102":
+        scipy.io.savemat(root / "imagelabels.mat", {"labels": labels})
+        ids = {"trnid": [[1]], "valid": [[2]], "tstid": [[3]]}
+        scipy.io.savemat(root / "setid.mat", {k: np.array(v, "u2") for k, v in ids.items()})
+        (root / "metadata.csv").write_text("idx,class_name\n0,rose\n1,iris\n")
+    elif dataset == "food101":
+        write(root / "food-101/meta", classes=["a", "b"], train=["a/1", "b/2"], test=["a/3"])
+    elif dataset == "oxford_pets":
+        write(root / "annotations", trainval=["Pug_1 1 2 1", "Lab_1 2 2 2"], test=["Pug_2 1 2 1"])
+    elif dataset == "fgvc_aircraft":
+        write(root / "fgvc-aircraft-2013b/data", variants=["707", "717", "727"], **variants)
+    else:
+        for folder in ("cars_train", "devkit"):
+            (root / folder).mkdir()
+        scipy.io.savemat(root / "devkit/cars_meta.mat", {"class_names": names})
+        for path in ("devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"):
+            scipy.io.savemat(root / path, {"annotations": annotations})
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+HOSTILE = [
+    b"/", b"//", b".", b"..", b"../../x", b"-1", b"0", b"9" * 5000, b"2147483648", b"\0", b"\xff",
+    b"\xed\xa0\x80", b'"', b",", b"\n", b" ", b"\x1b[31m", b"x" * 140_000, b"1e9", b"#", b"\t",
+    "\u0661".encode(), b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", READERS)
+def test_whatever_stands_in_an_index_file_is_read_or_refused_in_one_line(
+    dataset: str, tmp_path: Path
+) -> None:
+    """Bytes replaced, taken out and put in at seeded places of each file."""
+    good = {path: path.read_bytes() for path in write_small(dataset, tmp_path)}
+    kind = READERS[dataset].SPLIT_KINDS[0]
+    check_manifest(read(dataset, tmp_path, kind), dataset)
+    rng = np.random.default_rng(0)
+    matlab = any(path.suffix == ".mat" for path in good)
+    refused = 0
+    for turn in range(3 if matlab else 200):  # each of MATLAB's starts a process
+        path = list(good)[turn % len(good)]
+        start = rng.integers(len(good[path]) + 1)
+        taken = rng.integers(0, 8)
+        hostile = HOSTILE[turn % len(HOSTILE)]
+        path.write_bytes(good[path][:start] + hostile + good[path][start + taken :])
+        try:
+            check_manifest(read(dataset, tmp_path, kind), dataset)
+        except DataError as error:
+            refused += 1
+            assert str(error).isprintable() and len(str(error)) < 1000, str(error)[:300]
+        path.write_bytes(good[path])
+    assert refused > 5 or matlab
+
+
+@pytest.mark.parametrize("name", ["0", "../x", "a\x1b[31m/1.jpg"])
+def test_no_index_file_leads_out_of_its_folder_or_below_the_first_class(
+    name: str, tmp_path: Path
+) -> None:
+    write_small("cub200", tmp_path)
+    base = tmp_path / "CUB_200_2011"
+    if name == "0":
+        write(base, classes=["0 000.Gull", "2 002.Jay"], image_class_labels=["1 0", "2 2"])
+    else:
+        write(base, images=[f"1 {name}", "2 b/2.jpg"])
+    with pytest.raises(
+        DataError, match="class ids from 0" if name == "0" else "no name of an image"
+    ):
+        check_manifest(read("cub200", tmp_path, "official"), "cub200")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"labels": np.array([1.5, 2.0])}, "whole numbers from 1"),
+        ({"labels": np.array([0, 1])}, "whole numbers from 1"),
+        ({"labels": np.array([np.nan])}, "whole numbers from 1"),
+        ({"labels": np.array([2**31])}, "whole numbers from 1"),
+        ({"labels": np.array(["a", "b"])}, "whole numbers from 1"),
+        ({"labels": np.array([[(1, 2)]], [("a", "O"), ("b", "O")])}, "whole numbers from 1"),
+    ],
+)
+def test_labels_that_are_none_are_refused(content: dict, message: str, tmp_path: Path) -> None:
+    write_small("flowers102", tmp_path)
+    scipy.io.savemat(tmp_path / "imagelabels.mat", content)
+    with pytest.raises(DataError, match=f"imagelabels.mat: .*{message}"):
+        read("flowers102", tmp_path, "official")
+
+
+def test_cars_without_labels_are_refused(tmp_path: Path) -> None:
+    write_small("stanford_cars", tmp_path)
+    unlabelled = np.array([[("00001.jpg",)]], dtype=[("fname", "O")])
+    scipy.io.savemat(tmp_path / "devkit/cars_train_annos.mat", {"annotations": unlabelled})
+    with pytest.raises(DataError, match=r"cars_train_annos.mat: .*field 'class': is it labelled"):
+        read("stanford_cars", tmp_path, "official")
+
+
+def test_damaged_labels_in_parquet_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    features = json.dumps({"info": {"features": {"label": {"names": ["a", "b"]}}}})
+    rows = pl.DataFrame({"label": [0, 1] * 20})
+    for split in ("train", "test"):
+        rows.write_parquet(tmp_path / f"{split}-0.parquet", metadata={"huggingface": features})
+    path = tmp_path / "train-0.parquet"
+    good, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(200):
+        damaged = bytearray(good)
+        for place in rng.integers(0, len(good), 2):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            check_manifest(read("stanford_cars", tmp_path, "official"), "stanford_cars")
+        except DataError as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > 20

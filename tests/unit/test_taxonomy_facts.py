@@ -148,3 +148,33 @@ def test_the_fingerprint_covers_the_facts(tmp_path: Path) -> None:
     changed = load(tmp_path, text.replace("{}", "{synonyms: [mew]}"))
     assert first.fingerprint == again.fingerprint
     assert first.fingerprint != changed.fingerprint
+
+
+CHAIN = "".join(f"  t{n}: {{near: t{n + 1}}}\n" for n in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("classes: {A: {patterns: ['([']}}", r"classes.A.patterns.0: .*regular expression"),
+        ("classes: [A]", "classes: .*dictionary"),
+        ("classes: A", "classes: .*dictionary"),
+        ("classes: {A: [b]}", "classes.A: .*dictionary"),
+        ("classes:\n  ? [a, b]\n  : {}", r"name as key.*line 3"),
+        ("classes: {Caf\xe9: {}}", r"x.yaml:2: expected UTF-8"),
+        ("classes: " + "[" * 3000 + "]" * 3000, "too deep"),
+        ("classes: {A: {latin: '  '}}", "classes.A.latin.0: .*expected a name"),
+        ('classes: {"A\\e[31m": {}}', "expected a name, without control"),
+        (
+            f"terms:\n{CHAIN}  t3000: {{}}\nclasses: {{A: {{near: t0}}}}",
+            "x: 't2899' has 101 parents",
+        ),
+    ],
+)
+def test_what_no_taxonomy_can_be_is_refused_in_one_line(
+    content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_bytes(f"dataset: x\n{content}\n".encode("latin-1"))
+    with pytest.raises(TaxonomyError, match=message) as refused:
+        Taxonomy.load(tmp_path, ["x"])
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 500

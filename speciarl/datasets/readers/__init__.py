@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 import polars as pl
-import scipy.io
 
+from speciarl.datasets.readers.matlab import read_variable
 from speciarl.errors import DataError, one_line
 from speciarl.files import read_csv
 
@@ -26,6 +26,7 @@ SCHEMA = {
     "class_name": pl.String,
 }
 SPLITS = ("train", "val", "test")
+LONGEST_LINE = 300  # characters of an index file; those of the benchmarks have a third
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -40,7 +41,12 @@ def frame(dataset: str, rows: Iterable[Row]) -> pl.DataFrame:
         (f"{dataset}/{split}/{key}", dataset, split, image, class_id, class_name)
         for split, key, image, class_id, class_name in rows
     ]
-    return pl.DataFrame(records, schema=SCHEMA, orient="row")
+    try:
+        return pl.DataFrame(records, schema=SCHEMA, orient="row")
+    except (pl.exceptions.PolarsError, OverflowError, UnicodeError) as error:
+        raise DataError(
+            f"{dataset}: its index files cannot be tabled ({one_line(error)})"
+        ) from None
 
 
 def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
@@ -59,6 +65,11 @@ def check_manifest(manifest: pl.DataFrame, dataset: str) -> None:
                 f"{dataset}: expected every {column} once, found {len(repeated)} repeated, "
                 f"first {repeated[0]}"
             )
+    if (manifest["class_id"] < 0).any():
+        raise DataError(f"{dataset}: expected class ids from 0 (in its index files from 1)")
+    for image in manifest["image"]:
+        if ".." in PurePosixPath(image).parts or not image.isprintable():
+            raise DataError(f"{dataset}: {image!r} is no name of an image in the dataset's folder")
     classes = manifest.select("class_id", "class_name").unique()
     if not len(classes) == classes["class_id"].n_unique() == classes["class_name"].n_unique():
         raise DataError(f"{dataset}: expected one name per class id, found {len(classes)} pairings")
@@ -78,6 +89,9 @@ def lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8 text ({error})") from None
+    numbered = enumerate(text.splitlines(), 1)
+    if long := [number for number, line in numbered if len(line) > LONGEST_LINE]:
+        raise DataError(f"{path}:{long[0]}: expected a line of at most {LONGEST_LINE} characters")
     found = [line.rstrip() for line in text.splitlines() if line.strip()]
     if not found:
         raise DataError(f"{path}: expected at least one line, found an empty file")
@@ -131,15 +145,42 @@ def look_up(key: Key, known: Mapping[Key, Value], path: Path) -> Value:
 
 
 def mat_variable(path: Path, name: str) -> np.ndarray:
-    """One variable of a MATLAB file, flattened.
-
-    SciPy may crash on a damaged file, which is why only verified ones get here (fetch).
-    """
+    """One variable of a MATLAB file, flattened."""
     require(path)
-    try:
-        content = scipy.io.loadmat(path, variable_names=[name])
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected a MATLAB 5 file ({one_line(error)})") from None
-    if name not in content:
-        raise DataError(f"{path}: expected the variable {name!r}, which is not there")
-    return content[name].ravel()
+    return read_variable(path, name)
+
+
+def mat_numbers(path: Path, name: str) -> list[int]:
+    """A variable of a MATLAB file that holds the numbers 1 to 999,999,999."""
+    found = mat_variable(path, name)
+    if found.dtype.kind not in "uif" or not ((found >= 1) & (found < 1e9) & (found % 1 == 0)).all():
+        raise DataError(f"{path}: expected {name} to hold whole numbers from 1")
+    return found.astype(int).tolist()
+
+
+def mat_texts(path: Path, name: str) -> list[str]:
+    """A variable of a MATLAB file that is a cell array of texts."""
+    return [_text_of(cell, path, name) for cell in mat_variable(path, name)]
+
+
+def mat_records(path: Path, name: str, text: str, number: str) -> list[tuple[str, int]]:
+    """A text and a number, fields of these names, of each record of a structure array."""
+    found = mat_variable(path, name)
+    missing = [field for field in (text, number) if field not in (found.dtype.names or ())]
+    if missing:
+        raise DataError(
+            f"{path}: expected {name} to have the field {missing[0]!r}: is it labelled?"
+        )
+    return [
+        (
+            _text_of(record[text], path, name),
+            whole_number(_text_of(record[number], path, name), path),
+        )
+        for record in found
+    ]
+
+
+def _text_of(cell: object, path: Path, name: str) -> str:
+    if not isinstance(cell, np.ndarray | np.generic) or cell.size != 1:
+        raise DataError(f"{path}: expected one value in each cell of {name}")
+    return str(cell.item())

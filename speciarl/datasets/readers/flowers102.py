@@ -7,7 +7,7 @@ published with the CoOp split.
 from collections.abc import Iterator
 from pathlib import Path
 
-from speciarl.datasets.readers import Row, coop_split, look_up, mat_variable, table, whole_number
+from speciarl.datasets.readers import Row, coop_split, look_up, mat_numbers, table, whole_number
 
 SPLIT_KINDS = ("official", "coop")
 _OFFICIAL = {"train": "trnid", "val": "valid", "test": "tstid"}
@@ -17,8 +17,8 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
     """The official split (setid.mat) or the CoOp split (split_coop.csv)."""
     if split_kind == "official":
         source, members = root / "imagelabels.mat", _official_split(root)
-        numbered = enumerate(mat_variable(source, "labels"), start=1)
-        labels = {f"image_{n:05d}.jpg": int(label) - 1 for n, label in numbered}
+        numbered = enumerate(mat_numbers(source, "labels"), start=1)
+        labels = {f"image_{n:05d}.jpg": label - 1 for n, label in numbered}
     else:
         source, members = root / "labels.csv", coop_split(root)
         rows = table(source, ("filename", "class_idx"))
@@ -36,5 +36,5 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
 
 def _official_split(root: Path) -> Iterator[tuple[str, str]]:
     for split, variable in _OFFICIAL.items():
-        for n in mat_variable(root / "setid.mat", variable):
+        for n in mat_numbers(root / "setid.mat", variable):
             yield split, f"image_{n:05d}.jpg"

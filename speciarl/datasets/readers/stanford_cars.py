@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-import polars as pl
+from pyarrow.parquet import ParquetFile
 
-from speciarl.datasets.readers import Row, mat_variable
-from speciarl.errors import DataError, one_line
+from speciarl.datasets.readers import Row, mat_records, mat_texts
+from speciarl.errors import DataError
+from speciarl.files import read_foreign_parquet
 
 SPLIT_KINDS = ("official",)
 _DEVKIT = "devkit/cars_meta.mat"
@@ -30,9 +31,9 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
 
 def _archive_rows(root: Path, split: str) -> Iterator[Row]:
     path = root / _ANNOTATIONS[split]
-    names = _devkit_names(root / _DEVKIT)
-    for record in mat_variable(path, "annotations"):
-        file_name, label = str(record["fname"].item()), int(record["class"].item()) - 1
+    names = mat_texts(root / _DEVKIT, "class_names")
+    for file_name, number in mat_records(path, "annotations", "fname", "class"):
+        label = number - 1
         if not 0 <= label < len(names):
             raise DataError(f"{path}: {file_name}: expected a class of 1 to {len(names)}")
         yield split, Path(file_name).stem, f"cars_{split}/{file_name}", label, names[label]
@@ -56,28 +57,22 @@ def _parquet_rows(root: Path, split: str) -> Iterator[Row]:
 
 
 def _labels(path: Path) -> list[int | None]:
-    try:
-        return pl.read_parquet(path, columns=["label"])["label"].to_list()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path}: expected parquet with a column label ({one_line(error)}); "
-            "delete it and download again"
-        ) from error
+    found = read_foreign_parquet(path, ["label"])["label"]
+    if not found.dtype.is_integer():
+        raise DataError(f"{path}: expected whole numbers as labels, found {found.dtype}")
+    return found.to_list()
 
 
 def _class_names(path: Path, devkit: Path) -> list[str]:
     """Names of the labels: from the file's own metadata, else from the original devkit."""
+    metadata = ParquetFile(path).schema_arrow.metadata or {}
     try:
-        features = json.loads(pl.read_parquet_metadata(path)["huggingface"])
-        return features["info"]["features"]["label"]["names"]
-    except (KeyError, json.JSONDecodeError):
+        features = json.loads(metadata[b"huggingface"])
+        return list(map(str, features["info"]["features"]["label"]["names"]))
+    except (LookupError, TypeError, ValueError, RecursionError):
         if devkit.exists():
-            return _devkit_names(devkit)
+            return mat_texts(devkit, "class_names")
     raise DataError(
         f"{path.name}: expected class names in its metadata, found none; "
         f"put the devkit's cars_meta.mat at {devkit}"
     )
-
-
-def _devkit_names(path: Path) -> list[str]:
-    return [str(cell.item()) for cell in mat_variable(path, "class_names")]

@@ -40,9 +40,14 @@ RENAMED = {
 class Evaluation(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
     """What generates the predictions; vLLM is much faster on a GPU and comes as an extra."""
+    shards: Count = 1
+    """Jobs that share the images of a run, each on a device of its own; the predictions are the
+    same."""
+    tensor_parallel: Count = 1
+    """Devices that share the weights of a policy too large for one; vLLM only."""
     max_new_tokens: Count = 24
     batch_size: Count = 512
-    """Sequences generated together."""
+    """Sequences generated together; with vLLM, in flight at a time."""
     temperature: Positive = 0.6
     """For runs with `best_of` above 1; the others are greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95

@@ -54,6 +54,12 @@ class Evaluation(Section):
     max_failures: Share = 0.01
     """Largest share of a dataset's images that may not open; each is counted as failed."""
 
+    @model_validator(mode="after")
+    def _parallel_in_vllm(self) -> "Evaluation":
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise ValueError("tensor_parallel above 1 needs engine vllm; shards spread the images")
+        return self
+
 
 class Weights(Section):
     """Specificity of a correct prediction by its level (the authors' evaluator)."""

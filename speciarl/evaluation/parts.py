@@ -29,6 +29,11 @@ class Part:
     total: int  # images of the dataset, in all its parts
     path: Path  # of its rows, once they are finished
 
+    @property
+    def whole(self) -> bool:
+        """Finished, with all images shown; one that could not be may be in its place by now."""
+        return self.path.exists() and not unseen(pl.read_parquet(self.path))
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -75,37 +80,35 @@ def gather(prediction: Prediction, into: Path) -> None:
 
     Raises:
         DataError: a part is missing, or more images than `evaluation.max_failures` of a dataset
-            could not be shown.
+            could not be shown. The next start of the shards then makes what is not whole.
     """
+    for note in prediction.work.glob(f"*{DONE}"):
+        note.unlink()
     parts = prediction.parts()
-    _require_all(parts, prediction)
+    shards = prediction.settings.shards
+    if lacking := [number for number, part in enumerate(parts) if not part.path.exists()]:
+        numbers = ", ".join(map(str, sorted({number % shards + 1 for number in lacking})))
+        raise DataError(
+            f"{prediction.work} lacks {len(lacking)} of {len(parts)} parts, of shard {numbers} of "
+            f"{shards}: start again, finished parts are kept"
+        )
     with atomic_directory(into) as folder:
         for (seed, dataset), some in groupby(parts, lambda part: (part.seed, part.dataset)):
             rows = pl.read_parquet([part.path for part in some])
-            unseen = rows.filter(pl.col("error").is_not_null(), rollout=0)["error"]
             images = rows["sample_id"].n_unique()
-            require_few_unseen(unseen, images, dataset, prediction.settings.max_failures)
+            require_few_unseen(unseen(rows), images, dataset, prediction.settings.max_failures)
             write_parquet(rows, folder / str(seed) / f"{dataset}.parquet")
         write_digest(folder)
     shutil.rmtree(prediction.work)
 
 
-def _require_all(parts: Sequence[Part], prediction: Prediction) -> None:
-    shards = prediction.settings.shards
-    lacking = [number for number, part in enumerate(parts) if not part.path.exists()]
-    if not lacking:
-        return
-    for note in prediction.work.glob(f"*{DONE}"):
-        note.unlink()  # so that the next start predicts what is lacking
-    numbers = ", ".join(map(str, sorted({number % shards + 1 for number in lacking})))
-    raise DataError(
-        f"{prediction.work} lacks {len(lacking)} of {len(parts)} parts, of shard {numbers} of "
-        f"{shards}: start again, finished parts are kept"
-    )
+def unseen(rows: pl.DataFrame) -> list[str]:
+    """Why images of some predictions could not be shown, one by one."""
+    return rows.filter(pl.col("error").is_not_null(), rollout=0)["error"].to_list()
 
 
 def require_few_unseen(
-    errors: Sequence[str] | pl.Series, images: int, dataset: str, max_failures: float
+    errors: Sequence[str], images: int, dataset: str, max_failures: float
 ) -> None:
     """See that no more than `evaluation.max_failures` of a dataset's images have such an error.
 

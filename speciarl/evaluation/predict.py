@@ -12,7 +12,7 @@ import torch
 from speciarl.answers import Which, extract_prediction
 from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import BadImage, open_image
-from speciarl.evaluation.parts import Part, Prediction, require_few_unseen
+from speciarl.evaluation.parts import Part, Prediction, require_few_unseen, unseen
 from speciarl.evaluation.transformers_engine import Engine, SamplingParams, Shown, generate
 from speciarl.files import content_hash, write_parquet
 from speciarl.policy.loading import choose_device, load_policy
@@ -29,7 +29,7 @@ SCHEMA = {
 def predict_parts(
     prediction: Prediction, parts: Sequence[Part], images: Path, threads: int
 ) -> None:
-    """Predict those of some parts that are not finished; the policy of a seed is loaded once.
+    """Predict those of some parts that are not whole yet; the policy of a seed is loaded once.
 
     Args:
         images: what a manifest's `image` is relative to.
@@ -40,26 +40,26 @@ def predict_parts(
     """
     choose_device(prediction.base)
     torch.set_num_threads(threads)
-    left = [part for part in parts if not part.path.exists()]
+    left = [part for part in parts if not part.whole]
+    if not left:
+        return
     seeds = list(dict.fromkeys(part.seed for part in left))
     policies = open_policies(
         prediction.settings,
         prediction.base,
         [prediction.trained / str(seed) for seed in seeds],
-        prediction.work / f"served-{parts[0].path.stem}" if parts else prediction.work,
+        prediction.work / f"served-{content_hash([], str(parts[0].path))}",  # a shard's own
     )
     progress, done = Progress("images", sum(part.samples.height for part in left)), 0
     for seed, policy in zip(seeds, policies, strict=True):
-        unseen = defaultdict[str, list[str]](list)
-        for part, rows in predict(
-            [one for one in left if one.seed == seed], policy, prediction, images
-        ):
-            errors = rows.filter(pl.col("error").is_not_null(), rollout=0)["error"].to_list()
-            for error in errors:
+        errors = defaultdict[str, list[str]](list)
+        of_seed = [part for part in left if part.seed == seed]
+        for part, rows in predict(of_seed, policy, prediction, images):
+            for error in unseen(rows):
                 log.warning("not shown: %s", error)
-            unseen[part.dataset] += errors
+                errors[part.dataset].append(error)
             max_failures = prediction.settings.max_failures
-            require_few_unseen(unseen[part.dataset], part.total, part.dataset, max_failures)
+            require_few_unseen(errors[part.dataset], part.total, part.dataset, max_failures)
             write_parquet(rows, part.path)
             done += part.samples.height
             progress.reached(done)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 from PIL import Image
@@ -26,8 +27,6 @@ from speciarl.evaluation.transformers_engine import (
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.loading import adapter_rank
 from speciarl.policy.serving import pixel_limits, servable
-
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.31 has room for
 
 
 def require_vllm() -> None:
@@ -66,6 +65,7 @@ def open_vllm(
     ranks = [adapter_rank(base, run) for run in runs]
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from vllm import LLM
+    from vllm.config.lora import MaxLoRARanks
     from vllm.lora.request import LoRARequest
 
     on_gpu = torch.cuda.is_available()
@@ -80,7 +80,7 @@ def open_vllm(
         limit_mm_per_prompt={"image": 1, "video": 0},
         mm_processor_kwargs=pixel_limits(base),
         enable_lora=any(ranks),
-        max_lora_rank=min(allowed for allowed in LORA_RANKS if allowed >= max(1, *ranks)),
+        max_lora_rank=min(size for size in get_args(MaxLoRARanks) if size >= max(1, *ranks)),
     )
     for number, (run, rank) in enumerate(zip(runs, ranks, strict=True), 1):
         # Names and numbers tell adapters apart; the number 0 stands for none.

@@ -251,6 +251,24 @@ def test_what_is_too_many_stops_before_the_rest_is_asked(made, policy, tmp_path)
     assert len(policy.asked) == 2
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_an_image_put_back_is_predicted_by_the_next_start(shards, made, policy, tmp_path):
+    expected = run(made, tmp_path / "whole")
+    good = (tmp_path / "images/e.png").read_bytes()
+    damage(tmp_path, "e")
+    strict = sharded(made, shards, max_failures=0.0)
+    for number in range(1, shards + 1):
+        predict_parts(sharded(made, shards), strict.shard(number), tmp_path, threads=1)
+        (made.work / f"{number}{DONE}").touch()
+    with pytest.raises(DataError, match=r"1 of 7 images of birds cannot be shown.*e\.png"):
+        gather(strict, tmp_path / "into")
+    assert not list(made.work.glob(f"*{DONE}"))  # so that its shard starts again
+    (tmp_path / "images/e.png").write_bytes(good)
+    policy.asked.clear()
+    assert run(strict, tmp_path / "into") == expected
+    assert len(policy.asked) == 2  # the part with the image, by each seed
+
+
 def test_an_engine_that_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"evaluation\.engine .* not installed") as refused:

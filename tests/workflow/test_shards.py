@@ -1,5 +1,7 @@
 """A run's predictions in several jobs: the bytes of a single one, whatever is lost on the way."""
 
+import shutil
+
 import pytest
 
 pytestmark = pytest.mark.chain
@@ -16,6 +18,8 @@ def made(project, kind):
 def test_shards_make_the_files_of_a_single_job(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     expected = {kind: made(project, kind) for kind in ("predictions", "verdicts")}
+    for kind in expected:
+        shutil.rmtree(project.folder / "results" / kind / RUN)
     project.change(evaluation={"shards": 2})
     output = project.snakemake(
         "--notemp", "--until", "predict_shard", "--", f"results/verdicts/{RUN}"

@@ -1,12 +1,15 @@
 """Verdicts for predictions, through the cache."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
 from speciarl.answers import TAGS, normalize, unwrap
+from speciarl.config import Run
+from speciarl.errors import DataError
 from speciarl.evaluation.metrics import LADDER
 from speciarl.files import atomic_directory, write_parquet
 from speciarl.verdicts import Pair, reason, require_few_failures
@@ -86,6 +89,30 @@ def _said(predictions: pl.DataFrame) -> pl.DataFrame:
     schema = dict.fromkeys(("prediction", "normalized", "written"), pl.String)
     read = pl.DataFrame(forms, schema, orient="row")
     return distinct.join(read, on="prediction", how="left", maintain_order="left")
+
+
+def check_predictions(predictions: Path, run: Run, manifests: Sequence[Path]) -> None:
+    """See that a run's predictions are those of every test image of the manifests, and no others.
+
+    Raises:
+        DataError: a seed's file of a dataset is missing or superfluous, or holds other rows.
+    """
+    expected = {f"{seed}/{manifest.name}": manifest for seed in run.seeds for manifest in manifests}
+    found = {str(path.relative_to(predictions)) for path in predictions.glob("*/*.parquet")}
+    for name in sorted(found ^ set(expected)):
+        what = "lacks" if name in expected else "has, of other parameters,"
+        raise DataError(f"{predictions} {what} {name}: predict the run again")
+    rollouts = pl.DataFrame({"rollout": range(run.best_of)}, {"rollout": pl.Int32})
+    for name, manifest in expected.items():
+        test = pl.read_parquet(manifest).filter(split="test").select("sample_id", "class_name")
+        due = test.join(rollouts, how="cross")
+        given = pl.read_parquet(predictions / name, columns=due.columns)
+        lacking = due.join(given, on=due.columns, how="anti").height
+        if lacking or given.height != due.height:
+            raise DataError(
+                f"{predictions / name} has {given.height} rows and lacks {lacking} of the "
+                f"{due.height} that {manifest} asks for: predict the run again"
+            )
 
 
 def judge_folder(

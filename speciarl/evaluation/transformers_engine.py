@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -18,60 +19,54 @@ class SamplingParams:
     temperature: float = 0.0
     top_p: float = 1.0
     max_new_tokens: int = 2048
-    batch_size: int = 64  # sequences generated together
-    seed: int = 0
-
-    @property
-    def images_together(self) -> int:
-        return max(1, self.batch_size // self.rollouts)
+    batch_size: int = 64  # sequences in flight at a time, where an engine takes up more as some end
 
 
-Openers = Sequence[Callable[[], Image.Image]]
-"""Functions that open one RGB image each, called when its turn comes."""
+class Shown(NamedTuple):
+    """An image to show to a policy."""
 
-Completions = Iterator[list[str] | BadImage]
-"""Image by image, in order, its completions; or why it could not be shown."""
+    open: Callable[[], Image.Image]
+    """Opens it as RGB, called when its turn comes."""
+    seed: int
+    """Of its samples."""
 
-Engine = Callable[[Openers, str, SamplingParams], Completions]
-"""A policy ready to answer: images, prompt and decoding in, the completions of each out."""
+
+Batches = Iterable[Sequence[Shown]]
+"""What is generated together; consumed as far as an engine has come."""
+
+Completions = Iterator[list[list[str] | BadImage]]
+"""Batch by batch, each image's completions; or why it could not be shown."""
+
+Engine = Callable[[Batches, str, SamplingParams], Completions]
+"""A policy ready to answer: batches, prompt and decoding in, completions out."""
 
 
-def in_batches(
-    images: Openers,
-    together: int,
-    complete: Callable[[dict[int, Image.Image]], Iterable[list[str]]],
-) -> Completions:
-    """Open `together` images at a time and have `complete` answer, by place, those that open."""
-    for start in range(0, len(images), together):
-        opened: dict[int, Image.Image] = {}
-        bad: dict[int, BadImage] = {}
-        for place, open_one in enumerate(images[start : start + together], start):
-            try:
-                opened[place] = open_one()
-            except BadImage as error:
-                bad[place] = error
-        completions = iter(complete(opened) if opened else ())
-        for place in range(start, start + len(opened) + len(bad)):
-            yield bad[place] if place in bad else next(completions)
+def opened(shown: Shown) -> Image.Image | BadImage:
+    """The image, or what is the matter with it."""
+    try:
+        return shown.open()
+    except BadImage as error:
+        return error
 
 
 def generate(
     model,
     processor,
-    images: Openers,
+    batches: Batches,
     prompt: str,
     decoding: SamplingParams,
 ) -> Completions:
     """The `rollouts` completions of each image.
 
+    A batch is drawn by the seed of its first image: of one batch and seed, always the same.
+
     Args:
         model: a Qwen2.5-VL in evaluation mode, with or without adapters.
         processor: its processor.
         prompt: name of the prompt put with every image.
-        decoding: sampling settings; the same seed draws the same completions.
+        decoding: sampling settings.
     """
     text = chat_text(processor, prompt)
-    torch.manual_seed(decoding.seed)
     sampling = (
         {
             "do_sample": True,
@@ -83,10 +78,10 @@ def generate(
         else {"do_sample": False}
     )
 
-    def complete(opened: dict[int, Image.Image]) -> Iterator[list[str]]:
+    def complete(images: list[Image.Image]) -> Iterator[list[str]]:
         inputs = processor(
-            images=list(opened.values()),
-            text=[text] * len(opened),
+            images=images,
+            text=[text] * len(images),
             return_tensors="pt",
             padding=True,
             padding_side="left",
@@ -102,7 +97,12 @@ def generate(
         completions = processor.batch_decode(
             output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
         )
-        for i in range(len(opened)):
+        for i in range(len(images)):
             yield completions[i * decoding.rollouts : (i + 1) * decoding.rollouts]
 
-    yield from in_batches(images, decoding.images_together, complete)
+    for batch in batches:
+        seen = [opened(shown) for shown in batch]
+        images = [image for image in seen if not isinstance(image, BadImage)]
+        torch.manual_seed(batch[0].seed)
+        completions = complete(images) if images else iter(())
+        yield [one if isinstance(one, BadImage) else next(completions) for one in seen]

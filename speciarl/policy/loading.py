@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import warnings
 from functools import wraps
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
     Qwen2VLImageProcessorPil,
@@ -218,6 +220,21 @@ def has_adapters(run: Path) -> bool:
     return (run / "adapter_config.json").is_file()
 
 
+def adapter_rank(base: Path, run: Path) -> int:
+    """The rank of a run's adapters, 0 where it has none; the weights of the base are not read.
+
+    Raises:
+        DataError: the adapters are of another base.
+    """
+    if not has_adapters(run):
+        return 0
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_pretrained(files_of(base)))
+    with warnings.catch_warnings(action="ignore"):  # which say of each weight that it is not kept
+        _adapted(model, base, run)
+    return json.loads((run / "adapter_config.json").read_text())["r"]
+
+
 def load_merged(base: Path, run: Path):
     """The model of a run: the base, with the adapters of `run` merged in where it has any.
 
@@ -225,8 +242,10 @@ def load_merged(base: Path, run: Path):
         DataError: the adapters are of another base.
     """
     model = load_model(base)
-    if not has_adapters(run):
-        return model
+    return _adapted(model, base, run).merge_and_unload().eval() if has_adapters(run) else model
+
+
+def _adapted(model, base: Path, run: Path) -> PeftModel:
     with safe_open(run / "adapter_model.safetensors", "pt") as file:
         saved = set(file.keys())
     try:
@@ -240,7 +259,7 @@ def load_merged(base: Path, run: Path):
             f"{run} has adapters of another base policy than {base} ({found}): train the run "
             "again, or put the base back that it was trained on"
         )
-    return adapted.merge_and_unload().eval()
+    return adapted
 
 
 def load_policy(base: Path, run: Path):

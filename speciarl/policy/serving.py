@@ -1,29 +1,28 @@
-"""Model directories that vLLM can load: adapters merged, with the stock processor."""
+"""Model directories that vLLM can load: with the stock processor."""
 
 from pathlib import Path
 
 from transformers import Qwen2_5_VLProcessor
 
 from speciarl.files import atomic_directory
-from speciarl.policy.loading import files_of, has_adapters, image_only, load_merged, load_processor
+from speciarl.policy.loading import files_of, image_only, load_model, load_processor
 
 
-def servable(base: Path, run: Path, into: Path) -> Path:
-    """A directory with the policy of a run for vLLM, which needs torchvision.
+def servable(base: Path, into: Path) -> Path:
+    """A directory with a base policy for vLLM, which needs torchvision.
 
     Args:
-        run: its folder, with or without adapters.
         into: where a copy goes, if one is needed; taken as it is where it exists.
 
     Returns:
-        The base where there is nothing to merge and vLLM can take its processor, else `into`.
+        The base where vLLM can take its processor, else `into`.
     """
     base = files_of(base)
-    if not has_adapters(run) and not image_only(base):
+    if not image_only(base):
         return base
     if not into.exists():
         with atomic_directory(into) as folder:
-            load_merged(base, run).save_pretrained(folder)
+            load_model(base).save_pretrained(folder)
             stock_processor(base).save_pretrained(folder)
     return into
 

@@ -94,7 +94,7 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
     from speciarl.training.rollouts import free_port, server_command, serving
 
     base, port = MODELS / "base", free_port()
-    served, pixels = servable(base, base, work / "served"), pixel_limits(base)
+    served, pixels = servable(base, work / "served"), pixel_limits(base)
     command = server_command(served, pixels, port, training.server_devices)
     log = LOGS / "train" / f"{work.name}.vllm.log"
     with serving(command, port, ",".join(visible[training.devices : needed]), log) as address:

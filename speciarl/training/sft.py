@@ -6,6 +6,7 @@ for it: with an empty one, a policy learns to leave its format where it has not 
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from speciarl.datasets.images import BadImage
-from speciarl.evaluation.transformers_engine import SamplingParams, generate
+from speciarl.evaluation.transformers_engine import SamplingParams, Shown, generate
 from speciarl.policy.chat import load_prompt
 from speciarl.training.adapters import lora_config, save_adapters
 from speciarl.training.arguments import trl_arguments
@@ -24,6 +25,8 @@ from speciarl.training.batches import plan_supervised
 from speciarl.training.callbacks import LogSteps
 from speciarl.training.job import Job, TrainingResult
 from speciarl.training.samples import usable_samples
+
+BATCH = 64  # images that the policy is shown at a time
 
 
 def target(said: str, class_name: str) -> str:
@@ -44,10 +47,13 @@ def completions_of(
     """The policy's own greedy completion for every sample."""
     model, processor = policy
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    images = [partial(open_image, reference) for reference in samples["image"]]
+    batches = (
+        [Shown(partial(open_image, reference), seed=0) for reference in some["image"]]
+        for some in samples.iter_slices(BATCH)
+    )
     params = SamplingParams(max_new_tokens=max_new_tokens)
     said: list[str] = []
-    for completions in generate(model, processor, images, prompt, params):
+    for completions in chain.from_iterable(generate(model, processor, batches, prompt, params)):
         if isinstance(completions, BadImage):
             raise completions
         said += completions

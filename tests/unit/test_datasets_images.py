@@ -281,3 +281,14 @@ def test_a_parquet_file_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_bytes(b"version https://git-lfs")
     with pytest.raises(DataError, match=r"^p.parquet#0: expected parquet with image.bytes"):
         open_image("p.parquet#0", tmp_path)
+
+
+def test_images_are_opened_in_one_place_alone() -> None:
+    """Upright, in one mode, with their faults named: for training, prediction and report alike."""
+    package = Path(images.__file__).parents[1]
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "Image.open(" in path.read_text() and "miniature" not in path.parts
+    }
+    assert found == {"datasets/images.py"}

@@ -1,15 +1,13 @@
 """What is asked of the policy in evaluation: test images, sampling settings, completions alone."""
 
-from types import SimpleNamespace
-
-import polars as pl
 import pytest
 import torch
 from PIL import Image
 
 from speciarl.config import Evaluation, Run
-from speciarl.evaluation import predict as stage
-from speciarl.evaluation.transformers_engine import SamplingParams, generate
+from speciarl.datasets.images import BadImage
+from speciarl.evaluation.predict import decoding_of
+from speciarl.evaluation.transformers_engine import SamplingParams, Shown, generate
 from speciarl.policy.chat import load_prompt
 
 QUESTION = [1, 2, 3]
@@ -60,16 +58,19 @@ class Model:
         return torch.tensor(rows)
 
 
-def drawn(decoding, count=3):
+def image():
+    return Image.new("RGB", (4, 4))
+
+
+def drawn(decoding, *sizes, seed=0):
     model, processor = Model(), Processor()
-    images = [lambda: Image.new("RGB", (4, 4))] * count
-    texts = list(generate(model, processor, images, "plain", decoding))
-    return texts, model, processor
+    batches = [[Shown(image, seed)] * size for size in sizes or (3,)]
+    return list(generate(model, processor, batches, "plain", decoding)), model, processor
 
 
 def test_the_prompt_is_cut_off_and_each_image_has_its_completions():
     texts, _, _ = drawn(SamplingParams(2, 1.0))
-    assert texts == [["7", "8"]] * 3
+    assert texts == [[["7", "8"]] * 3]
 
 
 def test_one_answer_is_the_likeliest():
@@ -92,14 +93,21 @@ def test_several_are_drawn_from_all_tokens_that_top_p_leaves():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("rollouts", "batch_size", "sizes"),
-    [(1, 2, [2, 1]), (2, 4, [2, 1]), (4, 2, [1, 1, 1]), (1, 8, [3])],
-)
-def test_a_batch_holds_so_many_sequences(rollouts, batch_size, sizes):
-    texts, _, processor = drawn(SamplingParams(rollouts, 1.0, batch_size=batch_size))
-    assert [size for size, _, _ in processor.batches] == sizes
-    assert [len(one) for one in texts] == [rollouts] * 3
+def test_images_are_shown_batch_by_batch():
+    texts, _, processor = drawn(SamplingParams(4, 1.0, batch_size=1), 2, 1)
+    assert [size for size, _, _ in processor.batches] == [2, 1]
+    assert [[len(one) for one in batch] for batch in texts] == [[4, 4], [4]]
+
+
+def test_an_image_that_does_not_open_is_left_out_of_its_batch():
+    def broken():
+        raise BadImage("b.png", "unreadable", "the file is empty")
+
+    batches = [[Shown(image, 0), Shown(broken, 0)], [Shown(broken, 0)]]
+    processor = Processor()
+    (first, bad), (other,) = generate(Model(), processor, batches, "plain", SamplingParams())
+    assert first == ["7"] and isinstance(bad, BadImage) and isinstance(other, BadImage)
+    assert [size for size, _, _ in processor.batches] == [1]
 
 
 def test_the_question_follows_its_image_and_is_padded_on_the_left():
@@ -120,7 +128,7 @@ def test_the_question_follows_its_image_and_is_padded_on_the_left():
 def test_what_is_drawn_goes_by_the_seed():
     seeds = []
     for seed in (3, 3, 4):
-        drawn(SamplingParams(2, 1.0, seed=seed), 1)
+        drawn(SamplingParams(2, 1.0), 1, seed=seed)
         seeds.append(torch.initial_seed())
     assert seeds == [3, 3, 4]
 
@@ -131,67 +139,10 @@ SETTINGS = Evaluation(max_new_tokens=9, batch_size=5, temperature=0.7, top_p=0.9
 @pytest.mark.parametrize(
     ("best_of", "expected"),
     [
-        (1, SamplingParams(1, 0.0, 0.9, max_new_tokens=9, batch_size=5, seed=11)),
-        (2, SamplingParams(2, 0.7, 0.9, max_new_tokens=9, batch_size=5, seed=11)),
-        (64, SamplingParams(64, 0.7, 0.9, max_new_tokens=9, batch_size=5, seed=11)),
+        (1, SamplingParams(1, 0.0, 0.9, max_new_tokens=9, batch_size=5)),
+        (2, SamplingParams(2, 0.7, 0.9, max_new_tokens=9, batch_size=5)),
+        (64, SamplingParams(64, 0.7, 0.9, max_new_tokens=9, batch_size=5)),
     ],
 )
 def test_the_evaluation_section_becomes_decoding(best_of, expected):
-    assert stage.decoding_of(Run(best_of=best_of), 11, SETTINGS) == expected
-
-
-@pytest.fixture
-def predicted(monkeypatch, tmp_path):
-    """Predicts two datasets of all three splits with a policy that only counts."""
-    asked = []
-
-    def policy(images, prompt, decoding):
-        asked.append(SimpleNamespace(count=len(images), prompt=prompt, decoding=decoding))
-        for _ in images:
-            yield ["<answer>gull</answer>"] * decoding.rollouts
-
-    def opened(engine, base, run, work):
-        assert (engine, base, run) == ("transformers", tmp_path / "base", tmp_path / "run/42")
-        return policy
-
-    monkeypatch.setattr(stage, "open_policy", opened)
-    for name in ("base", "run"):
-        (tmp_path / name / "42").mkdir(parents=True)
-        (tmp_path / name / "42/weights").write_text(name)
-    manifests = []
-    for dataset in ("birds", "planes"):
-        manifest = pl.DataFrame(
-            {
-                "sample_id": [f"{dataset}-{i}" for i in range(6)],
-                "dataset": dataset,
-                "class_name": "Herring Gull",
-                "image": [f"{i}.png" for i in range(6)],
-                "split": ["train", "test", "val", "test", "train", "val"],
-            }
-        )
-        manifests.append(tmp_path / f"{dataset}.parquet")
-        manifest.write_parquet(manifests[-1])
-
-    def run(run=Run(prompt="be_specific", best_of=2), settings=SETTINGS):  # noqa: B008
-        stage.predict_datasets(
-            tmp_path / "base", tmp_path / "run", manifests, tmp_path / "into", run=run,
-            settings=settings, images=tmp_path, work=tmp_path / "work", threads=1,
-        )  # fmt: skip
-        return {
-            path.stem: pl.read_parquet(path) for path in (tmp_path / "into/42").glob("*.parquet")
-        }
-
-    return run, asked
-
-
-def test_the_test_split_alone_is_predicted(predicted):
-    run, asked = predicted
-    tables = run()
-    assert sorted(tables) == ["birds", "planes"]
-    for dataset, table in tables.items():
-        assert table["sample_id"].unique().sort().to_list() == [f"{dataset}-1", f"{dataset}-3"]
-        assert table.height == 4 and set(table["prediction"]) == {"gull"}
-    decoding = stage.decoding_of(Run(best_of=2), 42, SETTINGS)
-    assert [(one.count, one.prompt, one.decoding) for one in asked] == [
-        (2, "be_specific", decoding)
-    ] * 2
+    assert decoding_of(Run(best_of=best_of), SETTINGS) == expected

@@ -1,3 +1,5 @@
+import shutil
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -8,11 +10,12 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.queries import predictions as view
 from speciarl.cache.reading import ask
 from speciarl.cli.main import app
-from speciarl.config import VerifierConfig
-from speciarl.errors import VerifierError
-from speciarl.evaluation.judge import judge_folder, judge_predictions
+from speciarl.config import Run, VerifierConfig
+from speciarl.errors import DataError, VerifierError
+from speciarl.evaluation.judge import check_predictions, judge_folder, judge_predictions
 from speciarl.evaluation.metrics import best_per_sample, correctness, tally
-from speciarl.evaluation.predict import predict
+from speciarl.evaluation.parts import Part
+from speciarl.evaluation.predict import rows_of
 from speciarl.verdicts import (
     LABELS,
     Failure,
@@ -86,13 +89,12 @@ def test_an_image_that_was_not_shown_is_a_failure_and_no_fault_of_the_judge(sour
 
 
 @pytest.mark.parametrize(("answer_tag", "first"), [("first", "wrong"), ("last", "specific")])
-def test_several_tagged_predictions_are_counted_whichever_counts(source, answer_tag, first):
+def test_several_tagged_predictions_are_counted_whichever_counts(
+    source, answer_tag, first, tmp_path
+):
     said = ["<answer>tern</answer> or <answer>Gull</answer>", "<answer>Gull</answer>", "Gull"]
-    samples = pl.DataFrame({"sample_id": list("abc"), "image": "", "dataset": "d"})
-    rows = predict(
-        lambda images, prompt, decoding: [[text] for text in said],
-        samples.with_columns(class_name=pl.lit("Gull")), str, "", None, answer_tag,
-    )  # fmt: skip
+    samples = pl.DataFrame({"sample_id": list("abc"), "dataset": "d", "class_name": "Gull"})
+    rows = rows_of(Part(42, "d", samples, 3, tmp_path), [[text] for text in said], answer_tag)
     judged, _ = judge_predictions(rows, source)
     assert judged["verdict"].to_list() == [first, "specific", None]
     assert judged["several_tagged"].to_list() == [True, False, False]
@@ -146,6 +148,86 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
     assert query_store(source.cache.path, noted).rows() == [
         ("r", None, 0, 2, 2, 1), ("r", None, 1, 1, 1, 1),
     ]  # fmt: skip
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """A manifest of three test images, and what a run of two seeds has said of them, twice each."""
+    manifest = pl.DataFrame(
+        {
+            "sample_id": list("abcd"), "class_name": "Gull", "dataset": "d",
+            "split": ["test", "test", "test", "train"],
+        }
+    )  # fmt: skip
+    manifest.write_parquet(tmp_path / "d.parquet")
+    rows = manifest.filter(split="test").join(
+        pl.DataFrame({"rollout": [0, 1]}, {"rollout": pl.Int32}), how="cross"
+    )
+    for seed in ("42", "43"):
+        (tmp_path / "run" / seed).mkdir(parents=True)
+        rows.write_parquet(tmp_path / "run" / seed / "d.parquet")
+    return tmp_path, rows
+
+
+def check(folder):
+    check_predictions(folder / "run", Run(seeds=[42, 43], best_of=2), [folder / "d.parquet"])
+
+
+def renamed(column, name):
+    one = pl.col("sample_id") == "b"
+    changed = pl.when(one).then(pl.lit(name)).otherwise(column)
+    return lambda rows: rows.with_columns(changed.alias(column))
+
+
+OTHER_PREDICTIONS = {
+    "no rows": (lambda rows: rows.clear(), (0, 6)),
+    "an image is missing": (lambda rows: rows.filter(pl.col("sample_id") != "b"), (4, 2)),
+    "a rollout is missing": (lambda rows: rows[:-1], (5, 1)),
+    "every last rollout is": (lambda rows: rows.filter(rollout=0), (3, 3)),
+    "rows twice": (lambda rows: pl.concat([rows, rows[:2]]), (8, 0)),
+    "twice one, none of another": (lambda rows: pl.concat([rows[:4], rows[:2]]), (6, 2)),
+    "another image": (renamed("sample_id", "x"), (6, 2)),
+    "a class of another name": (renamed("class_name", "Tern"), (6, 2)),
+}
+
+
+def test_predictions_of_the_manifest_pass_in_any_order(predicted):
+    folder, rows = predicted
+    rows.reverse().write_parquet(folder / "run/43/d.parquet")
+    check(folder)
+
+
+@pytest.mark.parametrize("name", OTHER_PREDICTIONS)
+def test_predictions_of_another_manifest_are_named(name, predicted):
+    folder, rows = predicted
+    change, (found, lacking) = OTHER_PREDICTIONS[name]
+    change(rows).write_parquet(folder / "run/43/d.parquet")
+    with pytest.raises(DataError) as refused:
+        check(folder)
+    assert str(refused.value) == (
+        f"{folder}/run/43/d.parquet has {found} rows and lacks {lacking} of the 6 that "
+        f"{folder}/d.parquet asks for: predict the run again"
+    )
+
+
+def test_a_seed_that_is_missing_or_too_many_is_named(predicted):
+    folder, _ = predicted
+    (folder / "run/43").rename(folder / "run/44")
+    with pytest.raises(DataError, match=r"run lacks 43/d\.parquet: predict the run again"):
+        check(folder)
+    shutil.copytree(folder / "run/44", folder / "run/43")
+    with pytest.raises(DataError, match=r"run has, of other parameters, 44/d\.parquet: predict"):
+        check(folder)
+
+
+def test_a_judge_that_leaves_some_out_leaves_no_output(source, tmp_path, monkeypatch):
+    (tmp_path / "predictions/42").mkdir(parents=True)
+    predictions("Gull", "tern", "owl").write_parquet(tmp_path / "predictions/42/d.parquet")
+    judge = source.verifier.judge
+    monkeypatch.setattr(source.verifier, "judge", lambda pairs: islice(judge(pairs), 2))
+    with pytest.raises(VerifierError, match=r"gave no judgment on .*owl"):
+        judge_folder(tmp_path / "predictions", tmp_path / "verdicts", source, max_failures=1.0)
+    assert not (tmp_path / "verdicts").exists()
 
 
 def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):

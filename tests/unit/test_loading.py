@@ -12,10 +12,12 @@ from PIL import Image
 
 from speciarl.config import Evaluation, Lora, Policy, Run
 from speciarl.errors import ConfigError, DataError
-from speciarl.evaluation.predict import predict_datasets
+from speciarl.evaluation.parts import Prediction
+from speciarl.evaluation.predict import predict_parts
 from speciarl.policy.build import take_model
 from speciarl.policy.chat import chat_text
 from speciarl.policy.loading import (
+    adapter_rank,
     choose_device,
     load_merged,
     load_model,
@@ -141,10 +143,8 @@ def test_no_job_begins_without_the_gpu_that_its_policy_needs(stock, tmp_path, mo
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     base, nowhere = link(stock, tmp_path / "base"), tmp_path / "nowhere"
     with pytest.raises(ConfigError, match="no GPU here"):
-        predict_datasets(
-            base, nowhere, [nowhere], nowhere, run=Run(), settings=Evaluation(), images=nowhere,
-            work=nowhere, threads=1,
-        )  # fmt: skip
+        prediction = Prediction(base, nowhere, [nowhere], Run(), Evaluation(), nowhere)
+        predict_parts(prediction, [], nowhere, threads=1)
     settings = Settings(run={"method": "sft"}, verifier={})
     with pytest.raises(ConfigError, match="no GPU here"):
         inputs = Inputs(nowhere, base=base, samples=nowhere)
@@ -242,6 +242,15 @@ def test_adapters_of_another_base_are_refused(change, stock, adapters, policy, t
     with pytest.raises(DataError, match=f"{adapters} has adapters of another .* than {other}") as e:
         load_merged(other, adapters)
     assert "\n" not in str(e.value) and len(str(e.value)) < 1000
+    with pytest.raises(DataError) as without_weights:
+        adapter_rank(other, adapters)
+    assert str(without_weights.value) == str(e.value)
+
+
+def test_the_rank_of_adapters_is_told_without_the_weights(stock, adapters, tmp_path):
+    (stock / "model.safetensors").unlink()
+    assert adapter_rank(stock, adapters) == Lora().rank
+    assert adapter_rank(stock, tmp_path) == 0
 
 
 def graph_of(model, processor):

@@ -12,7 +12,7 @@ from speciarl.config import Lora, Policy
 from speciarl.config.data import Miniature
 from speciarl.datasets.miniature.render import render
 from speciarl.errors import DataError
-from speciarl.evaluation.transformers_engine import SamplingParams, generate
+from speciarl.evaluation.transformers_engine import SamplingParams, Shown, generate
 from speciarl.policy.build import build_policy
 from speciarl.policy.chat import load_prompt, messages
 from speciarl.policy.loading import load_model, load_processor
@@ -94,18 +94,17 @@ def test_what_is_saved_is_loaded(policy, tmp_path):
     loaded, again = load_model(tmp_path), load_processor(tmp_path)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, loaded.get_parameter(name)), name
-    openers = [lambda p=image: p for image in images(3)]
-    decoding = SamplingParams(max_new_tokens=6, batch_size=2)
-    first = list(generate(model, processor, openers, "plain", decoding))
-    assert first == list(generate(loaded, again, openers, "plain", decoding))
+    batches = [[Shown(lambda p=image: p, 0) for image in images(3)]]
+    decoding = SamplingParams(max_new_tokens=6)
+    first = list(generate(model, processor, batches, "plain", decoding))
+    assert first == list(generate(loaded, again, batches, "plain", decoding))
 
 
 def test_sampling_gives_each_image_its_rollouts_by_seed(policy):
-    openers = [lambda p=image: p for image in images(3)]
-
     def draw(seed):
-        decoding = SamplingParams(4, 1.0, max_new_tokens=6, batch_size=8, seed=seed)
-        return list(generate(*policy, openers, "plain", decoding))
+        batches = [[Shown(lambda p=image: p, seed) for image in images(3)]]
+        decoding = SamplingParams(4, 1.0, max_new_tokens=6)
+        return next(generate(*policy, batches, "plain", decoding))
 
     first = draw(0)
     assert [len(texts) for texts in first] == [4, 4, 4]

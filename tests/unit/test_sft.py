@@ -87,11 +87,12 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     monkeypatch.setattr(Job, "policy", lambda job: (model, "processor"))
 
     def generated(*policy_and_images):
-        policy, processor, images, prompt, params = policy_and_images
+        policy, processor, batches, prompt, params = policy_and_images
         assert (policy, processor, prompt) == (model, "processor", "be_specific")
         assert not model.training and params == SamplingParams(max_new_tokens=7)  # greedy
-        for image in images:
-            yield [f"<think>{chr(image().getpixel((0, 0))[0])}</think> <answer>bird</answer>"]
+        for batch in batches:
+            seen = [chr(shown.open().getpixel((0, 0))[0]) for shown in batch]
+            yield [[f"<think>{one}</think> <answer>bird</answer>"] for one in seen]
 
     monkeypatch.setattr(sft, "generate", generated)
     monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)

@@ -9,8 +9,9 @@ from PIL import Image
 from speciarl.answers import extract_prediction, normalize
 from speciarl.config import Evaluation, Policy, Run, VerifierConfig
 from speciarl.datasets.images import BadImage
-from speciarl.evaluation.predict import open_policy, predict_datasets
-from speciarl.evaluation.transformers_engine import SamplingParams
+from speciarl.evaluation.parts import Prediction, gather
+from speciarl.evaluation.predict import open_policies, predict_parts
+from speciarl.evaluation.transformers_engine import SamplingParams, Shown
 from speciarl.evaluation.vllm_engine import conversation
 from speciarl.policy.build import take_model
 from speciarl.policy.chat import chat_text
@@ -24,6 +25,19 @@ TOKENS = 24
 GREEDY = SamplingParams(max_new_tokens=TOKENS, batch_size=32)
 # Measured: all predictions are equal. A tie between two tokens may fall differently elsewhere.
 ALIKE = 0.95
+
+
+def open_policy(engine, base, run, work):
+    (policy,) = open_policies(Evaluation(engine=engine), base, [run], work)
+    return policy
+
+
+def said(engine, openers, decoding, prompt="plain", together=32, seed=0):
+    """Image by image, batch by batch; the seed of an image goes by its place."""
+    shown = [Shown(one, seed + place * decoding.rollouts) for place, one in enumerate(openers)]
+    batches = [shown[start : start + together] for start in range(0, len(shown), together)]
+    for completions in engine(batches, prompt, decoding):
+        yield from completions
 
 
 def release():
@@ -43,7 +57,7 @@ def engine(policy, tmp_path_factory):
 @pytest.fixture(scope="module")
 def greedy(engine, images):
     openers = [lambda p=image: p for image in images]
-    return [text for (text,) in engine(openers, "plain", GREEDY)]
+    return [text for (text,) in said(engine, openers, GREEDY)]
 
 
 def share_alike(first, second):
@@ -53,7 +67,7 @@ def share_alike(first, second):
 def test_greedy_answers_are_those_of_transformers(greedy, policy, images, tmp_path):
     reference = open_policy("transformers", policy, tmp_path, tmp_path)
     openers = [lambda p=image: p for image in images]
-    expected = [text for (text,) in reference(openers, "plain", GREEDY)]
+    expected = [text for (text,) in said(reference, openers, GREEDY)]
     assert len(set(expected)) > 5
     assert share_alike(greedy, expected) >= ALIKE
 
@@ -75,8 +89,8 @@ def test_samples_come_by_image_and_seed(engine, images):
     same = [lambda: images[0]] * 40
 
     def draw(seed, batch_size):
-        sampled = SamplingParams(4, 1.5, 0.95, TOKENS, batch_size, seed)
-        return list(engine(same, "be_specific", sampled))
+        sampled = SamplingParams(4, 1.5, 0.95, TOKENS, batch_size)
+        return list(said(engine, same, sampled, "be_specific", batch_size // 4, seed))
 
     first = draw(0, 160)  # more tokens at once than vLLM takes in one step
     assert [len(texts) for texts in first] == [4] * 40
@@ -86,19 +100,24 @@ def test_samples_come_by_image_and_seed(engine, images):
     assert share_alike(first, draw(1000, 160)) < 0.5
 
 
-def test_images_are_opened_batch_by_batch(engine, images):
-    opened = []
+def test_so_many_sequences_are_in_flight_whatever_the_batches(engine, images, monkeypatch):
+    llm, opened, most = engine.args[0], [], []
 
     def opener(number):
         return lambda: opened.append(number) or images[number]
 
+    step = llm.llm_engine.step
+    monkeypatch.setattr(
+        llm.llm_engine,
+        "step",
+        lambda: most.append(llm.llm_engine.get_num_unfinished_requests()) or step(),
+    )
     openers = [opener(i) for i in range(10)]
-    predictions = engine(openers, "plain", SamplingParams(2, 1.0, 1.0, TOKENS, 8))
+    predictions = said(engine, openers, SamplingParams(2, 1.0, 1.0, TOKENS, 8), together=3)
     assert opened == []
-    next(predictions)
-    assert opened == [0, 1, 2, 3]
-    assert len(list(predictions)) == 9
+    assert len(list(predictions)) == 10
     assert opened == list(range(10))
+    assert max(most) == 8
 
 
 def test_an_image_that_does_not_open_costs_no_other_its_answer(engine, images, greedy):
@@ -106,7 +125,7 @@ def test_an_image_that_does_not_open_costs_no_other_its_answer(engine, images, g
         raise BadImage("b.png", "unreadable", "the file is empty")
 
     openers = [lambda: images[0], broken, lambda: images[1]]
-    first, bad, second = engine(openers, "plain", GREEDY)
+    first, bad, second = said(engine, openers, GREEDY)
     assert (first, second) == ([greedy[0]], [greedy[1]]) and isinstance(bad, BadImage)
     release()
 
@@ -129,33 +148,39 @@ def test_images_have_the_pixels_that_the_policy_is_loaded_with(policy, tmp_path)
 
 @pytest.fixture(scope="module")
 def adapters(policy, tmp_path_factory):
-    """A run's directory, with the adapters of one seed that change what the policy says."""
+    """A run's directory, with the adapters of two seeds that change what the policy says."""
     folder = tmp_path_factory.mktemp("adapters")
-    torch.manual_seed(0)
-    config = LoraConfig(
-        r=4, lora_alpha=8, target_modules="all-linear", exclude_modules=".*visual.*",
-        init_lora_weights=False,
-    )  # fmt: skip
-    get_peft_model(load_model(policy), config).save_pretrained(folder / "42")
+    for seed in (42, 43):
+        torch.manual_seed(seed)
+        config = LoraConfig(
+            r=4, lora_alpha=8, target_modules="all-linear", exclude_modules=".*visual.*",
+            init_lora_weights=False,
+        )  # fmt: skip
+        get_peft_model(load_model(policy), config).save_pretrained(folder / str(seed))
     return folder
 
 
 def test_a_run_is_predicted_with_its_adapters(greedy, policy, adapters, manifest, tmp_path):
     tables = {}
     for name in ("transformers", "vllm"):
-        predict_datasets(
-            policy, adapters, [manifest], tmp_path / name,
-            run=Run(), settings=Evaluation(engine=name), images=manifest.parent,
-            work=tmp_path / "work", threads=1,
+        prediction = Prediction(
+            policy, adapters, [manifest], Run(seeds=[42, 43]), Evaluation(engine=name),
+            tmp_path / "work",
         )  # fmt: skip
-        tables[name] = pl.read_parquet(tmp_path / name / "42/mixed.parquet")
+        predict_parts(prediction, prediction.parts(), manifest.parent, threads=1)
+        (served,) = (tmp_path / "work").glob("served*") if name == "vllm" else [None]
+        assert not served or not list(served.glob("adapter*"))
+        gather(prediction, tmp_path / name)
+        for seed in (42, 43):
+            tables[name, seed] = pl.read_parquet(tmp_path / name / f"{seed}/mixed.parquet")
     release()
     assert not (tmp_path / "work").exists()
-    said = {name: table["completion"].to_list() for name, table in tables.items()}
-    assert (
-        tables["vllm"]
-        .drop("completion", "prediction")
-        .equals(tables["transformers"].drop("completion", "prediction"))
-    )
-    assert share_alike(said["vllm"], said["transformers"]) >= ALIKE
-    assert share_alike(said["vllm"], greedy) < 0.5
+    texts = {name: table["completion"].to_list() for name, table in tables.items()}
+    for seed in (42, 43):
+        one, other = (
+            tables[name, seed].drop("completion", "prediction") for name in ("vllm", "transformers")
+        )
+        assert one.equals(other)
+        assert share_alike(texts["vllm", seed], texts["transformers", seed]) >= ALIKE
+        assert share_alike(texts["vllm", seed], greedy) < 0.5
+    assert share_alike(texts["vllm", 42], texts["vllm", 43]) < 0.5

@@ -178,7 +178,7 @@ EDITS = {
     "seed of one run": (
         rows(sft={"seeds": [7]}),
         {*trained("sft"), *evaluated("sft"), *END},
-        {*trained("sft"), "predict@sft", "report"},
+        {*trained("sft"), *evaluated("sft"), "report"},
     ),
     "verifier of one run": (
         rows(speciarl={"verifier": {"max_failures": 0.5}}),
@@ -196,7 +196,7 @@ EDITS = {
     "predictions drawn in one run's evaluation": (
         rows(best_of_4={"best_of": 3}),
         {*evaluated("best_of_4"), *END},
-        {"predict@best_of_4", "report"},
+        {*evaluated("best_of_4"), "report"},
     ),
     "rollouts of a run that draws none": (rows(sft={"num_generations": 6}), {"report"}, {"report"}),
     "one more image": (

@@ -86,6 +86,7 @@ wildcard_constraints:
     folder="|".join(FOLDERS) or "$^",
     domain="|".join(DATASETS),
     run="|".join(RUNS),
+    shard="[0-9]+",
 
 
 def reads(*keys):

@@ -1,9 +1,20 @@
+# On one machine a job for each run predicts it all: what imports and loads is done once. With more
+# shards each is a job with a device of its own, and the last one puts their parts together.
+PREDICTED_FROM = {
+    "base": "models/base",
+    "model": "models/{run}",
+    "manifests": expand("data/manifests/{name}.parquet", name=DATASETS),
+    "raw": archives_of(DATASETS),
+}
+SHARDS = PARAMS.evaluation.shards
+DEVICES = PARAMS.evaluation.tensor_parallel if PARAMS.evaluation.engine == "vllm" else 0
+SHARD = "work/predict/{run}/{shard}.done"
+
+
 rule predict:
     input:
-        base="models/base",
-        model="models/{run}",
-        manifests=expand("data/manifests/{name}.parquet", name=DATASETS),
-        raw=archives_of(DATASETS),
+        **PREDICTED_FROM,
+        shards=expand(SHARD, shard=range(1, SHARDS + 1), allow_missing=True) if SHARDS > 1 else [],
     output:
         directory("results/predictions/{run}"),
     log:
@@ -12,7 +23,7 @@ rule predict:
         "benchmarks/predict/{run}.tsv"
     resources:
         cpu=1,
-        gpu=int(PARAMS.evaluation.engine == "vllm"),  # of which it takes nearly all memory
+        gpu=DEVICES if SHARDS == 1 else 0,  # of which it takes nearly all memory
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
@@ -23,9 +34,24 @@ rule predict:
         "../scripts/predict.py"
 
 
+use rule predict as predict_shard with:
+    input:
+        **PREDICTED_FROM,
+    output:
+        temp(SHARD),
+    log:
+        "logs/predict/{run}/{shard}.log",
+    benchmark:
+        "benchmarks/predict/{run}/{shard}.tsv"
+    resources:
+        cpu=1,
+        gpu=DEVICES,
+
+
 rule judge:
     input:
         predictions="results/predictions/{run}",
+        manifests=PREDICTED_FROM["manifests"],
         verdicts=expand("data/verdicts/precomputed/{name}.parquet", name=DATASETS),
         facts=TAXONOMIES,
         weights=weights_of(PARAMS.judge),
@@ -42,6 +68,7 @@ rule judge:
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
         classes=classes_to_name(PARAMS),
+        settings=lambda w: PARAMS.runs[w.run].model_dump(include={"seeds", "best_of"}),
     script:
         "../scripts/judge.py"
 

@@ -49,7 +49,7 @@ def settings_and_code():
     items["name"] = list(PARAMS.training_sets)
     for one in workflow.rules:
         watched = {k: v for k, v in one.params.items() if k == "settings" or "/" in k}
-        if not watched:
+        if not watched or one.name == "predict_shard":  # which watches what `predict` does
             continue
         (wildcard,) = one.wildcard_names or (None,)
         for item in items.get(wildcard, [None]):

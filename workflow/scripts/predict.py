@@ -1,19 +1,26 @@
 from pathlib import Path
 
 from speciarl.config import Evaluation, Run
-from speciarl.evaluation.predict import predict_datasets
+from speciarl.evaluation.parts import Prediction, gather
+from speciarl.evaluation.predict import predict_parts
 from speciarl.paths import PROJECT, WORK
 from speciarl.stage import section, stage
 
 with stage(snakemake.log[0]):
-    predict_datasets(
+    prediction = Prediction(
         Path(snakemake.input.base),
         Path(snakemake.input.model),
         [Path(path) for path in snakemake.input.manifests],
-        Path(snakemake.output[0]),
-        run=section(snakemake.params, "settings", Run),
-        settings=section(snakemake.params, "evaluation", Evaluation),
-        images=PROJECT,
-        work=WORK / "predict" / snakemake.wildcards.run,
-        threads=snakemake.threads,
+        section(snakemake.params, "settings", Run),
+        section(snakemake.params, "evaluation", Evaluation),
+        WORK / "predict" / snakemake.wildcards.run,
     )
+    shard = snakemake.wildcards.get("shard")
+    if shard:
+        parts = prediction.shard(int(shard))
+        predict_parts(prediction, parts, PROJECT, snakemake.threads)
+        Path(snakemake.output[0]).touch()
+    else:
+        if prediction.settings.shards == 1:
+            predict_parts(prediction, prediction.parts(), PROJECT, snakemake.threads)
+        gather(prediction, Path(snakemake.output[0]))

@@ -7,10 +7,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
+from speciarl.devices import own_gpus
 from speciarl.errors import SpeciaRLError
 from speciarl.progress import drawing, duration, say, speaking_as
 
@@ -25,9 +26,10 @@ def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> 
 
 
 @contextmanager
-def stage(log_file: str, alone: bool = False) -> Iterator[None]:
+def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterator[None]:
     """Run a stage with everything it prints in its log; the terminal gets the time it took.
 
+    Of the GPUs it sees so many that no other job has; all of them where no number is given.
     Started by hand it is `alone` on the terminal, and may draw on it.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
@@ -63,7 +65,7 @@ def stage(log_file: str, alone: bool = False) -> Iterator[None]:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         try:
-            with drawing(alone):
+            with drawing(alone), nullcontext() if gpus is None else own_gpus(gpus):
                 yield
             if rank is None:
                 say(duration(time.monotonic() - started))

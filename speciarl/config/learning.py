@@ -115,6 +115,10 @@ class Training(Section):
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(default_factory=list)
     """Dashboards that TRL shows its metrics on, beside `results/live`."""
 
+    def starts_server(self, method: str) -> bool:
+        """Whether a training by this method starts a rollout server of its own."""
+        return method == "grpo" and self.rollouts == "vllm-server" and self.server is None
+
     @field_validator("rollouts", mode="before")
     @classmethod
     def _not_colocated(cls, rollouts: object) -> object:

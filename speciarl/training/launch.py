@@ -71,11 +71,7 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
         The address of the server, if this training starts one.
     """
     training = settings.training
-    serves = (
-        settings.run.method == "grpo"
-        and training.rollouts == "vllm-server"
-        and training.server is None
-    )
+    serves = training.starts_server(settings.run.method)
     if settings.run.method == "none":
         yield None
         return

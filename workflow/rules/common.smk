@@ -10,6 +10,7 @@ from snakemake.settings.types import Quietness
 
 import speciarl.config
 import speciarl.config.starting
+import speciarl.devices
 import speciarl.errors
 from speciarl.paths import FACTS
 from speciarl.training.task import classes_to_name, inputs_of, training_settings
@@ -63,11 +64,17 @@ UNSEEN = PARAMS.unseen
 TAXONOMIES = [f"{FACTS}/{name}.yaml" for name in ["common", *BENCHMARKS]]
 TAXONOMIES += filter(os.path.isfile, [f"{FACTS}/{name}.yaml" for name in FOLDERS])
 
-# Jobs of this machine share the processors that it has, whatever --cores says; a cluster profile
-# raises the limit.
+# Jobs of this machine share the processors and the GPUs that it has, whatever --cores says. Where
+# they are submitted, the cluster knows.
 PROCESSORS = len(os.sched_getaffinity(0))
-workflow.global_resources.setdefault("cpu", PROCESSORS)
-workflow.global_resources.setdefault("gpu", 1)
+SUBMITTED = workflow.is_main_process and workflow.resource_settings.nodes is not None
+if not SUBMITTED:
+    workflow.global_resources.setdefault("cpu", PROCESSORS)
+    workflow.global_resources.setdefault("gpu", len(speciarl.devices.visible()))
+
+# What Slurm calls a GPU: a value of the profile, quoted there as the others are.
+gres = workflow.resource_settings._parsed_default_resources.get("gpu_gres")
+GRES = str(gres.raw).strip("'\"") if gres else "gpu"
 
 # Two threads that wait for one another by spinning take 14 s a step of the pretraining beside any
 # busy process; asleep they lose no more than their share of the processors.
@@ -178,6 +185,30 @@ def judge_unread(judge, policy=()):
     )
     prompts = other_prompts(policy, [model.prompt] if model else [])
     return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
+
+
+def threads_of(stage):
+    """The processors of a job by its row of params.yaml."""
+    return lambda wildcards: PARAMS.job(stage, wildcards.get("run")).threads
+
+
+def takes(stage):
+    """The resources of a job by its row of params.yaml, as Snakemake and its executors name them.
+
+    The plugin for Slurm would start a task on each GPU of `gpu`, where all of them are one job's.
+    """
+
+    def of_row(value):
+        return lambda wildcards: value(PARAMS.job(stage, wildcards.get("run")))
+
+    gpus = {"gpu": of_row(lambda row: row.gpu)}
+    if SUBMITTED:
+        gpus = {"slurm_extra": of_row(lambda row: f"--gres={GRES}:{row.gpu}" if row.gpu else "")}
+    return gpus | {
+        "cpu": threads_of(stage),
+        "mem_mb": of_row(lambda row: 1000 * row.memory),
+        "runtime": of_row(lambda row: row.runtime),
+    }
 
 
 def digest_of(value):

@@ -10,9 +10,9 @@ rule predict:
         "logs/predict/{run}.log",
     benchmark:
         "benchmarks/predict/{run}.tsv"
+    threads: threads_of("predict")
     resources:
-        cpu=1,
-        gpu=int(PARAMS.evaluation.engine == "vllm"),  # of which it takes nearly all memory
+        **takes("predict"),
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
@@ -35,8 +35,9 @@ rule judge:
         "logs/judge/{run}.log",
     benchmark:
         "benchmarks/judge/{run}.tsv"
+    threads: threads_of("judge")
     resources:
-        cpu=1,
+        **takes("judge"),
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
@@ -79,8 +80,9 @@ rule score:
         "logs/score.log",
     benchmark:
         "benchmarks/score.tsv"
+    threads: threads_of("score")
     resources:
-        cpu=1,
+        **takes("score"),
     params:
         **reads("groups", "specificity"),
         **code("score"),

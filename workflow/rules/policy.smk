@@ -5,9 +5,9 @@ rule build_policy:
         "logs/build_policy.log",
     benchmark:
         "benchmarks/build_policy.tsv"
-    threads: min(2, PROCESSORS)
+    threads: threads_of("build_policy")
     resources:
-        cpu=min(2, PROCESSORS),
+        **takes("build_policy"),
     params:
         **reads(
             "policy",

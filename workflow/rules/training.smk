@@ -10,8 +10,9 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
+    threads: threads_of("train")
     resources:
-        cpu=min(PARAMS.training.devices, PROCESSORS),
+        **takes("train"),
     params:
         **code("train", unread=code_unread_in_training),
         # what trains a run again; with threads, and so unwatched, is all that it is started with

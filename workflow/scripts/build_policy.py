@@ -8,7 +8,10 @@ from speciarl.policy.build import build_policy
 from speciarl.stage import section, stage
 
 if __name__ == "__main__":  # which the second process of a pretraining is not
-    with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
+    with (
+        stage(snakemake.log[0], gpus=snakemake.resources.gpu),
+        atomic_directory(Path(snakemake.output[0])) as into,
+    ):
         build_policy(
             into,
             section(snakemake.params, "policy", Policy),

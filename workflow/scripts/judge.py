@@ -6,7 +6,7 @@ from speciarl.paths import STORE
 from speciarl.stage import section, stage
 from speciarl.verifiers.cached import open_cached
 
-with stage(snakemake.log[0]):
+with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     settings = section(snakemake.params, "judge", VerifierConfig)
     source = open_cached(
         settings,

@@ -12,7 +12,7 @@ from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
-with stage(snakemake.log[0]):
+with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
     settings = section(snakemake.params, "verifier", TrainingVerifierConfig)
     facts = Path(snakemake.input.facts[0]).parent

@@ -5,7 +5,7 @@ from speciarl.evaluation.predict import predict_datasets
 from speciarl.paths import PROJECT, WORK
 from speciarl.stage import section, stage
 
-with stage(snakemake.log[0]):
+with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     predict_datasets(
         Path(snakemake.input.base),
         Path(snakemake.input.model),

@@ -19,7 +19,12 @@ from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
 from speciarl.config.reading import merged, read, require_plain
 from speciarl.config.resources import Job, Resources
 from speciarl.config.runs import SECTIONS, Run, in_full
-from speciarl.config.verifiers import DirectoryModel, TrainingVerifierConfig, VerifierConfig
+from speciarl.config.verifiers import (
+    DirectoryModel,
+    TrainingVerifierConfig,
+    Verdicts,
+    VerifierConfig,
+)
 from speciarl.errors import ConfigError
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
@@ -89,8 +94,14 @@ class Params(Section):
     one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
+    verdicts: Verdicts = Field(default=Verdicts(), exclude=True)
+    """Excluded, as the next one, from what the stages watch: neither changes any result."""
     resources: Resources = Field(default=Resources(), exclude=True)
-    """Excluded from what the stages watch, as what a job takes changes none of its results."""
+
+    def in_full(self) -> dict[str, Any]:
+        """All values, those that no stage watches too: for a process that goes on with the job."""
+        unwatched = {name: getattr(self, name).model_dump() for name in ("verdicts", "resources")}
+        return self.model_dump(mode="json") | unwatched
 
     def section_of(self, run: str, name: str) -> Any:
         """A section of `runs.SECTIONS`, typed as that, with what the row of a run overrides."""

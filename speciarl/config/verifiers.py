@@ -80,6 +80,12 @@ class Server(Section):
     """For how long, until the next try."""
 
 
+class Verdicts(Section):
+    store: ProjectPath | None = None
+    """The file that verdicts are kept in, on a disk whose locks work; null is
+    data/verdicts/cache.duckdb."""
+
+
 class VerifierConfig(Section):
     backend: Literal["taxonomy", "llm", "cascade"] = "taxonomy"
     """What judges after the rules of form: taxonomy, language model, or one after the other."""

@@ -12,7 +12,7 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.devices
 import speciarl.errors
-from speciarl.paths import FACTS
+from speciarl.paths import EXCHANGE, FACTS, PAID, STORE
 from speciarl.training.task import classes_to_name, inputs_of, training_settings
 from speciarl.versioning.adopt import ADOPTING, adopt
 from speciarl.versioning.code import code_of, others
@@ -71,10 +71,6 @@ SUBMITTED = workflow.is_main_process and workflow.resource_settings.nodes is not
 if not SUBMITTED:
     workflow.global_resources.setdefault("cpu", PROCESSORS)
     workflow.global_resources.setdefault("gpu", len(speciarl.devices.visible()))
-
-# What Slurm calls a GPU: a value of the profile, quoted there as the others are.
-gres = workflow.resource_settings._parsed_default_resources.get("gpu_gres")
-GRES = str(gres.raw).strip("'\"") if gres else "gpu"
 
 # Two threads that wait for one another by spinning take 14 s a step of the pretraining beside any
 # busy process; asleep they lose no more than their share of the processors.
@@ -193,22 +189,29 @@ def threads_of(stage):
 
 
 def takes(stage):
-    """The resources of a job by its row of params.yaml, as Snakemake and its executors name them.
-
-    The plugin for Slurm would start a task on each GPU of `gpu`, where all of them are one job's.
-    """
+    """The resources of a job by its row of params.yaml, as Snakemake names them."""
 
     def of_row(value):
         return lambda wildcards: value(PARAMS.job(stage, wildcards.get("run")))
 
-    gpus = {"gpu": of_row(lambda row: row.gpu)}
-    if SUBMITTED:
-        gpus = {"slurm_extra": of_row(lambda row: f"--gres={GRES}:{row.gpu}" if row.gpu else "")}
-    return gpus | {
+    return {
+        "gpu": of_row(lambda row: row.gpu),
         "cpu": threads_of(stage),
         "mem_mb": of_row(lambda row: 1000 * row.memory),
         "runtime": of_row(lambda row: row.runtime),
     }
+
+
+def store_of_job(wildcards, resources):
+    """The verdict store of a job, and the folder that it exchanges verdicts in, if it is its node's.
+
+    Snakemake does not watch what follows from resources: no stage runs again for another store.
+    """
+    shared = {"file": PARAMS.verdicts.store or str(STORE), "paid": str(PAID)}
+    if not resources.get("node_local"):
+        return shared
+    of_node = Path(resources.tmpdir, f"speciarl-{os.getuid()}", digest_of(os.getcwd()), STORE.name)
+    return shared | {"file": PARAMS.verdicts.store or str(of_node), "exchange": str(EXCHANGE)}
 
 
 def digest_of(value):

@@ -43,6 +43,7 @@ rule judge:
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
         classes=classes_to_name(PARAMS),
+        store=store_of_job,
     script:
         "../scripts/judge.py"
 
@@ -64,6 +65,7 @@ rule export_paid_verdicts:
     params:
         **reads("judge.model", "verifier.model"),
         **code("export_paid_verdicts"),
+        store=store_of_job,
     script:
         "../scripts/export_paid_verdicts.py"
 

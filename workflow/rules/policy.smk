@@ -1,3 +1,10 @@
+# The model of the hub is fetched where there is a network: not on a cluster's nodes.
+if PARAMS.policy.source == "hub":
+
+    localrules:
+        build_policy,
+
+
 rule build_policy:
     output:
         directory("models/base"),

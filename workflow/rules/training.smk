@@ -18,6 +18,7 @@ rule train:
         # what trains a run again; with threads, and so unwatched, is all that it is started with
         settings=lambda wildcards: training_settings(PARAMS, wildcards.run),
         classes=lambda w: inputs_of(PARAMS, w.run).classes or None,
-        values=lambda wildcards, threads: PARAMS.model_dump(mode="json"),
+        values=lambda wildcards, threads: PARAMS.in_full(),
+        store=store_of_job,
     script:
         "../scripts/train.py"

@@ -16,6 +16,7 @@ rule precompute_verdicts:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
         classes=classes_to_name(PARAMS),
+        store=store_of_job,
     script:
         "../scripts/precompute_verdicts.py"
 

@@ -1,20 +1,24 @@
 from pathlib import Path
 
+from speciarl.cache.exchange import own_store
 from speciarl.config import VerifierConfig
 from speciarl.evaluation.judge import judge_folder
-from speciarl.paths import STORE
 from speciarl.stage import section, stage
 from speciarl.verifiers.cached import open_cached
 
-with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
+run = snakemake.wildcards.run
+with (
+    stage(snakemake.log[0], gpus=snakemake.resources.gpu),
+    own_store(snakemake.params.store, run, f"judge-{run}") as store,
+):
     settings = section(snakemake.params, "judge", VerifierConfig)
     source = open_cached(
         settings,
         [Path(path) for path in snakemake.input.verdicts],
         snakemake.params["classes"],
         Path(snakemake.input.facts[0]).parent,
-        STORE,
-        run=snakemake.wildcards.run,
+        store,
+        run=run,
     )
     judge_folder(
         Path(snakemake.input.predictions),

@@ -1,8 +1,10 @@
 """What every stage script shares: its log file, and one line for an expected failure."""
 
+import ctypes
 import json
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -16,6 +18,7 @@ from speciarl.errors import SpeciaRLError
 from speciarl.progress import drawing, duration, say, speaking_as
 
 Kind = TypeVar("Kind")
+_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> Kind:
@@ -65,7 +68,11 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         try:
-            with drawing(alone), nullcontext() if gpus is None else own_gpus(gpus):
+            with (
+                drawing(alone),
+                nullcontext() if rank else _ended_in_order(),
+                nullcontext() if gpus is None else own_gpus(gpus),
+            ):
                 yield
             if rank is None:
                 say(duration(time.monotonic() - started))
@@ -86,3 +93,18 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
             sys.exit(1)
         finally:
             logging.getLogger().handlers.clear()  # its stream is about to be closed
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let what is cancelled (SIGTERM, as of scancel) still come to its end in order."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, even by kill -9."""
+    ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)

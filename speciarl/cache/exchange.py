@@ -6,8 +6,6 @@ of that together.
 """
 
 import logging
-import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +37,7 @@ def own_store(
     folder = Path(given["exchange"])
     take_in_exchanged(store, paid, folder)
     try:
-        with _ended_by_exception():
-            yield store
+        yield store
     finally:
         if store.is_file():
             # by the run: what an attempt added that was killed here is exported by the next one
@@ -62,13 +59,3 @@ def take_in_exchanged(store: Path, paid: Path, folder: Path) -> list[Path]:
         for conflict in taken.conflicts.iter_rows(named=True):
             log.warning("%s: in conflict: %s", file, conflict)
     return exported
-
-
-@contextmanager
-def _ended_by_exception() -> Iterator[None]:
-    """Let a job that is cancelled (SIGTERM) still come to its end in order."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

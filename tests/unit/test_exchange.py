@@ -102,16 +102,17 @@ def test_what_a_job_has_paid_for_outlasts_its_failure(project):
 def test_a_cancelled_job_still_exports(project):
     """scancel sends SIGTERM and waits before it kills."""
     job = (
-        "import time\n"
+        "import sys, time\n"
         "from speciarl.cache.exchange import own_store\n"
         "from speciarl.cache import VerdictCache\n"
         "from speciarl.verdicts import Judgment, Pair, Verdict\n"
         "given = {'file': '../one/cache.duckdb', 'paid': 'none', "
         "'exchange': 'data/verdicts/exchange'}\n"
-        "with own_store(given, 'rft', 'judge-rft') as store:\n"
+        "from speciarl.stage import stage\n"
+        "with stage('logs/judge/rft.log'), own_store(given, 'rft', 'judge-rft') as store:\n"
         "    cache = VerdictCache(store, {'backend': 'llm', 'model': 'a judge'}, 'rft')\n"
         "    cache.put({Pair('wren', 'a bird'): Judgment(Verdict.GENERIC, 'llm')})\n"
-        "    print('stored', flush=True)\n"
+        "    print('stored', file=sys.__stdout__, flush=True)\n"
         "    time.sleep(60)\n"
     )
     process = subprocess.Popen(

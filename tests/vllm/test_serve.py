@@ -20,7 +20,7 @@ def test_a_judge_that_is_served_by_its_section(judge, tmp_path, monkeypatch):
     section = {
         "backend": "llm",
         "model": {"kind": "server", "name": str(judge), "revision": "random"},
-        "server": {"base_url": "file:work/servers/judge.url", "wait_seconds": 300},
+        "server": {"base_url": "file:work/servers/judge.url", "wait_seconds": 600},
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"workspace": "mine", "judge": section}))
     process = subprocess.Popen(

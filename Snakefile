@@ -16,6 +16,24 @@ include: "workflow/rules/studies.smk"
 include: "workflow/rules/versioning.smk"
 
 
+# What is light runs where Snakemake was started, also where the others are submitted.
+localrules:
+    all,
+    render_mirror,
+    download,
+    sample_training,
+    taxonomy,
+    verdicts,
+    export_paid_verdicts,
+    list_code,
+    list_inputs,
+    version,
+    study,
+    robustness,
+    rollouts,
+    ablations,
+
+
 rule all:
     default_target: True
     input:

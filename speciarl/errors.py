@@ -30,6 +30,10 @@ class CacheError(SpeciaRLError):
     """The verdict store cannot be opened, or is not one of ours."""
 
 
+class ServerError(SpeciaRLError):
+    """A server of ours did not start, or has not answered in time."""
+
+
 class TrainingError(SpeciaRLError):
     """A training run cannot start, go on, or be trusted."""
 

@@ -14,6 +14,10 @@ SAMPLES = DATA / "training"
 """The images of each training set."""
 PRECOMPUTED = DATA / "verdicts/precomputed"
 STORE = DATA / "verdicts/cache.duckdb"
+PAID = DATA / "verdicts/paid.parquet"
+"""What a new store begins with."""
+EXCHANGE = DATA / "verdicts/exchange"
+"""What jobs on nodes with a store of their own tell one another."""
 
 MODELS = Path("models")
 """The base policy, and the adapters of each run."""

@@ -1,20 +1,24 @@
 """What every stage script shares: its log file, and one line for an expected failure."""
 
+import ctypes
 import json
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
+from speciarl.devices import own_gpus
 from speciarl.errors import SpeciaRLError
 from speciarl.progress import drawing, duration, say, speaking_as
 
 Kind = TypeVar("Kind")
+_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> Kind:
@@ -25,9 +29,10 @@ def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> 
 
 
 @contextmanager
-def stage(log_file: str, alone: bool = False) -> Iterator[None]:
+def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterator[None]:
     """Run a stage with everything it prints in its log; the terminal gets the time it took.
 
+    Of the GPUs it sees so many that no other job has; all of them where no number is given.
     Started by hand it is `alone` on the terminal, and may draw on it.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
@@ -63,7 +68,11 @@ def stage(log_file: str, alone: bool = False) -> Iterator[None]:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         try:
-            with drawing(alone):
+            with (
+                drawing(alone),
+                nullcontext() if rank else _ended_in_order(),
+                nullcontext() if gpus is None else own_gpus(gpus),
+            ):
                 yield
             if rank is None:
                 say(duration(time.monotonic() - started))
@@ -84,3 +93,18 @@ def stage(log_file: str, alone: bool = False) -> Iterator[None]:
             sys.exit(1)
         finally:
             logging.getLogger().handlers.clear()  # its stream is about to be closed
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let what is cancelled (SIGTERM, as of scancel) still come to its end in order."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, even by kill -9."""
+    ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)

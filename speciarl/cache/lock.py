@@ -16,7 +16,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 
@@ -24,6 +26,9 @@ from speciarl.errors import CacheError
 
 LOCK_SECONDS = 60.0
 POLL_SECONDS = 0.002
+MOUNTS = Path("/proc/self/mountinfo")
+LOCAL_OPTIONS = ("nolock", "local_lock=all", "local_lock=flock", "local_lock=posix", "localflock")
+"""Of NFS and Lustre: a lock is known to the node that holds it, and to no other."""
 _FILES = 16  # the kernel looks through all locks of a file for each new one
 _BYTES = 2**58  # of a file's possible length; keys of equal remainders only wait in vain
 
@@ -82,6 +87,7 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             longer than `seconds`; the line names the process.
     """
     deadline = time.monotonic() + seconds
+    require_locks(path.resolve().parent)
     with _GATE.passed(path, seconds):
         handle = _opened(_beside(path, ".lock"))
         try:
@@ -94,6 +100,51 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             yield
         finally:
             os.close(handle)
+
+
+@cache
+def require_locks(folder: Path) -> None:
+    """See, once for each folder, that a lock on a file there keeps others out, on other nodes too.
+
+    Raises:
+        CacheError: it does not; the line says what to do.
+    """
+    fault = _local_locks(folder) or _broken_locks(folder)
+    if fault:
+        raise CacheError(
+            f"{folder}: {fault}, so jobs would overwrite each other's verdicts: set verdicts.store "
+            "to a file on a disk of this machine; on a cluster take node_local=1, as "
+            "workflow/profiles/slurm does (docs/cluster.md)"
+        )
+
+
+def _local_locks(folder: Path) -> str | None:
+    """The option of the folder's file system by which locks are those of one node only."""
+    if not MOUNTS.is_file():
+        return None
+    options: dict[Path, set[str]] = {}
+    for line in MOUNTS.read_text().splitlines():
+        mount, _, system = line.partition(" - ")
+        place = mount.split()[4].replace("\\040", " ")
+        options[Path(place)] = {*mount.split()[5].split(","), *system.split()[-1].split(",")}
+    of_folder = next((options[p] for p in (folder, *folder.parents) if p in options), set())
+    found = of_folder.intersection(LOCAL_OPTIONS)
+    return f"it is mounted with {min(found)}, where no lock reaches other nodes" if found else None
+
+
+def _broken_locks(folder: Path) -> str | None:
+    """Why two open files of one name do not keep each other out, by either kind of lock."""
+    with NamedTemporaryFile(prefix=".locks-", dir=folder) as file:
+        other = _opened(Path(file.name))
+        try:
+            for take in (_taken, lambda handle: _range_lock(handle, fcntl.F_WRLCK, 0)):
+                if not take(file.fileno()) or take(other):
+                    return "a lock on a file there keeps nobody out"
+        except OSError as error:
+            return f"files there cannot be locked ({error.strerror})"
+        finally:
+            os.close(other)
+    return None
 
 
 def process(pid: str) -> str:
@@ -159,15 +210,20 @@ class Claims(ExitStack):
             self._lock(fcntl.F_UNLCK, *place)
 
     def _lock(self, kind: int, file: int, byte: int) -> bool:
-        # struct flock: type, whence, start, length, pid (0 for a lock of the open file)
-        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
-        try:
-            fcntl.fcntl(self._files[file], fcntl.F_OFD_SETLK, request)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return False
-            raise
-        return True
+        return _range_lock(self._files[file], kind, byte)
+
+
+def _range_lock(handle: int, kind: int, byte: int) -> bool:
+    """Lock or unlock a byte for an open file, without waiting; False where another has it."""
+    # struct flock: type, whence, start, length, pid (0 for a lock of the open file)
+    request = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
+    try:
+        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, request)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 def _places(keys: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -73,9 +73,9 @@ def export_paid(store: Path, into: Path) -> int:
     return rows.height
 
 
-def refill(store: Path) -> None:
-    """Begin an absent store with the paid verdicts that lie beside it, as in a clone."""
-    paid = store.with_name(PAID)
+def refill(store: Path, paid: Path | None = None) -> None:
+    """Begin an absent store, as in a clone, with paid verdicts: by default those beside it."""
+    paid = paid or store.with_name(PAID)
     if paid.is_file() and not store.exists():
         taken = import_file(store, paid)
         log.info("a new store begins with %s: %s", paid, taken)

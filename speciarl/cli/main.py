@@ -10,6 +10,7 @@ import typer
 
 import speciarl
 from speciarl.cli.record import record
+from speciarl.cli.serve import serve
 from speciarl.cli.sql import sql
 from speciarl.cli.train import train
 from speciarl.cli.verdicts import verdicts
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("sql")(sql)
 app.command("train")(train)
+app.command("serve")(serve)
 app.add_typer(verdicts, name="verdicts")
 app.add_typer(record, name="record")
 

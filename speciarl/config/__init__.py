@@ -17,8 +17,14 @@ from speciarl.config.base import Count, Name, Positive, Section, Share
 from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
 from speciarl.config.reading import merged, read, require_plain
+from speciarl.config.resources import Job, Resources
 from speciarl.config.runs import SECTIONS, Run, in_full
-from speciarl.config.verifiers import DirectoryModel, TrainingVerifierConfig, VerifierConfig
+from speciarl.config.verifiers import (
+    DirectoryModel,
+    TrainingVerifierConfig,
+    Verdicts,
+    VerifierConfig,
+)
 from speciarl.errors import ConfigError
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
@@ -99,11 +105,44 @@ class Params(Section):
     one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
+    verdicts: Verdicts = Field(default=Verdicts(), exclude=True)
+    """Excluded, as the next one, from what the stages watch: neither changes any result."""
+    resources: Resources = Field(default=Resources(), exclude=True)
+
+    def in_full(self) -> dict[str, Any]:
+        """All values, those that no stage watches too: for a process that goes on with the job."""
+        unwatched = {name: getattr(self, name).model_dump() for name in ("verdicts", "resources")}
+        return self.model_dump(mode="json") | unwatched
 
     def section_of(self, run: str, name: str) -> Any:
         """A section of `runs.SECTIONS`, typed as that, with what the row of a run overrides."""
         section = getattr(self, name)
         return type(section)(**merged(section.model_dump(), getattr(self.runs[run], name)))
+
+    def job(self, stage: str, run: str | None = None) -> Job:
+        """What a job of a stage takes, its GPUs counted where its row leaves that open."""
+        rows = self.section_of(run, "resources") if run else self.resources
+        row: Job = getattr(rows, stage)
+        if stage == "train" and run:
+            if self.runs[run].method == "none":
+                return Job(gpu=0)
+            row = row.model_copy(update={"threads": max(row.threads, self.training.devices)})
+        gpu = self._gpus(stage, run) if row.gpu is None else row.gpu
+        return row.model_copy(update={"gpu": gpu})
+
+    def _gpus(self, stage: str, run: str | None) -> int:
+        real = self.policy.source != "miniature" and self.policy.device != "cpu"
+        if stage == "train" and run:
+            training = self.training
+            served = training.starts_server(self.runs[run].method)
+            return training.devices * (real or served) + training.server_devices * served
+        if stage == "predict":
+            wide = self.evaluation.tensor_parallel
+            return wide * (real or self.evaluation.engine == "vllm")
+        asked = {"judge": self.judge.model}
+        if self.verifier.precompute_model:
+            asked["precompute_verdicts"] = self.verifier.model
+        return int(real and isinstance(asked.get(stage), DirectoryModel))
 
     @model_validator(mode="before")
     @classmethod

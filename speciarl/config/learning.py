@@ -108,12 +108,19 @@ class Training(Section):
     """How several devices share the work: the file of the name in workflow/accelerate."""
     rollouts: Literal["transformers", "vllm-server"] = "transformers"
     """What generates completions: the training processes, or vLLM on devices of its own."""
-    server: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+$")] | None = None
-    """Address of a vLLM server as TRL starts one; where it is null, the training starts it."""
+    server: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/@?#]+|file:.+)$")] | None = (
+        None
+    )
+    """Address of a vLLM server as TRL starts one, or the file that `speciarl serve rollouts` writes
+    it into; where it is null, the training starts it."""
     server_devices: Count = 1
     """Of the vLLM server that the training starts."""
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(default_factory=list)
     """Dashboards that TRL shows its metrics on, beside `results/live`."""
+
+    def starts_server(self, method: str) -> bool:
+        """Whether a training by this method starts a rollout server of its own."""
+        return method == "grpo" and self.rollouts == "vllm-server" and self.server is None
 
     @field_validator("rollouts", mode="before")
     @classmethod

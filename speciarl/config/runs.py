@@ -10,7 +10,7 @@ from speciarl.config.reading import merged
 from speciarl.prompts import FOR_THE_POLICY, names_in
 from speciarl.rewards import REWARDS
 
-SECTIONS = ("grpo", "sft", "lora", "verifier")
+SECTIONS = ("grpo", "sft", "lora", "verifier", "resources")
 """Sections of params.yaml of which a row can have keys of its own, by the same name."""
 
 RewardName = Annotated[str, one_of(REWARDS)]
@@ -38,6 +38,8 @@ class Run(Section):
     lora: dict[str, Any] = Field(default_factory=dict)
     verifier: dict[str, Any] = Field(default_factory=dict)
     """Another model or prompt has no precomputed verdicts: it is asked, and remembered."""
+    resources: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    """Likewise, of the rows of the section."""
     best_of: Count = 1
     """Completions per image in evaluation, of which the best verdict counts."""
     answer_tag: Literal["first", "last"] = "first"

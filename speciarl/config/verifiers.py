@@ -12,7 +12,9 @@ PromptName = Annotated[str, one_of(names_in(FOR_THE_JUDGES))]
 
 
 def _plain_url(value: str) -> str:
-    expected = "expected http(s)://HOST[:PORT]/v1"
+    expected = "expected http(s)://HOST[:PORT]/v1, or file:PATH"
+    if value.startswith("file:") and len(value) > 5:
+        return value
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -61,7 +63,12 @@ class Server(Section):
     """How a judge's server is reached: changes no verdict, and reruns no stage but the report."""
 
     base_url: Annotated[str, AfterValidator(_plain_url)]
-    """Up to and with the version: http://localhost:8000/v1."""
+    """Up to and with the version: http://localhost:8000/v1; or the file that `speciarl serve`
+    writes the address into: file:work/servers/judge.url."""
+    devices: Count = 1
+    """GPUs that `speciarl serve` starts the server on, tensor parallel."""
+    wait_seconds: Positive = 3600.0
+    """For how long a job waits for a server that a file names."""
     api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]*$")] = (
         "SPECIARL_JUDGE_API_KEY"
     )
@@ -78,6 +85,12 @@ class Server(Section):
     """Requests in a row that failed with all their retries before the server is left alone."""
     rest_seconds: Positive = 30.0
     """For how long, until the next try."""
+
+
+class Verdicts(Section):
+    store: ProjectPath | None = None
+    """The file that verdicts are kept in, on a disk whose locks work; null is
+    data/verdicts/cache.duckdb."""
 
 
 class VerifierConfig(Section):

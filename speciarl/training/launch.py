@@ -12,9 +12,11 @@ from speciarl.config import Params
 from speciarl.errors import ConfigError, TrainingError
 from speciarl.files import atomic_write
 from speciarl.paths import LOGS, MODELS, WORK
+from speciarl.servers import START_SECONDS, free_port, locate, serving, stated_file
+from speciarl.stage import end_with_parent
 from speciarl.training.batches import plan_batches, plan_supervised
 from speciarl.training.job import Settings
-from speciarl.training.processes import end_with_parent, launched
+from speciarl.training.processes import launched
 from speciarl.training.run import train
 from speciarl.training.task import inputs_of, outputs_of, require_inputs, settings_of
 
@@ -68,11 +70,10 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
     TRL would make one process use all that it sees (nn.DataParallel), and then refuses that.
 
     Yields:
-        The address of the server, if this training starts one.
+        The address of the server, if this training starts one or a file names it.
     """
     training = settings.training
-    own_server = training.rollouts == "vllm-server" and training.server is None
-    serves = own_server and settings.run.method == "grpo"
+    serves = training.starts_server(settings.run.method)
     visible = _visible_devices()
     needed = training.devices + (training.server_devices if serves else 0)
     if (visible or serves) and len(visible) < needed:
@@ -88,17 +89,18 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
     if visible:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[: training.devices])
     if not serves:
-        yield None
+        file = stated_file(training.server or "")
+        yield locate(file, START_SECONDS) if file else None
         return
     from speciarl.policy.serving import pixel_limits, servable
-    from speciarl.training.rollouts import free_port, server_command, serving
+    from speciarl.training.rollouts import server_command
 
     base, port = MODELS / "base", free_port()
     served, pixels = servable(base, work / "served"), pixel_limits(base)
     command = server_command(served, pixels, port, training.server_devices)
     log = LOGS / "train" / f"{work.name}.vllm.log"
-    with serving(command, port, ",".join(visible[training.devices : needed]), log) as address:
-        yield address
+    with serving(command, port, ",".join(visible[training.devices : needed]), log):
+        yield f"http://127.0.0.1:{port}"
 
 
 def _visible_devices() -> list[str]:
@@ -119,7 +121,7 @@ def _launch(run: str, params: Params, threads: int) -> None:
     training = params.training
     given = WORK / "train" / f"{run}.{os.getpid()}.yaml"
     with atomic_write(given) as partial:
-        partial.write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
+        partial.write_text(yaml.safe_dump(params.in_full(), sort_keys=False))
     arguments = [
         "--config_file", str(CONFIGURATIONS / f"{training.accelerate}.yaml"),
         "--num_processes", str(training.devices),

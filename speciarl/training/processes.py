@@ -3,9 +3,7 @@
 `torch` and `accelerate` are imported where they are used: a run without training needs neither.
 """
 
-import ctypes
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +15,6 @@ from speciarl.errors import SpeciaRLError, TrainingError, one_line
 
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others: a judge's retries, and the hash of large weights."""
-_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 Value = TypeVar("Value")
 
@@ -25,11 +22,6 @@ Value = TypeVar("Value")
 def launched() -> bool:
     """Whether a launcher (`accelerate launch`, `torchrun`) has started this process."""
     return "WORLD_SIZE" in os.environ
-
-
-def end_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone, even by kill -9."""
-    ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,8 @@ adapters merged in, over NCCL, then sends images and prompts over HTTP (trl 1.16
 """
 
 import json
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,10 +15,6 @@ import requests
 
 from speciarl.config import Training
 from speciarl.errors import TrainingError, one_line
-from speciarl.training.processes import end_with_parent
-
-START_SECONDS = 1800.0
-"""For loading the weights, and vLLM's own compilation."""
 
 ANSWER_SECONDS = 60.0
 """For a server that is said to be up."""
@@ -68,7 +60,9 @@ def reaching(training: Training) -> Iterator[None]:
         ) from error
 
 
-def server_command(model: Path, pixels: dict[str, int], port: int, devices: int) -> list[str]:
+def server_command(
+    model: Path, pixels: dict[str, int], port: int, devices: int, host: str = "127.0.0.1"
+) -> list[str]:
     """The command of `trl vllm-serve`, which is vLLM's own server with what TRL needs of it.
 
     Args:
@@ -77,66 +71,7 @@ def server_command(model: Path, pixels: dict[str, int], port: int, devices: int)
     from trl.scripts.vllm_serve import ScriptArguments, build_command
 
     arguments = ScriptArguments(
-        model=str(model), host="127.0.0.1", port=port, tensor_parallel_size=devices,
+        model=str(model), host=host, port=port, tensor_parallel_size=devices,
         dtype="bfloat16",
     )  # fmt: skip
     return [*build_command(arguments), "--mm-processor-kwargs", json.dumps(pixels)]
-
-
-@contextmanager
-def serving(command: list[str], port: int, devices: str, log: Path) -> Iterator[str]:
-    """Run a rollout server until the block ends; gives its address once it answers.
-
-    Args:
-        devices: what it sees of CUDA_VISIBLE_DEVICES.
-        log: for what it prints.
-
-    Raises:
-        TrainingError: it ended, or did not answer in time.
-    """
-    address = f"http://127.0.0.1:{port}"
-    # The endpoints that weights are sent to are there in vLLM's development mode only.
-    environment = {"CUDA_VISIBLE_DEVICES": devices, "VLLM_SERVER_DEV_MODE": "1"}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | environment,
-            preexec_fn=end_with_parent,
-        ) as process,
-    ):
-        try:
-            _wait_for(address, process, log)
-            yield address
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise TrainingError(
-                f"the rollout server ended with exit code {process.returncode} before it answered: "
-                f"see {log}"
-            )
-        with suppress(requests.RequestException):  # not up yet
-            if requests.get(f"{address}/health", timeout=5).ok:
-                return
-        time.sleep(1)
-    raise TrainingError(
-        f"the rollout server did not answer in {START_SECONDS / 60:g} minutes: see {log}"
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

@@ -56,7 +56,7 @@ def inputs_of(params: Params, run: str) -> Inputs:
         verdicts=[PRECOMPUTED / f"{name}.parquet" for name in datasets if same],
         classes=classes_to_name(params),
         facts=FACTS,
-        store=STORE,
+        store=Path(params.verdicts.store or STORE),
     )
 
 

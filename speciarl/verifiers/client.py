@@ -15,6 +15,7 @@ import aiohttp
 
 from speciarl.config.verifiers import Server
 from speciarl.errors import one_line
+from speciarl.servers import locate, read_address, stated_file
 from speciarl.verdicts import Failure, FailureKind
 from speciarl.verifiers.breaker import Breaker
 
@@ -67,11 +68,21 @@ class ChatServer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self._url = f"{settings.base_url.rstrip('/')}/chat/completions"
+        self._file = stated_file(settings.base_url)
+        self._base = settings.base_url.rstrip("/")
         self._api_key = api_key
         self._key_written = _written(api_key) if api_key else None
         self._sleep = sleep
         self._breaker = Breaker(settings.give_up_after, settings.rest_seconds, clock)
+
+    def locate(self) -> None:
+        """Wait until the server answers, where a file names it.
+
+        Raises:
+            ServerError: that was too long.
+        """
+        if self._file:
+            self._base = f"{locate(self._file, self.settings.wait_seconds)}/v1"
 
     def connect(self) -> aiohttp.ClientSession:
         """A session of the running event loop; the caller closes it.
@@ -109,6 +120,8 @@ class ChatServer:
             if not reply.may_pass:
                 break
             await self._sleep(reply.pause(attempt))
+            if self._file and (address := read_address(self._file)):  # of one started since, maybe
+                self._base = f"{address}/v1"
             reply = await self._post(session, body)
         self._breaker.record(reply.failure is None or reply.status in ONE_REQUEST)
         if reply.failure:
@@ -120,8 +133,9 @@ class ChatServer:
         return self._failure(FailureKind.INVALID, detail)
 
     async def _post(self, session: aiohttp.ClientSession, body: Mapping[str, object]) -> _Reply:
+        url = f"{self._base}/chat/completions"
         try:
-            async with session.post(self._url, json=body, allow_redirects=False) as response:
+            async with session.post(url, json=body, allow_redirects=False) as response:
                 text = await _text(response)
         except aiohttp.ConnectionTimeoutError as error:
             return _Reply(str(error), FailureKind.UNREACHABLE)

@@ -54,6 +54,7 @@ class LlmJudge:
         """
         if not pairs:  # the taxonomy leaves often none open
             return
+        self.server.locate()
         told: SimpleQueue[tuple[Pair, Judgment] | None] = SimpleQueue()
         with _running_loop() as loop:
             work = asyncio.run_coroutine_threadsafe(self._judge_all(pairs, told.put), loop)

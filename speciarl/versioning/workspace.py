@@ -31,7 +31,7 @@ def open_workspace(params: Params, project: Path) -> Path | None:
             f"`--config workspace={default.workspace}`"
         )
     if params.workspace is None:
-        if params != default:
+        if params.model_dump() != default.model_dump():  # what jobs take needs no folder
             raise ConfigError(
                 "other parameters than those of params.yaml need a folder of their own: add "
                 "`--config workspace=NAME` (for workspaces/NAME), or edit params.yaml"

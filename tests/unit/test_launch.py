@@ -181,37 +181,6 @@ def test_a_server_without_a_use_is_refused():
         params_of(server="http://localhost:8000")
 
 
-SERVER = """
-import http.server, os, sys
-print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ["VLLM_SERVER_DEV_MODE"], flush=True)
-class Health(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/health" else 404)
-        self.end_headers()
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
-"""
-
-
-def test_a_server_is_up_while_it_is_needed(tmp_path):
-    port, log = rollouts.free_port(), tmp_path / "logs/server.log"
-    command = [sys.executable, "-c", SERVER, str(port)]
-    with rollouts.serving(command, port, "2,3", log) as address:
-        assert address == f"http://127.0.0.1:{port}"
-        assert rollouts.requests.get(f"{address}/health", timeout=5).ok
-    assert log.read_text().startswith("2,3 1\n")
-    with pytest.raises(rollouts.requests.ConnectionError):
-        rollouts.requests.get(f"{address}/health", timeout=5)
-
-
-def test_a_server_that_ends_is_told_with_its_log(tmp_path):
-    command = [sys.executable, "-c", "import sys; sys.exit(3)"]
-    with (
-        pytest.raises(TrainingError, match=r"ended with exit code 3 .*: see .*server\.log"),
-        rollouts.serving(command, rollouts.free_port(), "0", tmp_path / "server.log"),
-    ):
-        raise AssertionError
-
-
 def test_the_server_is_the_one_that_trl_starts():
     command = rollouts.server_command(Path("models/base"), {"max_pixels": 401408}, 8123, 2)
     given = dict(pairwise(command))

@@ -10,8 +10,9 @@ from snakemake.settings.types import Quietness
 
 import speciarl.config
 import speciarl.config.starting
+import speciarl.devices
 import speciarl.errors
-from speciarl.paths import FACTS
+from speciarl.paths import EXCHANGE, FACTS, PAID, STORE
 from speciarl.training.task import classes_to_name, inputs_of, training_settings
 from speciarl.versioning.adopt import ADOPTING, adopt
 from speciarl.versioning.code import code_of, others
@@ -37,7 +38,7 @@ except speciarl.errors.SpeciaRLError as error:
 # Where Snakemake is to be quiet of rules, it is of everything but what goes wrong: stages speak for
 # themselves. (`--quiet all` would swallow that, too.)
 shown = workflow.output_settings
-if Quietness.RULES in shown.quiet and not shown.dryrun:
+if Quietness.RULES in (shown.quiet or ()) and not shown.dryrun:  # none in a job of a cluster
     for handler in snakemake.logging.logger.handlers:
         if isinstance(handler, snakemake.logging.ColorizingTextHandler):
             handler.setLevel("WARNING")
@@ -63,11 +64,13 @@ UNSEEN = PARAMS.unseen
 TAXONOMIES = [f"{FACTS}/{name}.yaml" for name in ["common", *BENCHMARKS]]
 TAXONOMIES += filter(os.path.isfile, [f"{FACTS}/{name}.yaml" for name in FOLDERS])
 
-# Jobs of this machine share the processors that it has, whatever --cores says; a cluster profile
-# raises the limit.
+# Jobs of this machine share the processors and the GPUs that it has, whatever --cores says. Where
+# they are submitted, the cluster knows.
 PROCESSORS = len(os.sched_getaffinity(0))
-workflow.global_resources.setdefault("cpu", PROCESSORS)
-workflow.global_resources.setdefault("gpu", 1)
+SUBMITTED = workflow.is_main_process and workflow.resource_settings.nodes is not None
+if not SUBMITTED:
+    workflow.global_resources.setdefault("cpu", PROCESSORS)
+    workflow.global_resources.setdefault("gpu", len(speciarl.devices.visible()))
 
 # Two threads that wait for one another by spinning take 14 s a step of the pretraining beside any
 # busy process; asleep they lose no more than their share of the processors.
@@ -179,6 +182,37 @@ def judge_unread(judge, policy=()):
     )
     prompts = other_prompts(policy, [model.prompt] if model else [])
     return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
+
+
+def threads_of(stage):
+    """The processors of a job by its row of params.yaml."""
+    return lambda wildcards: PARAMS.job(stage, wildcards.get("run")).threads
+
+
+def takes(stage):
+    """The resources of a job by its row of params.yaml, as Snakemake names them."""
+
+    def of_row(value):
+        return lambda wildcards: value(PARAMS.job(stage, wildcards.get("run")))
+
+    return {
+        "gpu": of_row(lambda row: row.gpu),
+        "cpu": threads_of(stage),
+        "mem_mb": of_row(lambda row: 1000 * row.memory),
+        "runtime": of_row(lambda row: row.runtime),
+    }
+
+
+def store_of_job(wildcards, resources):
+    """The verdict store of a job, and the folder that it exchanges verdicts in, if it is its node's.
+
+    Snakemake does not watch what follows from resources: no stage runs again for another store.
+    """
+    shared = {"file": PARAMS.verdicts.store or str(STORE), "paid": str(PAID)}
+    if not resources.get("node_local"):
+        return shared
+    of_node = Path(resources.tmpdir, f"speciarl-{os.getuid()}", digest_of(os.getcwd()), STORE.name)
+    return shared | {"file": PARAMS.verdicts.store or str(of_node), "exchange": str(EXCHANGE)}
 
 
 def digest_of(value):

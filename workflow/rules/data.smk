@@ -47,8 +47,9 @@ rule manifest:
         "logs/manifest/{dataset}.log",
     benchmark:
         "benchmarks/manifest/{dataset}.tsv"
+    threads: threads_of("manifest")
     resources:
-        cpu=1,
+        **takes("manifest"),
     params:
         **reads("datasets.mirror", "datasets.splits.{dataset}"),
         **code("manifest", unread=lambda w: others("speciarl/datasets/readers", w.dataset)),
@@ -65,9 +66,9 @@ rule manifest_folder:
         "logs/manifest_folder/{folder}.log",
     benchmark:
         "benchmarks/manifest_folder/{folder}.tsv"
-    threads: min(8, PROCESSORS)
+    threads: threads_of("manifest_folder")
     resources:
-        cpu=min(8, PROCESSORS),
+        **takes("manifest_folder"),
     params:
         **reads("datasets.folders.{folder}"),
         **code("manifest_folder", unread=lambda w: others("speciarl/datasets/readers", "folders")),

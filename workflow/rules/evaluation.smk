@@ -7,7 +7,6 @@ PREDICTED_FROM = {
     "raw": archives_of(DATASETS),
 }
 SHARDS = PARAMS.evaluation.shards
-DEVICES = PARAMS.evaluation.tensor_parallel if PARAMS.evaluation.engine == "vllm" else 0
 SHARD = "work/predict/{run}/{shard}.done"
 
 
@@ -21,9 +20,9 @@ rule predict:
         "logs/predict/{run}.log",
     benchmark:
         "benchmarks/predict/{run}.tsv"
+    threads: threads_of("predict")
     resources:
-        cpu=1,
-        gpu=DEVICES if SHARDS == 1 else 0,  # of which it takes nearly all memory
+        **takes("predict") | ({} if SHARDS == 1 else {"gpu": 0}),  # which the shards need
     params:
         **reads("evaluation", "datasets.splits"),
         **code("predict", unread=code_unread_in_prediction),
@@ -44,8 +43,7 @@ use rule predict as predict_shard with:
     benchmark:
         "benchmarks/predict/{run}/{shard}.tsv"
     resources:
-        cpu=1,
-        gpu=DEVICES,
+        **takes("predict"),
 
 
 rule judge:
@@ -61,14 +59,16 @@ rule judge:
         "logs/judge/{run}.log",
     benchmark:
         "benchmarks/judge/{run}.tsv"
+    threads: threads_of("judge")
     resources:
-        cpu=1,
+        **takes("judge"),
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
         classes=classes_to_name(PARAMS),
         settings=lambda w: PARAMS.runs[w.run].model_dump(include={"seeds", "best_of"}),
+        store=store_of_job,
     script:
         "../scripts/judge.py"
 
@@ -90,6 +90,7 @@ rule export_paid_verdicts:
     params:
         **reads("judge.model", "verifier.model"),
         **code("export_paid_verdicts"),
+        store=store_of_job,
     script:
         "../scripts/export_paid_verdicts.py"
 
@@ -106,8 +107,9 @@ rule score:
         "logs/score.log",
     benchmark:
         "benchmarks/score.tsv"
+    threads: threads_of("score")
     resources:
-        cpu=1,
+        **takes("score"),
     params:
         **reads("groups", "specificity"),
         **code("score"),

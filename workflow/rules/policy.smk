@@ -1,3 +1,10 @@
+# The model of the hub is fetched where there is a network: not on a cluster's nodes.
+if PARAMS.policy.source == "hub":
+
+    localrules:
+        build_policy,
+
+
 rule build_policy:
     output:
         directory("models/base"),
@@ -5,9 +12,9 @@ rule build_policy:
         "logs/build_policy.log",
     benchmark:
         "benchmarks/build_policy.tsv"
-    threads: min(2, PROCESSORS)
+    threads: threads_of("build_policy")
     resources:
-        cpu=min(2, PROCESSORS),
+        **takes("build_policy"),
     params:
         **reads(
             "policy",

@@ -14,8 +14,9 @@ rule report:
         "logs/report.log",
     benchmark:
         "benchmarks/report.tsv"
+    threads: threads_of("report")
     resources:
-        cpu=1,
+        **takes("report"),
     params:
         **reads(*PARAMS.model_dump()),
         **code("report"),

@@ -8,8 +8,9 @@ rule build_taxonomy:
         "logs/build_taxonomy/{domain}.log",
     benchmark:
         "benchmarks/build_taxonomy/{domain}.tsv"
+    threads: threads_of("build_taxonomy")
     resources:
-        cpu=1,
+        **takes("build_taxonomy"),
     params:
         **code("build_taxonomy"),
     script:

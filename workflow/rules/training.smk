@@ -10,13 +10,15 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
+    threads: threads_of("train")
     resources:
-        cpu=min(PARAMS.training.devices, PROCESSORS),
+        **takes("train"),
     params:
         **code("train", unread=code_unread_in_training),
         # what trains a run again; with threads, and so unwatched, is all that it is started with
         settings=lambda wildcards: training_settings(PARAMS, wildcards.run),
         classes=lambda w: inputs_of(PARAMS, w.run).classes or None,
-        values=lambda wildcards, threads: PARAMS.model_dump(mode="json"),
+        values=lambda wildcards, threads: PARAMS.in_full(),
+        store=store_of_job,
     script:
         "../scripts/train.py"

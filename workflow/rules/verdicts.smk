@@ -9,12 +9,14 @@ rule precompute_verdicts:
         "logs/precompute_verdicts/{domain}.log",
     benchmark:
         "benchmarks/precompute_verdicts/{domain}.tsv"
+    threads: threads_of("precompute_verdicts")
     resources:
-        cpu=1,
+        **takes("precompute_verdicts"),
     params:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
         classes=classes_to_name(PARAMS),
+        store=store_of_job,
     script:
         "../scripts/precompute_verdicts.py"
 

@@ -7,7 +7,10 @@ from speciarl.paths import WORK
 from speciarl.policy.build import build_policy
 from speciarl.stage import section, stage
 
-with stage(snakemake.log[0]), atomic_directory(Path(snakemake.output[0])) as into:
+with (
+    stage(snakemake.log[0], gpus=snakemake.resources.gpu),
+    atomic_directory(Path(snakemake.output[0])) as into,
+):
     build_policy(
         into,
         section(snakemake.params, "policy", Policy),

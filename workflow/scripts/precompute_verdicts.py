@@ -3,22 +3,26 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.cache import VerdictCache
-from speciarl.cache.transfer import refill
+from speciarl.cache.exchange import own_store
+from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import TrainingVerifierConfig
 from speciarl.files import write_parquet
-from speciarl.paths import STORE
 from speciarl.stage import section, stage
 from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
-with stage(snakemake.log[0]):
+name = f"precompute-{snakemake.wildcards.domain}"
+with (
+    stage(snakemake.log[0], gpus=snakemake.resources.gpu),
+    # what cost nothing is in the snapshot
+    own_store(snakemake.params.store, "precompute", name, only=PAID_FOR) as store,
+):
     taxonomy = pl.read_parquet(snakemake.input.taxonomy)
     settings = section(snakemake.params, "verifier", TrainingVerifierConfig)
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
-    refill(STORE)
-    cache = VerdictCache(STORE, verifier.identity, "precompute", settings.store_timeout)
+    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     pairs = pairs_to_expect(taxonomy)
     verdicts = precompute(pairs, verifier, cache, settings, settings.precompute_model)
     write_parquet(snapshot_of(verdicts, cache), Path(snakemake.output[0]))

@@ -6,7 +6,7 @@ from speciarl.evaluation.predict import predict_parts
 from speciarl.paths import PROJECT, WORK
 from speciarl.stage import section, stage
 
-with stage(snakemake.log[0]):
+with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     prediction = Prediction(
         Path(snakemake.input.base),
         Path(snakemake.input.model),

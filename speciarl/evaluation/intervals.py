@@ -108,14 +108,19 @@ def _outcomes(
     return by_unit.transpose(1, 0, 2)
 
 
-def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """METRICS x replicates x units of one dataset; the first replicate is the sample itself."""
-    images, units, _ = outcomes.shape
+def drawn_sums(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """Sums over the images, which come first: those of the sample, then of each replicate."""
+    images = len(outcomes)
     flat, sums = outcomes.reshape(images, -1), [outcomes.sum(axis=0).reshape(1, -1)]
     for block in range(0, replicates, BLOCK):
         size = min(BLOCK, replicates - block)
         sums.append(rng.multinomial(images, np.full(images, 1 / images), size) @ flat)
-    counted, correct, weight = np.concatenate(sums).reshape(-1, units, 3).T
+    return np.concatenate(sums).reshape(-1, *outcomes.shape[1:])
+
+
+def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """METRICS x replicates x units of one dataset; the first replicate is the sample itself."""
+    counted, correct, weight = drawn_sums(outcomes, replicates, rng).T
     with np.errstate(invalid="ignore"):  # nothing counted, or nothing correct: undefined
         share, mean = correct / counted, weight / correct
         both = 2 * share * mean / (share + mean)

@@ -9,7 +9,7 @@ import typer
 
 from speciarl.cli.train import Files
 from speciarl.errors import ConfigError
-from speciarl.paths import FACTS, MODELS, WORK
+from speciarl.paths import FACTS, MODELS
 
 if TYPE_CHECKING:
     from speciarl.evaluation.classify import Classified
@@ -21,7 +21,6 @@ def classify(
     n: Annotated[int, typer.Option("--n", min=1, help="Samples of each image; 1 is greedy.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
     params_files: Files = [Path("params.yaml")],  # noqa: B006  # never changed
-    models: Annotated[Path, typer.Option(help="The base policy, and each run.")] = MODELS,
 ) -> None:
     """Say what is in images: a line each, with how far the samples agree.
 
@@ -40,11 +39,10 @@ def classify(
         raise ConfigError(f"{run} is not one of the runs: {', '.join(params.runs)}")
     row = params.runs[run].model_copy(update={"best_of": n})
     images = images_in(paths)
-    classes = {**dict.fromkeys(params.datasets.names, ()), **classes_to_name(params)}
-    taxonomy = Taxonomy.of_classes(FACTS, classes) if n > 1 else None
+    taxonomy = Taxonomy.of_classes(FACTS, classes_to_name(params)) if n > 1 else None
     unread = 0
-    for one in classified(images, models / "base", models / run / str(row.seeds[0]), row,
-                          params.evaluation, taxonomy, WORK / "classify"):  # fmt: skip
+    trained = MODELS / run / str(row.seeds[0])
+    for one in classified(images, MODELS / "base", trained, row, params.evaluation, taxonomy):
         unread += one.error is not None
         _say(one, as_json)
     if unread:

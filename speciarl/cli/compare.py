@@ -1,17 +1,13 @@
 """`speciarl compare`: two runs on the same images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from speciarl.cli.train import Files
 from speciarl.errors import ConfigError
 from speciarl.paths import MANIFESTS, VERDICTS
-
-if TYPE_CHECKING:
-    from speciarl.config import Params
-    from speciarl.evaluation.scores import Area
 
 
 def compare(
@@ -21,8 +17,6 @@ def compare(
         str | None, typer.Option(metavar="D", help="This dataset alone, not all and their groups.")
     ] = None,
     params_files: Files = [Path("params.yaml")],  # noqa: B006  # never changed
-    verdicts: Annotated[Path, typer.Option(help="What was judged, by run.")] = VERDICTS,
-    manifests: Annotated[Path, typer.Option(help="Manifests.")] = MANIFESTS,
 ) -> None:
     """What one run is ahead of another, and the ten images that tell them apart the most.
 
@@ -34,18 +28,23 @@ def compare(
 
     from speciarl.config import load
     from speciarl.evaluation.comparison import judged_folders, paired_table, telling_images
-    from speciarl.evaluation.scores import best_of_all, read_judged
+    from speciarl.evaluation.scores import Area, areas_of, best_of_all, read_judged
     from speciarl.report.terminal import print_table
     from speciarl.verdicts import Verdict
 
     params, runs = load(params_files), (first, second)
-    areas = _areas(params, dataset)
-    judged = read_judged(judged_folders(verdicts, runs))
-    best = best_of_all(judged, runs, [area.name for area in areas if area.level == "dataset"])
+    areas = areas_of(params.groups, params.unseen)
+    datasets = [area.name for area in areas if area.level == "dataset"]
+    if dataset is not None:
+        if dataset not in datasets:
+            raise ConfigError(f"--dataset: {dataset!r} is not one of {', '.join(datasets)}")
+        datasets, areas = [dataset], [Area("dataset", dataset, [dataset])]
+    judged = read_judged(judged_folders(VERDICTS, runs))
+    best = best_of_all(judged, runs, datasets)
     weights = {Verdict[name.upper()]: weight for name, weight in params.specificity}
     print_table(paired_table(best, runs, areas, weights))
     shown = telling_images(judged, best, runs)
-    files = [pl.scan_parquet(manifests / f"{name}.parquet") for name in shown["dataset"].unique()]
+    files = [pl.scan_parquet(MANIFESTS / f"{name}.parquet") for name in shown["dataset"].unique()]
     if not files:
         print(f"\n{first} and {second} have equal verdicts on every image")
         return
@@ -53,15 +52,3 @@ def compare(
     shown = shown.join(listed, on=("dataset", "sample_id"), how="left", maintain_order="left")
     print()
     print_table(shown.select("image", pl.col("class_name").alias("class"), "steps", *runs))
-
-
-def _areas(params: "Params", dataset: str | None) -> "list[Area]":
-    from speciarl.evaluation.scores import areas_of
-
-    areas = areas_of(params.groups, params.unseen)
-    names = [area.name for area in areas if area.level == "dataset"]
-    if dataset is None:
-        return areas
-    if dataset not in names:
-        raise ConfigError(f"--dataset: {dataset!r} is not one of {', '.join(names)}")
-    return [area for area in areas if area.level == "dataset" and area.name == dataset]

@@ -10,6 +10,7 @@ from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import BadImage, open_image
 from speciarl.datasets.readers.folders import SUFFIXES
 from speciarl.errors import DataError
+from speciarl.paths import WORK
 from speciarl.taxonomy import Taxonomy
 
 
@@ -50,7 +51,6 @@ def classify(
     run: Run,
     settings: Evaluation,
     taxonomy: Taxonomy | None,
-    work: Path,
 ) -> Iterator[Classified]:
     """Each image in order; one that cannot be shown says why, and stops no other.
 
@@ -58,7 +58,6 @@ def classify(
         trained: folder of what a seed of the run has made of the base.
         run: its `best_of` is the number of samples; a single one is greedy.
         taxonomy: tells where samples agree; not needed for a single one.
-        work: where a copy with the adapters merged in goes, if the engine needs one.
 
     Raises:
         DataError: there is no trained policy.
@@ -76,7 +75,7 @@ def classify(
 
     logging.disable_progress_bar()
     choose_device(base)
-    policy = open_policy(settings.engine, base, trained, work)
+    policy = open_policy(settings.engine, base, trained, WORK / "classify")
     openers = [lambda path=path: open_image(str(path), Path()) for path in images]
     completions = policy(openers, run.prompt, decoding_of(run, run.seeds[0], settings))
     for path, texts in zip(images, completions, strict=True):

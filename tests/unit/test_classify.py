@@ -101,7 +101,6 @@ def test_a_single_sample_is_greedy_and_has_no_confidence(project, monkeypatch):
         (["data"], DataError, "data holds no images: expected .bmp, "),
         (["own", "--run", "none"], ConfigError, "none is not one of the runs: zero_shot, sft"),
         (["own", "--run", "sft"], DataError, "models/sft/42 is not there: run `snakemake "),
-        (["own", "--models", "away"], DataError, "away/base is not there: "),
     ],
 )
 def test_what_cannot_start_is_one_line(project, monkeypatch, arguments, kind, said):

@@ -14,6 +14,7 @@ from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.measures import NO_BASE, NO_EMBEDDINGS, SCHEMA, SIMILARITIES, measure
 from speciarl.evaluation.scores import areas_of, best_of_all, score
 from speciarl.evaluation.similarity import Embedder
+from speciarl.report.tables import measure_table
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Pair
 from tests.unit.test_intervals import GROUPS, IMAGES, RUNS, drawn, drawn_seeds, judged_rows
@@ -280,3 +281,15 @@ def test_cosines_of_a_local_encoder_are_those_of_each_text_alone(encoder):
 def test_a_directory_without_an_encoder_is_named(tmp_path):
     with pytest.raises(ConfigError, match=f"measures.embedding_model: {tmp_path} holds no encoder"):
         Embedder(tmp_path)
+
+
+def test_the_report_s_table_has_a_column_for_each_run_and_areas_in_their_order():
+    rows = [
+        ("stops", "0", run, level, name, value)
+        for name, level in (("near", "group"), ("a", "dataset"), ("all", "overall"))
+        for run, value in (("one", 0.25), ("other", 0.5), ("left out", 1.0))
+    ] + [("semantic_similarity", None, None, None, None, None)]
+    names = ["measure", "at", "run", "level", "name", "value"]
+    found = measure_table(pl.DataFrame(rows, names, orient="row"), ["other", "one"])
+    assert found.columns == ["name", "measure", "at", "other", "one"]
+    assert found.rows() == [("near", "stops", "0", 0.5, 0.25), ("all", "stops", "0", 0.5, 0.25)]

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 import speciarl
+from speciarl.cli.classify import classify
+from speciarl.cli.compare import compare
 from speciarl.cli.record import record
 from speciarl.cli.serve import serve
-from speciarl.cli.sql import sql
+from speciarl.cli.sql import predictions, sql
 from speciarl.cli.train import train
 from speciarl.cli.verdicts import verdicts
 from speciarl.errors import SpeciaRLError
@@ -26,6 +28,9 @@ app = typer.Typer(
 app.command("sql")(sql)
 app.command("train")(train)
 app.command("serve")(serve)
+app.command("compare")(compare)
+app.command("classify")(classify)
+app.add_typer(predictions, name="predictions")
 app.add_typer(verdicts, name="verdicts")
 app.add_typer(record, name="record")
 

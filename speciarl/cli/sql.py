@@ -1,4 +1,4 @@
-"""`speciarl sql` and `speciarl verdicts sql`: a question in, rows as CSV out."""
+"""`speciarl predictions sql`, also `sql`, and `verdicts sql`: a question in, rows as CSV out."""
 
 import os
 import sys
@@ -29,10 +29,10 @@ def sql(
     timeout: Seconds = 60.0,
 ) -> None:
     """Ask about predictions and verdicts; rows are printed as CSV (docs/sql.md has examples)."""
-    from speciarl.cache.queries import predictions
+    from speciarl.cache.queries import predictions as asked_of
     from speciarl.cache.reading import ask_for_text
 
-    with _ended_in_time(), predictions(store, verdicts, manifests) as db:
+    with _ended_in_time(), asked_of(store, verdicts, manifests) as db:
         _print(ask_for_text(db, query, timeout))
 
 
@@ -46,6 +46,15 @@ def verdicts_sql(
 
     with _ended_in_time(), copied(store) as db:
         _print(ask_for_text(db, query, timeout))
+
+
+predictions = typer.Typer(help="What was predicted and judged.", no_args_is_help=True)
+predictions.command("sql")(sql)
+
+
+@predictions.callback()
+def _predictions() -> None:
+    """What was predicted and judged."""  # with a callback a single command keeps its name
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from speciarl.config.base import Count, Name, Positive, Section, Share
+from speciarl.config.base import Count, Name, Positive, ProjectPath, Section, Share
 from speciarl.config.data import Datasets, Miniature, TrainingSet
 from speciarl.config.learning import Grpo, Lora, Policy, Sft, Training
 from speciarl.config.reading import merged, read, require_plain
@@ -83,6 +83,12 @@ class Weights(Section):
         return self
 
 
+class Measures(Section):
+    embedding_model: ProjectPath | None = None
+    """Directory of a sentence-embedding model, whose mean of the last layer's tokens counts, for
+    the similarity of predictions to class names (lmms-owc: all-MiniLM-L6-v2)."""
+
+
 class Params(Section):
     workspace: Name | None = Field(default=None, exclude=True)
     """Folder under workspaces/ for all that comes of the run; needed by whatever overrides
@@ -105,6 +111,7 @@ class Params(Section):
     one of params.yaml."""
     evaluation: Evaluation = Evaluation()
     specificity: Weights = Weights()
+    measures: Measures = Measures()
     verdicts: Verdicts = Field(default=Verdicts(), exclude=True)
     """Excluded, as the next one, from what the stages watch: neither changes any result."""
     resources: Resources = Field(default=Resources(), exclude=True)
@@ -161,6 +168,13 @@ class Params(Section):
         trained = {run.training_set for run in own}
         seen = {dataset for name in trained for dataset in self.training_sets[name].datasets}
         return [name for names in self.groups.values() for name in names if name not in seen]
+
+    @property
+    def sampled_base(self) -> str | None:
+        """The run that draws the most samples of the base policy; None where none draws several."""
+        drawn = {name: run.best_of for name, run in self.runs.items()
+                 if run.method == "none" and run.best_of > 1}  # fmt: skip
+        return max(drawn, key=drawn.__getitem__, default=None)
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
@@ -275,6 +289,7 @@ def check_paths(params: Params, project: Path) -> None:
     """
     folders = {f"datasets.folders.{n}.path": f.path for n, f in params.datasets.folders.items()}
     folders["policy.path"] = params.policy.path or "."
+    folders["measures.embedding_model"] = params.measures.embedding_model or "."
     models = {"verifier": params.verifier.model, "judge": params.judge.model}
     for run in params.runs:
         models[f"runs.{run}.verifier"] = params.section_of(run, "verifier").model

@@ -2,9 +2,10 @@
 
 Each replicate draws the images of every dataset anew, with replacement, and scores all runs on the
 same draw: the difference between two runs is then that of the same images (Efron and Tibshirani,
-An Introduction to the Bootstrap, 1993, chapters 8 and 13). The seeds of a run are pooled: its score
-is their mean in every replicate. The interval says what other images would change, not what other
-seeds would; that is the spread between them.
+An Introduction to the Bootstrap, 1993, chapters 8 and 13). Of a run with n seeds it also draws
+n - 1, with replacement, whose mean varies as that of n seeds does (Rao and Wu, Resampling inference
+with complex survey data, 1988, section 2). So the interval says what other images and
+other seeds would change; of a run with a single seed, what other images would.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,20 +51,45 @@ class Replicates:
     def of(self, run: str, datasets: Sequence[str]) -> dict[str, np.ndarray]:
         """By metric the run's mean over seeds and datasets, of each replicate, the sample first."""
         chosen = (self.units["run"] == run).to_numpy()
-        parts = [self.scores[name][:, :, chosen] for name in datasets]
-        mean = np.mean(parts, axis=(0, 3))
-        return dict(zip(METRICS, mean, strict=True))
+        by_seed = np.mean([self.scores[name][:, :, chosen] for name in datasets], axis=0)
+        weights = seed_weights(run, by_seed.shape[2], by_seed.shape[1] - 1)
+        return dict(zip(METRICS, (by_seed * weights).sum(axis=2), strict=True))
+
+
+def seed_weights(run: str, seeds: int, replicates: int) -> np.ndarray:
+    """Shares of each seed (replicates x seeds) in the mean of a run; first those of the sample.
+
+    What is drawn depends on the run's name, so that runs vary apart, whatever stands beside them.
+    """
+    drawn = np.full((replicates + 1, seeds), 1 / seeds)
+    if seeds > 1:
+        rng = np.random.default_rng([SEED, *run.encode()])
+        drawn[1:] = rng.multinomial(seeds - 1, drawn[0], replicates) / (seeds - 1)
+    return drawn
+
+
+def compared(between: np.ndarray) -> dict[str, np.ndarray]:
+    """What the replicates of differences (... x replicates, the sample first) say, in columns.
+
+    p is that of the two-sided test that there is no difference: the share of the draws on the other
+    side of 0, doubled, the sample counted as a draw (Davison and Hinkley, Bootstrap Methods and
+    their Application, 1997, section 4.4.1). It is below .05 where the interval leaves 0 out.
+
+    Returns:
+        difference, low, high (the 95 % interval), p; NaN where undefined.
+    """
+    drawn = between[..., 1:]
+    low, high = np.quantile(drawn, LEVEL, axis=-1)
+    tail = np.minimum((drawn <= 0).sum(axis=-1), (drawn >= 0).sum(axis=-1))
+    p = np.minimum(1.0, 2 * (tail + 1) / between.shape[-1])
+    undefined = np.where(np.isnan(low), np.nan, 0.0)
+    return {"difference": between[..., 0] + undefined, "low": low, "high": high, "p": p + undefined}
 
 
 def interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
     """The 95 % percentile interval of replicates; None where one of them is undefined."""
-    low, high = intervals(replicates)
+    low, high = np.quantile(replicates, LEVEL)
     return (None, None) if np.isnan(low) else (float(low), float(high))
-
-
-def intervals(replicates: np.ndarray) -> np.ndarray:
-    """Low and high ends (2 x ...) of `interval` for the last axis; NaN where undefined."""
-    return np.quantile(replicates, LEVEL, axis=-1)
 
 
 def _outcomes(
@@ -82,14 +108,19 @@ def _outcomes(
     return by_unit.transpose(1, 0, 2)
 
 
-def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """METRICS x replicates x units of one dataset; the first replicate is the sample itself."""
-    images, units, _ = outcomes.shape
+def drawn_sums(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """Sums over the images, which come first: those of the sample, then of each replicate."""
+    images = len(outcomes)
     flat, sums = outcomes.reshape(images, -1), [outcomes.sum(axis=0).reshape(1, -1)]
     for block in range(0, replicates, BLOCK):
         size = min(BLOCK, replicates - block)
         sums.append(rng.multinomial(images, np.full(images, 1 / images), size) @ flat)
-    counted, correct, weight = np.concatenate(sums).reshape(-1, units, 3).T
+    return np.concatenate(sums).reshape(-1, *outcomes.shape[1:])
+
+
+def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """METRICS x replicates x units of one dataset; the first replicate is the sample itself."""
+    counted, correct, weight = drawn_sums(outcomes, replicates, rng).T
     with np.errstate(invalid="ignore"):  # nothing counted, or nothing correct: undefined
         share, mean = correct / counted, weight / correct
         both = 2 * share * mean / (share + mean)

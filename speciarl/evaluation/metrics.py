@@ -33,8 +33,8 @@ def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataF
     them, else "unparsable".
 
     Returns:
-        keys, sample_id, verdict (Enum in ladder order), decided_by of that verdict, several_tagged
-        (rollouts with several tagged predictions).
+        keys, sample_id, verdict (Enum in ladder order), decided_by and rollout of that verdict,
+        several_tagged (rollouts with several tagged predictions).
     """
     step = pl.col("verdict").to_physical().cast(pl.Int64) + 1
     rank = step.fill_null((pl.col("decided_by") == FAILED).cast(pl.Int64) - 1)
@@ -43,7 +43,10 @@ def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataF
         .with_columns(pl.col("verdict").cast(LADDER))
         .with_columns(rank=rank * 2**32 - pl.col("rollout"))
         .group_by(*keys, "sample_id")
-        .agg(pl.col("verdict", "decided_by").max_by("rank"), pl.col("several_tagged").sum())
+        .agg(
+            pl.col("verdict", "decided_by", "rollout").max_by("rank"),
+            pl.col("several_tagged").sum(),
+        )
         .collect()
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from speciarl.errors import DataError
-from speciarl.evaluation.intervals import Replicates, interval, intervals
+from speciarl.evaluation.intervals import Replicates, compared, interval
 from speciarl.evaluation.metrics import (
     METRICS,
     best_per_sample,
@@ -135,26 +135,22 @@ def score(
 
 
 def differences(runs: Sequence[str], replicates: Replicates, areas: Sequence[Area]) -> pl.DataFrame:
-    """What runs differ by in HM on the same images: run, other, level, name, difference, low, high.
+    """What runs differ by in HM on the same images, a row for each two runs and area.
 
-    One row for each two runs and area, null where undefined; `low` and `high` are the 95 % interval
-    of the paired bootstrap.
+    Returns:
+        run, other, level, name, and difference, low, high and p as `intervals.compared` has them;
+        null where undefined.
     """
-    names = ("run", "other", "level", "name", "difference", "low", "high")
+    names = ("run", "other", "level", "name", "difference", "low", "high", "p")
     schema = {n: pl.String if i < 4 else pl.Float64 for i, n in enumerate(names)}
     parts = [pl.DataFrame(schema=schema)]
     for area in areas:
         hm = np.stack([replicates.of(run, area.datasets)["hm"] for run in runs])
         for place, run in enumerate(runs[:-1]):
-            between = hm[place] - hm[place + 1 :]
-            low, high = intervals(between[:, 1:])
-            parts.append(
-                pl.DataFrame({
-                    "run": run, "other": runs[place + 1 :], "level": area.level, "name": area.name,
-                    "difference": np.where(np.isnan(low), np.nan, between[:, 0]),
-                    "low": low, "high": high,
-                })
-            )  # fmt: skip
+            named = {
+                "run": run, "other": runs[place + 1 :], "level": area.level, "name": area.name
+            }  # fmt: skip
+            parts.append(pl.DataFrame(named | compared(hm[place] - hm[place + 1 :])))
     return pl.concat(parts).fill_nan(None)
 
 

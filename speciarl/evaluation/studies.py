@@ -77,7 +77,7 @@ def ablations(
 
     Returns:
         run, like, differs (what it has otherwise), name (of the group), seeds, hm, hm_low, hm_high,
-        difference, low, high (its HM minus that of the run it is like, with the paired interval).
+        difference, low, high, p (its HM minus that of the run it is like, on the same images).
     """
     rows = [
         (name, row["like"], ", ".join(f"{k}: {v}" for k, v in differing(row, runs[row["like"]])))

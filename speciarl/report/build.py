@@ -13,7 +13,8 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 
 
 def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Path) -> None:
-    """Write report.html, tables/{main,datasets,counts,seeds}.csv and plots/{training,levels}.csv.
+    """Write report.html, tables/{main,datasets,counts,seeds,measures}.csv (measures where there are
+    any) and plots/{training,levels}.csv.
 
     `provenance` are the parameters as plain values.
     """
@@ -24,6 +25,8 @@ def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Pat
         "counts": tables.count_table(scores, runs),
         "seeds": tables.seed_table(evidence.scores, runs),
     }
+    if evidence.measures is not None:
+        named["measures"] = tables.measure_table(evidence.measures, runs)
     plots = {
         "training": tables.training_curves(evidence.training, runs),
         "levels": tables.outcome_shares(scores, runs),

@@ -45,6 +45,8 @@ class Evidence:
     """The files of the `judge` stage, where it asked another verifier than training."""
     best_of: pl.DataFrame | None = None
     """As the score stage writes it (`evaluation.best_of`)."""
+    measures: pl.DataFrame | None = None
+    """Likewise (`evaluation.measures`)."""
     rollouts: pl.DataFrame | None = None
     """As `rollouts.COLUMNS`, for a section of its own."""
     ablations: pl.DataFrame | None = None

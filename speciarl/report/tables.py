@@ -153,6 +153,15 @@ def best_of_table(curves: pl.DataFrame, runs: Sequence[str]) -> list[dict] | Non
     return rows.rows(named=True) or None
 
 
+def measure_table(measures: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
+    """name, measure, at, and a column for each run: of groups, with what is absent left out."""
+    rows = measures.filter(pl.col("level").is_in(AREAS), pl.col("run").is_in(list(runs)))
+    areas = rows["name"].unique(maintain_order=True).to_list()
+    wide = rows.pivot("run", index=["name", "measure", "at"], values="value", maintain_order=True)
+    parts = [wide.filter(name=area) for area in areas]
+    return pl.concat([wide.clear(), *parts]).select("name", "measure", "at", *runs)
+
+
 def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     """Write each as INTO/NAME.csv, numbers with four decimals, nothing where undefined."""
     for name, table in tables.items():

@@ -152,6 +152,20 @@ class Taxonomy:
         texts = list(texts)
         return any(lexicon.one_entity(texts) for lexicon in self._lexicons_of(class_name))
 
+    def lineage(self, prediction: str) -> dict[str, int]:
+        """What a prediction names and all that this is a kind of: by name, how many are above it.
+
+        Of every dataset in which each word of the first name is known; empty where none is.
+        """
+        found: dict[str, int] = {}
+        for dataset in self.datasets:
+            named = [c.segmentation for c in self._parse(dataset, prediction).claims]
+            lead = next((one for one in named if one.clean), None)
+            for node_id in lead.names[0].node_ids if lead else ():
+                above = self._tree.ancestors[node_id]
+                found |= {self._nodes[n].name: len(self._tree.ancestors[n]) for n in above}
+        return found
+
     def describe(self, class_name: str, dataset: str | None = None) -> tuple[Description, ...]:
         """What the facts say of a class, once for each dataset that has it."""
         return tuple(describe(n, self._tree) for n in self._node_ids(class_name, dataset))

@@ -46,7 +46,9 @@ RUN = {
 }
 # The others by what they begin with, and why they are not run here.
 NOT_RUN = {
-    "speciarl sql ": "needs predictions of a run: test_reading.py runs it on a small store",
+    "speciarl predictions sql ": "needs predictions of a run: test_reading.py runs it on some",
+    "speciarl compare ": "needs what was judged of two runs: test_comparison.py has some",
+    "speciarl classify ": "needs a trained policy: test_classify.py has a tiny one",
     "python -c ": "test_reading.py runs it on a small store",
     "speciarl verdicts precompute ": "needs predictions and the relations of a whole run",
 }

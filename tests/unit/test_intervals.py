@@ -5,7 +5,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from speciarl.evaluation.intervals import BLOCK, LEVEL, REPLICATES, SEED, Replicates, interval
+from speciarl.evaluation.intervals import (
+    BLOCK,
+    LEVEL,
+    REPLICATES,
+    SEED,
+    Replicates,
+    compared,
+    interval,
+    seed_weights,
+)
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
@@ -73,12 +82,47 @@ def test_an_image_that_the_judge_failed_on_is_not_counted():
     assert (found.of("r", ["d"])["correctness"] == 1).all()
 
 
-def test_seeds_are_pooled_and_drawn_alike():
+def test_seeds_are_pooled_on_the_same_draw_of_images():
     one, other = ["specific"] * 10 + ["wrong"] * 10, ["wrong"] * 10 + ["specific"] * 10
-    found = replicated(("r", 1, "d", one), ("r", 2, "d", other), ("s", 1, "d", one))
-    # What one seed lacks the other has, on the same images: the mean cannot vary.
-    assert found.of("r", ["d"])["correctness"] == pytest.approx(np.full(REPLICATES + 1, 0.5))
-    assert found.of("s", ["d"])["correctness"].std() > 0.05
+    cells = ("r", 1, "d", one), ("r", 2, "d", other), ("s", 1, "d", one)
+    found = replicated(*cells)
+    shares = found.scores["d"][0]
+    # What one seed lacks the other has, on the same images.
+    assert shares[:, 0] + shares[:, 1] == pytest.approx(np.full(REPLICATES + 1, 1.0))
+    assert (shares[:, 0] == shares[:, 2]).all() and shares[:, 0].std() > 0.05
+    assert found.of("r", ["d"])["correctness"][0] == 0.5
+    assert (found.of("s", ["d"])["correctness"] == shares[:, 2]).all()  # a single seed is not drawn
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_mean_of_the_drawn_seeds_varies_as_that_of_all(seeds):
+    """Images all alike leave the variance between seeds alone: s squared / n."""
+    rights = np.linspace(0.2, 0.8, seeds)
+    cells = [("r", i, "d", ["specific"]) for i in range(seeds)]
+    found = replicated(*cells, replicates=20_000)
+    found.scores["d"][:] = rights  # the score of each seed, whatever the images
+    shares = found.of("r", ["d"])["correctness"]
+    assert shares[0] == pytest.approx(rights.mean())
+    assert shares[1:].mean() == pytest.approx(rights.mean(), abs=0.005)
+    assert shares[1:].var() == pytest.approx(rights.var(ddof=1) / seeds, rel=0.05)
+
+
+def test_seeds_of_two_runs_are_drawn_apart_whatever_else_is_scored():
+    drawn = {run: seed_weights(run, 3, 500) for run in ("r", "s")}
+    assert (drawn["r"] == seed_weights("r", 3, 500)).all()
+    assert abs(np.corrcoef(drawn["r"][1:, 0], drawn["s"][1:, 0])[0, 1]) < 0.15
+    for weights in drawn.values():
+        assert weights.sum(axis=1) == pytest.approx(np.ones(501))
+        assert (weights[0] == 1 / 3).all() and set(weights[1:].ravel()) == {0.0, 0.5, 1.0}
+
+
+def test_what_a_difference_and_its_p_are_by_hand():
+    draws = np.array([[0.3, *[0.1] * 97, -0.1, -0.2, 0.0], [0.0] * 101, [np.nan] * 101,
+                      [1.0, *[1.0] * 100]])  # fmt: skip
+    found = compared(draws)
+    assert found["difference"] == pytest.approx([0.3, 0.0, np.nan, 1.0], nan_ok=True)
+    assert found["p"] == pytest.approx([2 * 4 / 101, 1.0, np.nan, 2 / 101], nan_ok=True)
+    assert found["low"][0] == pytest.approx(np.quantile(draws[0, 1:], 0.025))
 
 
 def test_datasets_are_drawn_apart_and_weigh_alike():
@@ -129,8 +173,8 @@ WITH best AS (
     SELECT run, seed, level, name, replicate, avg(hm) AS hm
     FROM by_dataset JOIN areas USING (dataset) GROUP BY ALL
 ), pooled AS (
-    SELECT run, level, name, replicate, avg(hm) AS hm, stddev_samp(hm) AS spread
-    FROM by_area GROUP BY ALL
+    SELECT run, level, name, replicate, sum(hm * weight) AS hm, stddev_samp(hm) AS spread
+    FROM by_area JOIN seeds USING (run, seed, replicate) GROUP BY ALL
 )
 """
 SCORES = """
@@ -143,7 +187,9 @@ FROM pooled GROUP BY ALL ORDER BY ALL
 DIFFERENCES = """
 SELECT level, name, any_value(one.hm - other.hm) FILTER (replicate = 0),
        quantile_cont(one.hm - other.hm, 0.025) FILTER (replicate > 0),
-       quantile_cont(one.hm - other.hm, 0.975) FILTER (replicate > 0)
+       quantile_cont(one.hm - other.hm, 0.975) FILTER (replicate > 0),
+       least(1, 2 * least(count(*) FILTER (replicate > 0 AND one.hm <= other.hm) + 1,
+                          count(*) FILTER (replicate > 0 AND one.hm >= other.hm) + 1) / count(*))
 FROM pooled AS one JOIN pooled AS other USING (level, name, replicate)
 WHERE one.run = 'greedy' AND other.run = 'sampled' GROUP BY ALL ORDER BY ALL
 """
@@ -177,6 +223,17 @@ def drawn():
         )
 
 
+def drawn_seeds():
+    """The share of each seed in the mean of a run, by replicate, as numpy draws them."""
+    for run, (seeds, _) in RUNS.items():
+        n, rng = len(seeds), np.random.default_rng([SEED, *run.encode()])
+        drawn = rng.multinomial(n - 1, np.full(n, 1 / n), REPLICATES) / (n - 1) if n > 1 else None
+        for place, seed in enumerate(sorted(seeds)):
+            shares = np.ones(REPLICATES) if drawn is None else drawn[:, place]
+            yield pl.DataFrame({"run": run, "seed": seed, "replicate": range(REPLICATES + 1),
+                                "weight": [1 / n, *shares]})  # fmt: skip
+
+
 def test_scores_spreads_intervals_and_differences_again_in_sql():
     names = ["run", "seed", "dataset", "sample_id", "rollout", "verdict", "decided_by"]
     rows = pl.DataFrame(list(judged_rows()), names, orient="row", infer_schema_length=None)
@@ -190,6 +247,7 @@ def test_scores_spreads_intervals_and_differences_again_in_sql():
             "judged": rows,
             "weights": pl.DataFrame({"verdict": list(weights), "w": list(weights.values())}),
             "draws": pl.concat(drawn()),
+            "seeds": pl.concat(drawn_seeds()),
             "areas": pl.DataFrame(
                 [(a.level, a.name, dataset) for a in areas for dataset in a.datasets],
                 ["level", "name", "dataset"], orient="row",

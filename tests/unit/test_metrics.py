@@ -80,12 +80,12 @@ def test_the_best_rollout_is_the_first_of_the_best_and_failed_comes_before_unpar
         *(("r", "d", f"m{i}", 0, "abstain", "rules", False) for i in range(10)),
     ]
     best = best_per_sample(pl.DataFrame(rows, schema=SCHEMA, orient="row")).sort("sample_id")
-    assert best.columns == ["sample_id", "verdict", "decided_by", "several_tagged"]
+    assert best.columns == ["sample_id", "verdict", "decided_by", "rollout", "several_tagged"]
     assert best.rows() == [
-        ("a", None, "failed", 1),
-        ("b", "specific", "early", 2),
-        *((f"m{i}", "abstain", "rules", 0) for i in range(10)),
-        ("z", "generic", "server", 0),
+        ("a", None, "failed", 1, 1),
+        ("b", "specific", "early", 1, 2),
+        *((f"m{i}", "abstain", "rules", 0, 0) for i in range(10)),
+        ("z", "generic", "server", 1, 0),
     ]
 
 

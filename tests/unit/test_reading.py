@@ -310,7 +310,9 @@ def test_the_commands_of_the_readme_print_rows(store, results):
     ):  # fmt: skip
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         source.rename(root / place)
-    commands = re.findall(r"^(?:speciarl sql|python -c) .*$", README.read_text(), re.MULTILINE)
+    commands = re.findall(
+        r"^(?:speciarl predictions sql|python -c) .*$", README.read_text(), re.MULTILINE
+    )
     assert len(commands) == 2
     binaries = Path(sys.executable).parent
     for command in commands:

@@ -155,7 +155,8 @@ def test_main_table_has_means_over_seeds_their_intervals_and_their_spread(result
     assert by_seed.len() == 2 and row["unseen datasets hm"] == pytest.approx(by_seed.mean())
     assert row["unseen datasets hm spread"] == pytest.approx(by_seed.std())
     low, high = row["unseen datasets hm low"], row["unseen datasets hm high"]
-    assert low < row["unseen datasets hm"] < high < low + 0.05
+    assert low < row["unseen datasets hm"] < high
+    assert (low, high) == pytest.approx((by_seed.min(), by_seed.max()), abs=0.03)  # one is drawn
     assert main["unseen datasets hm spread"].is_null().to_list() == [True, False, False, True]
 
 
@@ -400,7 +401,7 @@ def test_page_shows_metrics_parameters_and_weights(tmp_path, results):
     assert "2 seeds) exceeds that of zero_shot by" in found
     assert found in text
     assert re.search(
-        r"unseen datasets zero_shot 1 0\.462 \[0\.4\d\d, 0\.\d{3}\] . 0\.45\d \[0\.4", text
+        r"unseen datasets zero_shot 1 0\.462 \[0\.4\d\d, 0\.\d{3}\] . 0\.45\d \[0\.[34]", text
     )
     assert re.search(r"speciarl 2 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] 0\.\d{3} \N{EN DASH} best", text)
     assert "0.883" in text

@@ -221,7 +221,7 @@ def test_differences_have_a_row_for_each_two_runs_and_area():
     )
     best, replicates, areas = replicated(rows, runs)
     found = differences(runs, replicates, areas)
-    assert found.columns == ["run", "other", "level", "name", "difference", "low", "high"]
+    assert found.columns == ["run", "other", "level", "name", "difference", "low", "high", "p"]
     assert found.select("level", "name", "run", "other").rows() == [
         (area.level, area.name, *two)
         for area in areas
@@ -249,7 +249,7 @@ def test_a_single_run_differs_from_none():
     _, replicates, areas = replicated(table(*judged("a", 0, "d", "wrong")), ["a"], {"g": ["d"]}, [])
     found = differences(["a"], replicates, areas)
     assert found.is_empty()
-    assert list(found.schema.values()) == [pl.String] * 4 + [pl.Float64] * 3
+    assert list(found.schema.values()) == [pl.String] * 4 + [pl.Float64] * 4
 
 
 PROGRESS = {"wrong": "generic", "generic": "specific", "specific": "specific"}

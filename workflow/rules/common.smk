@@ -142,6 +142,11 @@ def weights_of(judge):
     return files_below(model.path) if model is not None and model.kind == "directory" else []
 
 
+def embedder_of(measures):
+    """The sentence-embedding model that scoring loads, where there is one."""
+    return files_below(measures.embedding_model) if measures.embedding_model else []
+
+
 def code(stage, unread=lambda wildcards: ()):
     """The code of a stage as params, a file each: what changed is named as the reason of a rerun.
 

@@ -97,11 +97,14 @@ rule export_paid_verdicts:
 
 rule score:
     input:
-        expand("results/verdicts/{run}", run=RUNS),
+        verdicts=expand("results/verdicts/{run}", run=RUNS),
+        facts=TAXONOMIES,
+        embedder=embedder_of(PARAMS.measures),
     output:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         best_of="results/best_of.parquet",
+        measures="results/measures.parquet",
         metrics="results/metrics.json",
     log:
         "logs/score.log",
@@ -111,8 +114,9 @@ rule score:
     resources:
         **takes("score"),
     params:
-        **reads("groups", "specificity"),
-        **code("score"),
-        settings={"runs": RUNS, "unseen": UNSEEN},
+        **reads("groups", "specificity", "measures"),
+        **code("score", unread=code_unread_in_scoring),
+        settings={"runs": RUNS, "unseen": UNSEEN, "base": PARAMS.sampled_base},
+        classes=classes_to_name(PARAMS),
     script:
         "../scripts/score.py"

@@ -19,6 +19,10 @@ def code_unread_in_prediction(wildcards):
     return idle | other_prompts([PARAMS.runs[wildcards.run].prompt])
 
 
+def code_unread_in_scoring(wildcards):
+    return set() if PARAMS.measures.embedding_model else {"speciarl/evaluation/similarity.py"}
+
+
 def training_files(run):
     """The files that the training of a run reads, and no others."""
     row = PARAMS.runs[run]

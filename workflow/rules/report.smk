@@ -1,14 +1,18 @@
+TABLES = ["main", "datasets", "counts", "seeds", "measures"]
+
+
 rule report:
     input:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         best_of="results/best_of.parquet",
+        measures="results/measures.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),
     output:
         page="results/report.html",
-        tables=expand("results/tables/{name}.csv", name=["main", "datasets", "counts", "seeds"]),
+        tables=expand("results/tables/{name}.csv", name=TABLES),
         plots=expand("results/plots/{name}.csv", name=["training", "levels"]),
     log:
         "logs/report.log",

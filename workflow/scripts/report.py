@@ -26,6 +26,7 @@ with stage(snakemake.log[0]):
         scores=pl.read_parquet(snakemake.input.scores),
         differences=pl.read_parquet(snakemake.input.differences),
         best_of=pl.read_parquet(snakemake.input.best_of),
+        measures=pl.read_parquet(snakemake.input.measures),
         training=training,
         predictions=predictions,
         runs=[name for name, row in params.runs.items() if row.like is None],

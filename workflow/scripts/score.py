@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from speciarl.config import Weights
+from speciarl.config import Measures, Weights
 from speciarl.evaluation.best_of import curves
 from speciarl.evaluation.intervals import Replicates
+from speciarl.evaluation.measures import measure
 from speciarl.evaluation.scores import (
     areas_of,
     best_of_all,
@@ -13,10 +14,11 @@ from speciarl.evaluation.scores import (
 )
 from speciarl.files import write_json, write_parquet
 from speciarl.stage import section, stage
+from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Verdict
 
 with stage(snakemake.log[0]):
-    judged = read_judged(map(Path, snakemake.input))
+    judged = read_judged(map(Path, snakemake.input.verdicts))
     settings = snakemake.params["settings"]
     runs = settings["runs"]
     areas = areas_of(snakemake.params["groups"], settings["unseen"])
@@ -26,7 +28,16 @@ with stage(snakemake.log[0]):
     best = best_of_all(judged, runs, datasets)
     replicates = Replicates(best, datasets, weights)
     scores = score(best, replicates, areas, weights)
+    facts = Path(snakemake.input.facts[0]).parent
+    taxonomy = Taxonomy.of_classes(facts, snakemake.params["classes"])
+    similarity = None
+    if model := section(snakemake.params, "measures", Measures).embedding_model:
+        from speciarl.evaluation.similarity import Embedder
+
+        similarity = Embedder(Path(model))
+    measures = measure(judged, best, areas, taxonomy, settings["base"], similarity)
     write_parquet(scores, Path(snakemake.output.scores))
     write_parquet(differences(runs, replicates, areas), Path(snakemake.output.differences))
     write_parquet(curves(judged, areas, weights), Path(snakemake.output.best_of))
+    write_parquet(measures, Path(snakemake.output.measures))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

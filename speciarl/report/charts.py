@@ -40,9 +40,7 @@ RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cr
 WIDTH = 780
 
 
-def outcome_bars(
-    scores: pl.DataFrame, runs: Sequence[str], level: str = "group"
-) -> Markup | None:
+def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], level: str = "group") -> Markup | None:
     """Per group, or dataset, a bar per run: shares of the six verdicts, unparsable and failed."""
     rows = scores.filter(
         pl.col("level") == level, pl.col("samples") > 0, pl.col("run").is_in(list(runs))
@@ -153,24 +151,30 @@ def trade_off(scores: pl.DataFrame, runs: Sequence[str], published: Published) -
     ).drop_nulls(["specificity", "correctness"])
     if points.filter(origin="here").is_empty():
         return None
+    x, y = (
+        {
+            "title": metric.title(),
+            "axis": alt.Axis(format="~g"),
+            "scale": _towards_one(points[metric]),
+        }
+        for metric in ("specificity", "correctness")
+    )
     base = alt.Chart(points).encode(
-        x=alt.X("specificity:Q", title="Specificity", axis=alt.Axis(format="~g"),
-                scale=_towards_one(points["specificity"])),
-        y=alt.Y("correctness:Q", title="Correctness", axis=alt.Axis(format="~g"),
-                scale=_towards_one(points["correctness"])),
+        x=alt.X("specificity:Q", **x),
+        y=alt.Y("correctness:Q", **y),
         color=alt.Color("run:N", title=None, scale=run_scale(runs, runs, RUN_COLORS)),
     )  # fmt: skip
     shape = alt.Shape("run:N", title=None, scale=run_scale(runs, runs, RUN_SHAPES))
-    points_of = base.encode(shape=shape)
-    hollow = points_of.transform_filter("datum.origin == 'published'").mark_point(
+    marks = base.encode(shape=shape)
+    hollow = marks.transform_filter("datum.origin == 'published'").mark_point(
         size=90, strokeWidth=1.6, filled=False
     )
-    filled = points_of.transform_filter("datum.origin == 'here'").mark_point(
+    filled = marks.transform_filter("datum.origin == 'here'").mark_point(
         size=90, filled=True, opacity=0.9
     )
     bars = base.transform_filter("isValid(datum.specificity_low)").mark_rule(opacity=0.6)
-    across = bars.encode(x=alt.X("specificity_low:Q", title="Specificity"), x2="specificity_high:Q")
-    along = bars.encode(y=alt.Y("correctness_low:Q", title="Correctness"), y2="correctness_high:Q")
+    across = bars.encode(x=alt.X("specificity_low:Q", **x), x2="specificity_high:Q")
+    along = bars.encode(y=alt.Y("correctness_low:Q", **y), y2="correctness_high:Q")
     panels = (across + along + hollow + filled).properties(width=250, height=240)
     facets = panels.facet(panel("name", groups), columns=3, spacing=24)
     label = "Scatter plot: specificity and correctness of every run by group, as tabled above."

@@ -1,4 +1,4 @@
-"""What the verdict store saves: what a language model judged, and how often its verdict was needed."""
+"""What the verdict store saves: verdicts needed, and calls of a language model for them."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -35,8 +35,9 @@ def in_training(
 ) -> Economy:
     """Args: predictions and verdicts by run, as schemas.PREDICTIONS and schemas.VERDICTS."""
     key = ["class", "prediction"]
+    decided = {run: rows.lazy().select(*key, "decided_by") for run, rows in verdicts.items()}
     joined = [
-        rows.lazy().select(*key, "count").join(verdicts[run].lazy().select(*key, "decided_by"), on=key)
+        rows.lazy().select(*key, "count").join(decided[run], on=key)
         for run, rows in predictions.items()
     ]
     return _economy("training", joined, verifier)

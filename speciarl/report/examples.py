@@ -50,7 +50,7 @@ def examples(
     judged: pl.LazyFrame, manifests: pl.DataFrame, runs: Sequence[str], published: Published,
     root: Path,
 ) -> list[Example]:  # fmt: skip
-    """What to show: where the method changed most first, its losses before its gains.
+    """What to show: of each dataset the worst mistake and the best gain of the method first.
 
     Nothing where it, or the base policy, which is the first of its baselines, takes no part.
 
@@ -122,11 +122,15 @@ def chosen(said: pl.DataFrame, method: str) -> pl.DataFrame:
     each = said.filter(place.over("dataset", "run", "outcome") < OF_EACH)
     ids = pl.concat([changed.select(_IMAGE), each.select(_IMAGE)]).unique(maintain_order=True)
     ids = ids.filter(place.over("dataset") < MOST // max(1, ids["dataset"].n_unique()))
-    lost_first = pl.col("steps").abs().fill_null(0), pl.col("change") == LOST
+    rank = {LOST: 0, GAINED: 1}
     return (
-        said.filter(run=method)
-        .join(ids, on=_IMAGE, how="semi", maintain_order="left")
-        .sort(*lost_first, descending=True, nulls_last=True, maintain_order=True)
+        far.join(ids, on=_IMAGE, how="semi", maintain_order="left")
+        .sort(
+            ~pl.col("change").is_in(rank.keys()).fill_null(False),
+            place.over("dataset", "change"),
+            pl.col("change").replace_strict(rank, default=2),
+            maintain_order=True,
+        )
         .select(*_IMAGE, "class_name")
     )
 

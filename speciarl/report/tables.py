@@ -179,7 +179,7 @@ def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
 
 
 def write_latex(main: pl.DataFrame, areas: Sequence[str], path: Path) -> None:
-    r"""Write the main table for a paper: per area Specificity, Correctness and HM with its interval.
+    r"""Write the main table for a paper: per area Specificity, Correctness, HM and its interval.
 
     It needs \usepackage{booktabs, multirow}; an undefined metric is a dash.
     """
@@ -191,7 +191,9 @@ def write_latex(main: pl.DataFrame, areas: Sequence[str], path: Path) -> None:
     }
     style = pd.DataFrame(columns).style.hide(axis="index")
     style = style.format(escape="latex").format_index(escape="latex", axis="columns")
-    text = style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * (len(columns) - 1))
+    text = style.to_latex(
+        hrules=True, multicol_align="c", column_format="l" + "r" * (len(columns) - 1)
+    )
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

@@ -17,6 +17,7 @@ from speciarl.errors import DataError
 from speciarl.evaluation.best_of import COLUMNS
 from speciarl.report.agreement import signs_by_run
 from speciarl.report.build import build_report
+from speciarl.report.examples import Example, Said
 from speciarl.report.findings import (
     Difference,
     Seen,
@@ -475,19 +476,23 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
         *scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
         dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions, HOSTILE, WEIGHTS, PUBLISHED,
         SEEN, judged=[judged],
+        examples=[
+            Example(f"of {x}", f"the {x}", "data:image/webp;base64,", [Said(x, x, "wrong", "lost")])
+            for x in HOSTILE
+        ],
     )  # fmt: skip
     build_report(evidence, {name: [name] for name in HOSTILE}, tmp_path)
-    page = without_scripts((tmp_path / "report.html").read_text(encoding="utf-8"))
-    elements = Elements(page)
-    drawn = page.count('class="wide chart"')
-    scripts = [attributes.get("type") for tag, attributes in elements.found if tag == "script"]
+    whole = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = without_scripts(whole)
+    elements, drawn = Elements(page), page.count('class="wide chart"')
+    scripts = [attrs.get("type") for tag, attrs in Elements(whole).found if tag == "script"]
     assert scripts == ["application/json"] * drawn + [None, None] and drawn > 5
     assert not {key for _, attributes in elements.found for key in attributes if key[:2] == "on"}
     assert not set(page) & set("\0\x1b\x9b\u202e\ufffe\uffff")
     text = "".join(elements.text)
     for name in HOSTILE:
         shown = visible(name)
-        for place in ("group", "set", "class", "said"):
+        for place in ("group", "set", "class", "said", "of", "the"):
             assert f"{place} {shown}" in text
 
 

@@ -38,6 +38,8 @@ RUN_COLORS = ["#0072b2", "#d55e00", "#009e73", "#a84a86", "#222222", "#e69f00", 
 RUN_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3]]
 RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"]
 WIDTH = 780
+# A line has one tooltip for all of it, so that its values are told by points that nobody sees.
+POINTS = alt.OverlayMarkDef(opacity=0, size=60, tooltip=True)
 
 
 def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], level: str = "group") -> Markup | None:
@@ -53,6 +55,7 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], level: str = "group"
     base = alt.Chart(shares).encode(y=alt.Y("run:N", title=None, sort=list(runs)))
     bars = base.mark_bar(stroke="white", strokeWidth=0.7).encode(
         x=x, x2="end:Q", color=outcome_color(),
+        tooltip=["run:N", "outcome:N", alt.Tooltip("share:Q", format=".1%")],
     )  # fmt: skip
     numbers = (
         base.transform_filter("datum.share >= 0.06")
@@ -122,7 +125,7 @@ def best_of_lines(curves: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     hm = alt.Y("hm:Q", title="HM", axis=alt.Axis(format="~g"), scale=alt.Scale(zero=False))
     bands = base.transform_filter("isValid(datum.hm_low)").mark_area(opacity=0.2)
     layers = bands.encode(y=alt.Y("hm_low:Q", title="HM"), y2="hm_high:Q") + base.mark_line(
-        strokeWidth=1.8
+        strokeWidth=1.8, point=POINTS
     ).encode(y=hm)
     facets = layers.properties(width=310, height=170).facet(
         panel("name", names), columns=2, spacing=24
@@ -239,8 +242,11 @@ def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
     one place where text becomes markup: Vega escapes the names in a chart, Jinja those in JSON.
     """
     styled = (
-        chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif", aria=False)
-        .configure_mark(tooltip=True)
+        chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif", aria=False,
+                        numberFormat=".3~f")
+        .configure_point(tooltip=True)
+        .configure_rule(tooltip=True)
+        .configure_tick(tooltip=True)
         .configure_view(stroke="#ddd")
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
                         labelLimit=150)

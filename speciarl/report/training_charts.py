@@ -12,6 +12,7 @@ import polars as pl
 from markupsafe import Markup
 
 from speciarl.report.charts import (
+    POINTS,
     RUN_COLORS,
     RUN_DASHES,
     WIDTH,
@@ -43,7 +44,7 @@ def reward_curves(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> 
         y=alt.Y("reward:Q", title="mean reward"),
         **_stroke(rewarded, runs),
     )
-    bold = base.transform_filter("!isValid(datum.seed)").mark_line(strokeWidth=2.5)
+    bold = base.transform_filter("!isValid(datum.seed)").mark_line(strokeWidth=2.5, point=POINTS)
     thin = (
         base.transform_filter("isValid(datum.seed)")
         .mark_line(opacity=0.45, strokeWidth=1)
@@ -116,7 +117,7 @@ def _lines(
     ]
     lines = (
         alt.Chart(pl.concat(parts))
-        .mark_line(strokeWidth=1.6)
+        .mark_line(strokeWidth=1.6, point=POINTS)
         .encode(
             x=_steps(),
             y=y,

@@ -484,7 +484,7 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
     build_report(evidence, {name: [name] for name in HOSTILE}, tmp_path)
     whole = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = without_scripts(whole)
-    elements, drawn = Elements(page), page.count('class="wide chart"')
+    elements, drawn = Elements(page), page.count('<div class="wide chart"')
     scripts = [attrs.get("type") for tag, attrs in Elements(whole).found if tag == "script"]
     assert scripts == ["application/json"] * drawn + [None, None] and drawn > 5
     assert not {key for _, attributes in elements.found for key in attributes if key[:2] == "on"}

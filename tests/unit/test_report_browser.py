@@ -49,8 +49,8 @@ def examples() -> list[Example]:
     return [
         Example(dataset, f"class {i}", thumbnail("teal") if i else None, [
             Said("zero_shot", "bird", "generic", "same"),
-            Said("sft", "soup", "specific", "gained") if i else Said("sft", None, "failed", None),
-            Said("speciarl", "x", "generic", "same") if i else Said("speciarl", "x", "wrong", "lost"),
+            Said("sft", *(("soup", "specific", "gained") if i else (None, "failed", None))),
+            Said("speciarl", "x", *(("generic", "same") if i else ("wrong", "lost"))),
         ])
         for dataset, count in SEEN_OF.items() for i in range(count)
     ]  # fmt: skip
@@ -134,11 +134,11 @@ def test_charts_keep_their_names_and_tell_values_on_hover(opened):
     charts = page.locator(".chart svg.marks")
     assert charts.count() == page.locator(".chart").count() > 5
     assert all(svg.get_attribute("aria-label") for svg in charts.all())
-    page.locator("section", has_text="What became of the predictions").locator(
-        ".mark-rect.role-mark path"
-    ).first.hover()
-    page.locator("#vg-tooltip-element.visible").wait_for()
-    assert "outcome" in page.locator("#vg-tooltip-element").inner_text()
+    page.set_default_timeout(5000)
+    page.locator("section[aria-labelledby=harmonic_means] .mark-symbol path").first.hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "zero_shot" in tooltip.inner_text() and "HM" in tooltip.inner_text()
 
 
 def shown(page) -> list[tuple[str, str]]:
@@ -165,7 +165,7 @@ def test_a_filter_changes_what_is_shown(opened):
     page.select_option("[name=verdict]", "specific")
     assert shown(page) == [("cub200", "class 1"), ("cub200", "class 2")]
     page.locator("[type=reset]").click()
-    page.wait_for_function("document.querySelector('#chosen').textContent === '24 of 33 examples'")
+    api.expect(page.locator("#chosen")).to_have_text("24 of 33 examples")
 
 
 def test_without_scripts_all_is_there(opened):

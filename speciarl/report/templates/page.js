@@ -6,6 +6,9 @@ const drawAgain = (chart) => {
   const options = { actions: false, ast: true, renderer: "svg" };
   vegaEmbed(live, specification, options).then(() => {
     const svg = live.querySelector("svg");
+    // Each chart is one image with a name; its parts have none.
+    svg.querySelectorAll("[role]").forEach((part) => part.removeAttribute("role"));
+    svg.querySelectorAll("[aria-roledescription]").forEach((part) => part.removeAttribute("aria-roledescription"));
     for (const name of ["role", "aria-label"]) svg.setAttribute(name, drawn.getAttribute(name));
     drawn.replaceWith(live);
   });

@@ -40,6 +40,7 @@ RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cr
 WIDTH = 780
 # A line has one tooltip for all of it, so that its values are told by points that nobody sees.
 POINTS = alt.OverlayMarkDef(opacity=0, size=60, tooltip=True)
+STROKES = alt.Legend(symbolType="stroke")
 
 
 def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], level: str = "group") -> Markup | None:
@@ -119,7 +120,8 @@ def best_of_lines(curves: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     base = alt.Chart(rows).encode(
         x=alt.X("k:Q", title="samples of an image", scale=alt.Scale(type="log", base=2),
                 axis=alt.Axis(values=ticks, format="d", grid=False)),
-        color=alt.Color("run:N", title=None, scale=run_scale(shown, runs, RUN_COLORS)),
+        color=alt.Color("run:N", title=None, scale=run_scale(shown, runs, RUN_COLORS),
+                        legend=STROKES),
         detail="seed:N",
     )  # fmt: skip
     hm = alt.Y("hm:Q", title="HM", axis=alt.Axis(format="~g"), scale=alt.Scale(zero=False))

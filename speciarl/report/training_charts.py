@@ -15,6 +15,7 @@ from speciarl.report.charts import (
     POINTS,
     RUN_COLORS,
     RUN_DASHES,
+    STROKES,
     WIDTH,
     outcome_color,
     panel,
@@ -162,9 +163,10 @@ def _thinned(rows: pl.DataFrame, values: Sequence[pl.Expr]) -> pl.DataFrame:
 
 def _stroke(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> dict[str, Any]:
     dashes = run_scale(rewarded, list(rewarded), RUN_DASHES)
+    colors = run_scale(rewarded, runs, RUN_COLORS)
     return {
-        "color": alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
-        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes),
+        "color": alt.Color("run:N", title=None, scale=colors, legend=STROKES),
+        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes, legend=STROKES),
     }
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -234,7 +235,7 @@ def _towards_one(values: pl.Series) -> alt.Scale:
 @cache
 def libraries() -> Markup:
     """Vega-Lite's own script, as vl-convert carries it: what draws a chart in the browser."""
-    return Markup(vl_convert.javascript_bundle())
+    return Markup(vl_convert.javascript_bundle(None))
 
 
 def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:

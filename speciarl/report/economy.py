@@ -63,4 +63,5 @@ def _economy(where: str, rows: Iterable[pl.LazyFrame], config: VerifierConfig) -
         .collect()
     )  # fmt: skip
     price = config.server.price if config.server else None
-    return Economy(where, *map(int, pairs.row(0)), price)
+    needed, by_model, calls = map(int, pairs.row(0))
+    return Economy(where, needed, by_model, calls, price)

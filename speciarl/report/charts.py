@@ -157,14 +157,11 @@ def trade_off(scores: pl.DataFrame, runs: Sequence[str], published: Published) -
     ).drop_nulls(["specificity", "correctness"])
     if points.filter(origin="here").is_empty():
         return None
-    x, y = (
-        {
-            "title": metric.title(),
-            "axis": alt.Axis(format="~g"),
-            "scale": _towards_one(points[metric]),
-        }
-        for metric in ("specificity", "correctness")
-    )
+    axes: list[dict[str, Any]] = [
+        {"title": m.title(), "axis": alt.Axis(format="~g"), "scale": _towards_one(points[m])}
+        for m in ("specificity", "correctness")
+    ]
+    x, y = axes
     base = alt.Chart(points).encode(
         x=alt.X("specificity:Q", **x),
         y=alt.Y("correctness:Q", **y),
@@ -235,7 +232,7 @@ def _towards_one(values: pl.Series) -> alt.Scale:
 @cache
 def libraries() -> Markup:
     """Vega-Lite's own script, as vl-convert carries it: what draws a chart in the browser."""
-    return Markup(vl_convert.javascript_bundle(None))
+    return Markup(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # all of it
 
 
 def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:

@@ -25,6 +25,7 @@ from speciarl.report.findings import (
     group_findings,
     groups_explained,
     headline,
+    opening,
     seen_groups,
     unseen_groups,
 )
@@ -32,6 +33,7 @@ from speciarl.report.page import Evidence
 from speciarl.report.rendering import render
 from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import (
+    at_or_above,
     count_table,
     dataset_table,
     main_table,
@@ -249,6 +251,38 @@ def test_headline_without_the_method_its_baselines_or_unseen_datasets():
     assert "stands alone" in said_at_the_top(["speciarl"])
     seen = said_at_the_top(["rft", "speciarl"], hms("in-domain", speciarl=0.7, rft=0.5))
     assert seen == "No dataset was scored that none of the runs was trained on."
+
+
+def test_it_opens_with_what_was_found_what_it_is_made_of_and_how_far_the_bound_is(results, scores):
+    given = (scores, results.differences)
+    found, made_of, bound = opening(*given, RUNS, PUBLISHED)
+    assert found == headline(*given, RUNS, PUBLISHED)
+    assert re.sub(r"\[.*?\]", "[]", made_of) == (
+        "There it has Specificity 0.850 [] and Correctness 1.000 []; zero_shot, the policy before "
+        "training, Specificity 0.300 [] and Correctness 1.000 []."
+    )
+    assert re.fullmatch(r"It exceeds best_of_64 by 0\.\d+ \[.*\], which chooses among .*", bound)
+    assert len(opening(*given, ["speciarl", "sft"], PUBLISHED)) == 1
+
+
+def test_shares_at_or_above_a_level_need_no_weights(scores):
+    found = at_or_above(scores, ["sft", "best_of_64"]).filter(group="in-domain")
+    assert found.columns[2:] == ["generic", "less specific", "specific", "more specific"]
+    # sft: 40 of 80 right, one way or another; best_of_64: 20 of 40, of which the judge failed on 10
+    assert found.row(0)[2:] == (0.5, 0.375, 0.375, 0.0)
+    assert found.row(1)[2:] == pytest.approx((2 / 3, 2 / 3, 2 / 3, 1 / 3))
+
+
+def test_the_main_table_is_latex_with_intervals_and_nothing_unescaped(tmp_path):
+    results = scored({"zero_shot": ["abstain"], "a_b & 50%": ["generic"]}, GROUPS)
+    build(tmp_path, results, runs=["zero_shot", "a_b & 50%"])
+    text = (tmp_path / "tables" / "main.tex").read_text()
+    assert r"\multicolumn{3}{c}{in-domain}" in text and r"\toprule" in text
+    rows = [line for line in text.splitlines() if line.startswith(("zero", "a"))]
+    undefined, known = (row.removesuffix(r" \\").split(" & ") for row in rows)
+    assert undefined == [r"zero\_shot", *["--", "0.000", "--"] * 2]
+    assert known[0] + " & " + known[1] == r"a\_b \& 50\%" + " & 0.200"
+    assert known[2:4] == ["1.000", "0.333 [0.333, 0.333]"]
 
 
 # A custom dataset: one run may be trained on it, or none, or the method itself.

@@ -85,6 +85,8 @@ class Server(Section):
     """Requests in a row that failed with all their retries before the server is left alone."""
     rest_seconds: Positive = 30.0
     """For how long, until the next try."""
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Money for a thousand requests; the report tells what the verdict store saved."""
 
 
 class Verdicts(Section):

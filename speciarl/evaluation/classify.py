@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,14 +72,16 @@ def classify(
     # Imported once there is something to classify: seconds.
     from transformers.utils import logging
 
-    from speciarl.evaluation.predict import decoding_of, open_policy
+    from speciarl.evaluation.predict import Shown, decoding_of, open_policies
     from speciarl.policy.loading import choose_device
 
     logging.disable_progress_bar()
     choose_device(base)
-    policy = open_policy(settings.engine, base, trained, WORK / "classify")
-    openers = [lambda path=path: open_image(str(path), Path()) for path in images]
-    completions = policy(openers, run.prompt, decoding_of(run, run.seeds[0], settings))
+    (policy,) = open_policies(settings, base, [trained], WORK / "classify")
+    shown = [Shown(partial(open_image, str(path), Path()), run.seeds[0]) for path in images]
+    together = max(1, settings.batch_size // run.best_of)
+    batches = [shown[first : first + together] for first in range(0, len(shown), together)]
+    completions = chain.from_iterable(policy(batches, run.prompt, decoding_of(run, settings)))
     for path, texts in zip(images, completions, strict=True):
         if isinstance(texts, BadImage):
             yield Classified(str(path), None, error=str(texts))

@@ -1,7 +1,8 @@
 """Writes the report: the page, its tables as CSV, and what `dvc plots` draws."""
 
+import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,9 +15,9 @@ _PACKAGES = ("speciarl", "torch", "transformers", "trl", "peft", "duckdb", "pola
 
 def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Path) -> None:
     """Write report.html, tables/{main,datasets,counts,seeds,measures}.csv (measures where there are
-    any) and plots/{training,levels}.csv.
+    any), the main one as LaTeX, too, and plots/{training,levels}.csv.
 
-    `provenance` are the parameters as plain values.
+    `provenance` are plain values by name: parameters, digests.
     """
     scores, runs = tables.over_seeds(evidence.scores), evidence.runs
     named = {
@@ -33,13 +34,21 @@ def build_report(evidence: Evidence, provenance: Mapping[str, object], into: Pat
     }
     tables.write_tables(named, into / "tables")
     tables.write_tables(plots, into / "plots")
-    page = render_page(evidence, {"Versions": _versions(), "Parameters": dict(provenance)})
+    areas = tables.names_of(scores, *tables.AREAS)
+    tables.write_latex(named["main"], areas, into / "tables" / "main.tex")
+    page = render_page(evidence, {"Environment": _versions(), **provenance})
     with atomic_write(into / "report.html") as partial:
         partial.write_text(page, encoding="utf-8")
 
 
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files by path."""
+    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+
+
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    system = f"{platform.system()} on {platform.machine()}"
+    found = {"system": system, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

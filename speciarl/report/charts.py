@@ -1,17 +1,20 @@
-"""The report's charts, as SVG that stands in a page without scripts, fonts or links.
+"""The report's charts: SVG that needs no script, and beside it what a script makes it live with.
 
-Each function returns one `<svg>` element, or None where there is nothing to show. vl-convert
-renders inside the process, without network.
+Each function returns one `<svg>` element and, as JSON, the specification that it was drawn from;
+or None where there is nothing to show. vl-convert renders inside the process, without network.
 """
 
 import html
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
 
 import altair as alt
 import polars as pl
 import vl_convert
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from speciarl.report.tables import AREAS, METRICS, Published
@@ -36,12 +39,15 @@ RUN_COLORS = ["#0072b2", "#d55e00", "#009e73", "#a84a86", "#222222", "#e69f00", 
 RUN_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3]]
 RUN_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"]
 WIDTH = 780
+# A line has one tooltip for all of it, so that its values are told by points that nobody sees.
+POINTS = alt.OverlayMarkDef(opacity=0, size=60, tooltip=True)
+STROKES = alt.Legend(symbolType="stroke")
 
 
-def outcome_bars(scores: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
-    """Per group a bar per run: shares of the six verdicts, unparsable and failed."""
+def outcome_bars(scores: pl.DataFrame, runs: Sequence[str], level: str = "group") -> Markup | None:
+    """Per group, or dataset, a bar per run: shares of the six verdicts, unparsable and failed."""
     rows = scores.filter(
-        pl.col("level") == "group", pl.col("samples") > 0, pl.col("run").is_in(list(runs))
+        pl.col("level") == level, pl.col("samples") > 0, pl.col("run").is_in(list(runs))
     )
     if rows.is_empty():
         return None
@@ -51,6 +57,7 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     base = alt.Chart(shares).encode(y=alt.Y("run:N", title=None, sort=list(runs)))
     bars = base.mark_bar(stroke="white", strokeWidth=0.7).encode(
         x=x, x2="end:Q", color=outcome_color(),
+        tooltip=["run:N", "outcome:N", alt.Tooltip("share:Q", format=".1%")],
     )  # fmt: skip
     numbers = (
         base.transform_filter("datum.share >= 0.06")
@@ -65,8 +72,9 @@ def outcome_bars(scores: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     )
     panels = (bars + numbers).properties(width=WIDTH, height=alt.Step(21))
     names = rows["name"].unique(maintain_order=True).to_list()
-    label = "Stacked bars: share of each verdict by group and run; the counts are tabled below."
-    return svg(panels.facet(row=panel("name", names), spacing=12), label, id_prefix="bars")
+    label = f"Stacked bars: share of each verdict by {level} and run; the counts are tabled below."
+    facets = panels.facet(row=panel("name", names), spacing=12)
+    return svg(facets, label, id_prefix=f"{level}-bars")
 
 
 def harmonic_means(
@@ -113,13 +121,14 @@ def best_of_lines(curves: pl.DataFrame, runs: Sequence[str]) -> Markup | None:
     base = alt.Chart(rows).encode(
         x=alt.X("k:Q", title="samples of an image", scale=alt.Scale(type="log", base=2),
                 axis=alt.Axis(values=ticks, format="d", grid=False)),
-        color=alt.Color("run:N", title=None, scale=run_scale(shown, runs, RUN_COLORS)),
+        color=alt.Color("run:N", title=None, scale=run_scale(shown, runs, RUN_COLORS),
+                        legend=STROKES),
         detail="seed:N",
     )  # fmt: skip
     hm = alt.Y("hm:Q", title="HM", axis=alt.Axis(format="~g"), scale=alt.Scale(zero=False))
     bands = base.transform_filter("isValid(datum.hm_low)").mark_area(opacity=0.2)
     layers = bands.encode(y=alt.Y("hm_low:Q", title="HM"), y2="hm_high:Q") + base.mark_line(
-        strokeWidth=1.8
+        strokeWidth=1.8, point=POINTS
     ).encode(y=hm)
     facets = layers.properties(width=310, height=170).facet(
         panel("name", names), columns=2, spacing=24
@@ -137,30 +146,39 @@ def trade_off(scores: pl.DataFrame, runs: Sequence[str], published: Published) -
         for group in groups
         for run in runs
     ]
+    ends = [f"{axis}_{end}" for axis in ("specificity", "correctness") for end in ("low", "high")]
     schema = {"name": pl.String, "run": pl.String, **dict.fromkeys(METRICS, pl.Float64)}
     points = pl.concat(
         [
-            own.select(*schema, origin=pl.lit("here")),
+            own.select(*schema, *ends, origin=pl.lit("here")),
             pl.DataFrame(stated, schema=schema).with_columns(origin=pl.lit("published")),
-        ]
+        ],
+        how="diagonal",
     ).drop_nulls(["specificity", "correctness"])
     if points.filter(origin="here").is_empty():
         return None
+    axes: list[dict[str, Any]] = [
+        {"title": m.title(), "axis": alt.Axis(format="~g"), "scale": _towards_one(points[m])}
+        for m in ("specificity", "correctness")
+    ]
+    x, y = axes
     base = alt.Chart(points).encode(
-        x=alt.X("specificity:Q", title="Specificity", axis=alt.Axis(format="~g"),
-                scale=_towards_one(points["specificity"])),
-        y=alt.Y("correctness:Q", title="Correctness", axis=alt.Axis(format="~g"),
-                scale=_towards_one(points["correctness"])),
+        x=alt.X("specificity:Q", **x),
+        y=alt.Y("correctness:Q", **y),
         color=alt.Color("run:N", title=None, scale=run_scale(runs, runs, RUN_COLORS)),
-        shape=alt.Shape("run:N", title=None, scale=run_scale(runs, runs, RUN_SHAPES)),
     )  # fmt: skip
-    hollow = base.transform_filter("datum.origin == 'published'").mark_point(
+    shape = alt.Shape("run:N", title=None, scale=run_scale(runs, runs, RUN_SHAPES))
+    marks = base.encode(shape=shape)
+    hollow = marks.transform_filter("datum.origin == 'published'").mark_point(
         size=90, strokeWidth=1.6, filled=False
     )
-    filled = base.transform_filter("datum.origin == 'here'").mark_point(
+    filled = marks.transform_filter("datum.origin == 'here'").mark_point(
         size=90, filled=True, opacity=0.9
     )
-    panels = (hollow + filled).properties(width=250, height=240)
+    bars = base.transform_filter("isValid(datum.specificity_low)").mark_rule(opacity=0.6)
+    across = bars.encode(x=alt.X("specificity_low:Q", **x), x2="specificity_high:Q")
+    along = bars.encode(y=alt.Y("correctness_low:Q", **y), y2="correctness_high:Q")
+    panels = (across + along + hollow + filled).properties(width=250, height=240)
     facets = panels.facet(panel("name", groups), columns=3, spacing=24)
     label = "Scatter plot: specificity and correctness of every run by group, as tabled above."
     return svg(facets, label, id_prefix="tradeoff")
@@ -211,13 +229,24 @@ def _towards_one(values: pl.Series) -> alt.Scale:
     return alt.Scale(domain=[low, 1.02], nice=False)
 
 
+@cache
+def libraries() -> Markup:
+    """Vega-Lite's own script, as vl-convert carries it: what draws a chart in the browser."""
+    return Markup(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # all of it
+
+
 def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
     """The chart as one inline element, named by `label` for those who cannot see it.
 
-    The one place of the report where text becomes markup: Vega escapes the names in a chart.
+    Its specification follows, for the page's script to draw it again and show values on hover. The
+    one place where text becomes markup: Vega escapes the names in a chart, Jinja those in JSON.
     """
     styled = (
-        chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif", aria=False)
+        chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif", aria=False,
+                        numberFormat=".3~f")
+        .configure_point(tooltip=True)
+        .configure_rule(tooltip=True)
+        .configure_tick(tooltip=True)
         .configure_view(stroke="#ddd")
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
                         labelLimit=150)
@@ -225,12 +254,14 @@ def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
                           symbolOpacity=1, columns=8)
     )  # fmt: skip
     with alt.data_transformers.disable_max_rows():  # many runs are more than 5,000 rows
-        specification = styled.to_dict()
-    text = vl_convert.vegalite_to_svg(_all_visible(specification))
+        specification = _all_visible(styled.to_dict())
+    text = vl_convert.vegalite_to_svg(specification)
     # Inline elements need no namespace, and the ids of several charts must not meet in one page.
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'\bid="', f'id="{id_prefix}-', text).replace("url(#", f"url(#{id_prefix}-")
-    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1))
+    drawn = text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+    json = htmlsafe_json_dumps(specification)
+    return Markup(f'{drawn}<script type="application/json">{json}</script>')
 
 
 def _all_visible(value):

@@ -82,6 +82,31 @@ def seen_groups(params: Params) -> Seen:
     }
 
 
+def opening(
+    scores: pl.DataFrame, differences: pl.DataFrame, runs: Sequence[str], published: Published
+) -> list[str]:
+    """What was found in the datasets that no run was trained on: whose HM the method exceeds, what
+    that is made of, and how far it is from the bound; only the first where the rest is undefined.
+    """
+    said = [headline(scores, differences, runs, published)]
+    method, base, bound = published.method, published.baselines[0], published.bound
+    (name,) = names_of(scores, "overall")[:1] or [""]
+    own, before = (score_of(scores, run, "overall", name=name) for run in (method, base))
+    if own and before and method in runs and base in runs:
+        both = (
+            " and ".join(
+                f"{metric} {stated(row[m], row[f'{m}_low'], row[f'{m}_high'])}"
+                for metric, m in (("Specificity", "specificity"), ("Correctness", "correctness"))
+            )
+            for row in (own, before)
+        )
+        said.append(f"There it has {next(both)}; {base}, the policy before training, {next(both)}.")
+    if own and method in runs and bound in runs:
+        how = _against(differences, method, [bound], name)
+        said.append(f"It {how}, which chooses among samples with the true class known.")
+    return said
+
+
 def headline(
     scores: pl.DataFrame, differences: pl.DataFrame, runs: Sequence[str], published: Published
 ) -> str:

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, font, image or link.
+"""The report as one HTML file that needs nothing else: its images and scripts are inside.
 
 Here the values are gathered; what is said about them is in `templates/`, a file per section.
 """
@@ -13,6 +13,8 @@ from markupsafe import Markup
 from speciarl.evaluation.intervals import REPLICATES
 from speciarl.report import charts, findings, tables, training_charts
 from speciarl.report.agreement import judges_compared, signs_by_run
+from speciarl.report.economy import Economy
+from speciarl.report.examples import GAINED, LOST, Example
 from speciarl.report.findings import Seen
 from speciarl.report.rendering import render
 from speciarl.report.rollouts import rollouts_chart, rollouts_findings
@@ -51,6 +53,10 @@ class Evidence:
     """As `rollouts.COLUMNS`, for a section of its own."""
     ablations: pl.DataFrame | None = None
     """As `studies.ablations` gives them, likewise."""
+    examples: Sequence[Example] = ()
+    """Images with what each run said of them."""
+    economy: Sequence[Economy] = ()
+    """What the verdict store saved, in training and in evaluation."""
 
 
 def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
@@ -66,12 +72,20 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "title": "SpeciaRL: results",
         "miniature": findings.miniature_note(e.miniature) if e.miniature else "",
         "published": e.published,
-        "headline": findings.headline(*compared),
+        "opening": findings.opening(*compared),
         "findings": findings.group_findings(*compared, unseen),
         "sizes": _sizes(scores, unseen),
         "groups": [_group(name, main, e.published) for name in areas],
         "main": main.rows(named=True),
         "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
+        "differences": {name: _paired(e, name) for name in areas},
+        "at_or_above": tables.at_or_above(scores, e.runs),
+        "examples": e.examples,
+        "choices": _choices(e.examples),
+        "base": e.published.baselines[0],
+        "colors": charts.OUTCOME_COLORS,
+        "economy": e.economy,
+        "libraries": charts.libraries(),
         "charts": _charts(e, scores, rewarded),
         "best_of": None if e.best_of is None else tables.best_of_table(e.best_of, e.runs),
         "rollouts": e.rollouts,
@@ -128,6 +142,26 @@ def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[s
     ]
 
 
+def _paired(e: Evidence, name: str) -> dict[str, list[findings.Difference]]:
+    """For each run what its HM on an area exceeds that of the runs before it by."""
+    return {
+        run: [findings.difference_of(e.differences, run, other, name) for other in e.runs[:place]]
+        for place, run in enumerate(e.runs)
+    }
+
+
+def _choices(shown: Sequence[Example]) -> dict[str, list[str]]:
+    """What examples can be chosen by: the names and the values that occur."""
+    said = [one for example in shown for one in example.said]
+    outcomes = {one.outcome for one in said}
+    return {
+        "dataset": sorted({example.dataset for example in shown}),
+        "run": list(dict.fromkeys(one.run for one in said)),
+        "verdict": [outcome for outcome in charts.OUTCOME_COLORS if outcome in outcomes],
+        "change": [GAINED, LOST],
+    }
+
+
 def _charts(
     e: Evidence, scores: pl.DataFrame, rewarded: Mapping[str, pl.DataFrame]
 ) -> dict[str, Markup | None]:
@@ -139,12 +173,19 @@ def _charts(
         ),
         "best_of": None if e.best_of is None else charts.best_of_lines(e.best_of, e.runs),
         "outcomes": charts.outcome_bars(scores, e.runs),
+        "tree": charts.outcome_bars(scores, _before_and_after(e), "dataset"),
         "trade_off": charts.trade_off(scores, e.runs, e.published),
         "rewards": training_charts.reward_curves(rewarded, e.runs),
         "verdicts": training_charts.verdict_areas(rewarded),
         "moves": training_charts.policy_lines(rewarded, e.runs),
         "lookups": training_charts.cache_lines(rewarded, e.runs),
     }  # fmt: skip
+
+
+def _before_and_after(e: Evidence) -> list[str]:
+    """The policy before training, the method, and the best among samples, as far as they run."""
+    p = e.published
+    return [run for run in (p.baselines[0], p.method, p.bound) if run in e.runs]
 
 
 def _losses(rows: pl.DataFrame) -> list[float]:

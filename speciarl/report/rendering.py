@@ -39,7 +39,7 @@ def _environment() -> Environment:
         "printed": printed,
         "thousands": "{:,}".format,
     }
-    environment.globals |= {"ranged": ranged, "stated": stated}
+    environment.globals |= {"ranged": ranged, "stated": stated, "UNDEFINED": UNDEFINED}
     return environment
 
 

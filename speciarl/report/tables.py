@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import yaml
 
 from speciarl.files import atomic_write, plain_cells
-from speciarl.verdicts import OUTCOMES
+from speciarl.verdicts import OUTCOMES, Verdict
 
 METRICS = ("specificity", "correctness", "hm")
 AREAS = ("group", "overall")
@@ -144,6 +145,23 @@ def outcome_shares(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
     return groups.select("run", pl.col("name").alias("group"), pl.col(OUTCOMES) / pl.col("samples"))
 
 
+def at_or_above(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
+    """group, run, and per correct verdict the share of the images that reach it or one above.
+
+    Like Correctness, which the first of them is for a single dataset, of what the judge could tell.
+    """
+    right = [v.name.lower() for v in Verdict if v.correct]
+    known = pl.col("samples") - pl.col("failed")
+    return _ordered(scores.filter(level="group"), runs).select(
+        pl.col("name").alias("group"),
+        "run",
+        *(
+            (pl.sum_horizontal(right[place:]) / known).fill_nan(None).alias(level.replace("_", " "))
+            for place, level in enumerate(right)
+        ),
+    )
+
+
 def best_of_table(curves: pl.DataFrame, runs: Sequence[str]) -> list[dict] | None:
     """Rows of `evaluation.best_of` for groups: every k that doubles, and the last; None if none."""
     last = pl.col("k") == pl.col("k").max().over("run", "seed")
@@ -167,6 +185,33 @@ def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     for name, table in tables.items():
         with atomic_write(into / f"{name}.csv") as partial:
             plain_cells(table).write_csv(partial, float_precision=4)
+
+
+def write_latex(main: pl.DataFrame, areas: Sequence[str], path: Path) -> None:
+    r"""Write the main table for a paper: per area Specificity, Correctness, HM and its interval.
+
+    It needs \usepackage{booktabs, multirow}; an undefined metric is a dash.
+    """
+    short = {"specificity": "Spec.", "correctness": "Corr.", "hm": "HM"}
+    columns = {("", "run"): main["run"].to_list()} | {
+        (area, title): [_cell(row, f"{area} {metric}") for row in main.rows(named=True)]
+        for area in areas
+        for metric, title in short.items()
+    }
+    style = pd.DataFrame(columns).style.hide(axis="index")
+    style = style.format(escape="latex").format_index(escape="latex", axis="columns")
+    text = style.to_latex(
+        hrules=True, multicol_align="c", column_format="l" + "r" * (len(columns) - 1)
+    )
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _cell(row: Mapping[str, float | None], name: str) -> str:
+    metric, low, high = (row.get(f"{name}{end}") for end in ("", " low", " high"))
+    if metric is None:
+        return "--"
+    return f"{metric:.3f}" if low is None else f"{metric:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _ordered(rows: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:

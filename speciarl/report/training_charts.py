@@ -12,8 +12,10 @@ import polars as pl
 from markupsafe import Markup
 
 from speciarl.report.charts import (
+    POINTS,
     RUN_COLORS,
     RUN_DASHES,
+    STROKES,
     WIDTH,
     outcome_color,
     panel,
@@ -43,7 +45,7 @@ def reward_curves(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> 
         y=alt.Y("reward:Q", title="mean reward"),
         **_stroke(rewarded, runs),
     )
-    bold = base.transform_filter("!isValid(datum.seed)").mark_line(strokeWidth=2.5)
+    bold = base.transform_filter("!isValid(datum.seed)").mark_line(strokeWidth=2.5, point=POINTS)
     thin = (
         base.transform_filter("isValid(datum.seed)")
         .mark_line(opacity=0.45, strokeWidth=1)
@@ -116,7 +118,7 @@ def _lines(
     ]
     lines = (
         alt.Chart(pl.concat(parts))
-        .mark_line(strokeWidth=1.6)
+        .mark_line(strokeWidth=1.6, point=POINTS)
         .encode(
             x=_steps(),
             y=y,
@@ -161,9 +163,10 @@ def _thinned(rows: pl.DataFrame, values: Sequence[pl.Expr]) -> pl.DataFrame:
 
 def _stroke(rewarded: Mapping[str, pl.DataFrame], runs: Sequence[str]) -> dict[str, Any]:
     dashes = run_scale(rewarded, list(rewarded), RUN_DASHES)
+    colors = run_scale(rewarded, runs, RUN_COLORS)
     return {
-        "color": alt.Color("run:N", title=None, scale=run_scale(rewarded, runs, RUN_COLORS)),
-        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes),
+        "color": alt.Color("run:N", title=None, scale=colors, legend=STROKES),
+        "strokeDash": alt.StrokeDash("run:N", title=None, scale=dashes, legend=STROKES),
     }
 
 

@@ -17,6 +17,7 @@ from speciarl.errors import DataError
 from speciarl.evaluation.best_of import COLUMNS
 from speciarl.report.agreement import signs_by_run
 from speciarl.report.build import build_report
+from speciarl.report.examples import Example, Said
 from speciarl.report.findings import (
     Difference,
     Seen,
@@ -24,6 +25,7 @@ from speciarl.report.findings import (
     group_findings,
     groups_explained,
     headline,
+    opening,
     seen_groups,
     unseen_groups,
 )
@@ -31,6 +33,7 @@ from speciarl.report.page import Evidence
 from speciarl.report.rendering import render
 from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import (
+    at_or_above,
     count_table,
     dataset_table,
     main_table,
@@ -78,7 +81,12 @@ def build(
         *results, training, {}, runs, WEIGHTS, PUBLISHED, seen, miniature, judged, **studies
     )
     build_report(evidence, {"grpo": {"kl": 0.01}}, into)
-    return (into / "report.html").read_text(encoding="utf-8")
+    return without_scripts((into / "report.html").read_text(encoding="utf-8"))
+
+
+def without_scripts(page: str) -> str:
+    """The page with its scripts emptied: what they do is seen in test_report_browser.py."""
+    return re.sub(r"(?s)(<script\b[^>]*>).*?</script>", r"\1</script>", page)
 
 
 def text_of(page: str) -> str:
@@ -175,7 +183,7 @@ def test_csv_files_have_four_decimals_and_nothing_where_undefined(tmp_path):
     assert lines[1].startswith("zero_shot,1,,0.0000,,,,,,0.0000,,,,,0.7420,")
     assert lines[2].startswith("sft,1,0.2000,1.0000,0.3333,0.3333,0.3333,,")
     assert {p.name for p in (tmp_path / "tables").iterdir()} == {
-        "main.csv", "datasets.csv", "counts.csv", "seeds.csv",
+        "main.csv", "main.tex", "datasets.csv", "counts.csv", "seeds.csv",
     }  # fmt: skip
 
 
@@ -244,6 +252,38 @@ def test_headline_without_the_method_its_baselines_or_unseen_datasets():
     assert "stands alone" in said_at_the_top(["speciarl"])
     seen = said_at_the_top(["rft", "speciarl"], hms("in-domain", speciarl=0.7, rft=0.5))
     assert seen == "No dataset was scored that none of the runs was trained on."
+
+
+def test_it_opens_with_what_was_found_what_it_is_made_of_and_how_far_the_bound_is(results, scores):
+    given = (scores, results.differences)
+    found, made_of, bound = opening(*given, RUNS, PUBLISHED)
+    assert found == headline(*given, RUNS, PUBLISHED)
+    assert re.sub(r"\[.*?\]", "[]", made_of) == (
+        "There it has Specificity 0.850 [] and Correctness 1.000 []; zero_shot, the policy before "
+        "training, Specificity 0.300 [] and Correctness 1.000 []."
+    )
+    assert re.fullmatch(r"It exceeds best_of_64 by 0\.\d+ \[.*\], which chooses among .*", bound)
+    assert len(opening(*given, ["speciarl", "sft"], PUBLISHED)) == 1
+
+
+def test_shares_at_or_above_a_level_need_no_weights(scores):
+    found = at_or_above(scores, ["sft", "best_of_64"]).filter(group="in-domain")
+    assert found.columns[2:] == ["generic", "less specific", "specific", "more specific"]
+    # sft: 40 of 80 right, one way or another; best_of_64: 20 of 40, of which the judge failed on 10
+    assert found.row(0)[2:] == (0.5, 0.375, 0.375, 0.0)
+    assert found.row(1)[2:] == pytest.approx((2 / 3, 2 / 3, 2 / 3, 1 / 3))
+
+
+def test_the_main_table_is_latex_with_intervals_and_nothing_unescaped(tmp_path):
+    results = scored({"zero_shot": ["abstain"], "a_b & 50%": ["generic"]}, GROUPS)
+    build(tmp_path, results, runs=["zero_shot", "a_b & 50%"])
+    text = (tmp_path / "tables" / "main.tex").read_text()
+    assert r"\multicolumn{3}{c}{in-domain}" in text and r"\toprule" in text
+    rows = [line for line in text.splitlines() if line.startswith(("zero", "a"))]
+    undefined, known = (row.removesuffix(r" \\").split(" & ") for row in rows)
+    assert undefined == [r"zero\_shot", *["--", "0.000", "--"] * 2]
+    assert known[0] + " & " + known[1] == r"a\_b \& 50\%" + " & 0.200"
+    assert known[2:4] == ["1.000", "0.333 [0.333, 0.333]"]
 
 
 # A custom dataset: one run may be trained on it, or none, or the method itself.
@@ -369,8 +409,9 @@ def test_findings_with_an_undefined_figure():
 
 def test_page_needs_nothing_else(tmp_path, results):
     page = build(tmp_path, results)
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
     for tag, attributes in Elements(page).found:
-        assert tag not in ("script", "link", "iframe", "img", "image", "object", "embed")
+        assert tag not in ("link", "iframe", "img", "image", "object", "embed")
         assert not {"src", "href", "xlink:href", "srcset", "onload"} & attributes.keys()
     assert not re.search(r"https?:|@import|url\((?!#)", page)
 
@@ -378,7 +419,7 @@ def test_page_needs_nothing_else(tmp_path, results):
 def test_page_is_accessible(tmp_path, results):
     found = Elements(build(tmp_path, results)).found
     charts = [attributes for tag, attributes in found if tag == "svg"]
-    assert len(charts) == 7
+    assert len(charts) == 9
     assert all(c["role"] == "img" and c["aria-label"] for c in charts)
     tags = [tag for tag, _ in found]
     assert tags.count("caption") == tags.count("table") > 0
@@ -470,17 +511,23 @@ def test_hostile_names_and_predictions_are_shown_and_do_nothing(tmp_path):
         *scored({name: ["specific", "wrong"] for name in HOSTILE}, groups),
         dict.fromkeys(HOSTILE, metrics(2, rewards=True)), predictions, HOSTILE, WEIGHTS, PUBLISHED,
         SEEN, judged=[judged],
+        examples=[
+            Example(f"of {x}", f"the {x}", "data:image/webp;base64,", [Said(x, x, "wrong", "lost")])
+            for x in HOSTILE
+        ],
     )  # fmt: skip
     build_report(evidence, {name: [name] for name in HOSTILE}, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    elements = Elements(page)
-    assert {tag for tag, _ in elements.found} & {"script", "g", "svg"} == {"g", "svg"}
+    whole = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = without_scripts(whole)
+    elements, drawn = Elements(page), page.count('<div class="wide chart"')
+    scripts = [attrs.get("type") for tag, attrs in Elements(whole).found if tag == "script"]
+    assert scripts == ["application/json"] * drawn + [None, None] and drawn > 5
     assert not {key for _, attributes in elements.found for key in attributes if key[:2] == "on"}
     assert not set(page) & set("\0\x1b\x9b\u202e\ufffe\uffff")
     text = "".join(elements.text)
     for name in HOSTILE:
         shown = visible(name)
-        for place in ("group", "set", "class", "said"):
+        for place in ("group", "set", "class", "said", "of", "the"):
             assert f"{place} {shown}" in text
 
 
@@ -531,7 +578,7 @@ def test_the_best_of_k_is_a_section_where_a_run_has_several_samples(tmp_path, re
     ]
     curves = pl.DataFrame(rows, dict.fromkeys(COLUMNS) | {"k": pl.Int64}, strict=False)
     page = build(tmp_path, results, best_of=curves)
-    assert "How far more samples reach" in text_of(page) and page.count("<svg") == 8
+    assert "How far more samples reach" in text_of(page) and page.count("<svg") == 10
     shown = re.findall(r"best_of_64</th><td>42</td><td>in-domain</td><td>(\d)</td>", page)
     assert shown == ["1", "2", "4", "6"]  # those that double, and the last
     assert "0.840" in page and "a_run_of_none" not in page
@@ -543,7 +590,7 @@ def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
     page = build(tmp_path, results, rollouts=ROLLOUTS)
     text = text_of(page)
     assert "When the dynamic reward stops restraining" in text
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 10
     assert (
         "With 4 classes a group, 55% of the groups are won by luck at 3 rollouts and 98% at 15. "
         "HM in domain falls: 0.900 [0.890, 0.910] and 0.790 [0.780, 0.800], highest at 3 rollouts "

@@ -13,6 +13,8 @@ import polars as pl
 import yaml
 
 from speciarl.report import charts
+from speciarl.report.economy import Economy
+from speciarl.report.examples import Example, Said
 from speciarl.report.page import Evidence, render_page
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
 from tests.report_input import (
@@ -37,7 +39,7 @@ def specification(spec: dict) -> str:
 
 
 def golden() -> str:
-    """The page, its style sheet left out."""
+    """The page, its style sheet and its scripts left out."""
     kept = [
         (step, "Herring Gull", prediction, verdict, count)
         for step in range(10)
@@ -63,11 +65,26 @@ def golden() -> str:
         seen=SEEN,
         rollouts=ROLLOUTS,
         miniature=("images", "policy"),
+        examples=[
+            Example(
+                "cub200",
+                "Herring <Gull>",
+                "data:image/webp;base64,UklGRg==",
+                [
+                    Said("zero_shot", "gull", "less specific", "same"),
+                    Said("sft", None, "unparsable", "lost"),
+                    Said("speciarl", "herring gull", "specific", "gained"),
+                    Said("best_of_64", "herring gull", "failed", None),
+                ],
+            ),
+            Example("food101", "ramen", None, [Said("sft", "soup", "generic", "same")]),
+        ],
+        economy=[Economy("training", 9000, 3000, 200, 1.5), Economy("evaluation", 50, 0, 0, None)],
     )
     provenance = {"Versions": {"speciarl": "0"}, "Parameters": {"grpo": {"loss": "<dapo>"}}}
     with patch.object(charts.vl_convert, "vegalite_to_svg", specification):
         page = render_page(evidence, provenance)
-    return re.sub(r"(?s)<style>.*</style>", "<style></style>", page)
+    return re.sub(r"(?s)<(style|script)\b.*?</\1>", r"<\1></\1>", page)
 
 
 def test_the_page_is_the_golden_one():

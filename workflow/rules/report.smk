@@ -1,6 +1,11 @@
 TABLES = ["main", "datasets", "counts", "seeds", "measures"]
 
 
+# `snakemake --report FILE.html` shows these, each under its caption.
+def captioned(name):
+    return {"caption": f"../report/{name}.rst", "category": "Results", "labels": {"what": name}}
+
+
 rule report:
     input:
         scores="results/scores.parquet",
@@ -9,10 +14,14 @@ rule report:
         measures="results/measures.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
+        verdicts=expand("results/training/{run}/verdicts.parquet", run=RUNS),
         judged=expand("results/verdicts/{run}", run=RUNS),
+        manifests=expand("data/manifests/{name}.parquet", name=DATASETS),
+        raw=archives_of(DATASETS),
     output:
-        page="results/report.html",
-        tables=expand("results/tables/{name}.csv", name=TABLES),
+        page=report("results/report.html", **captioned("page")),
+        tables=[report(f"results/tables/{name}.csv", **captioned(name)) for name in TABLES],
+        latex="results/tables/main.tex",
         plots=expand("results/plots/{name}.csv", name=["training", "levels"]),
     log:
         "logs/report.log",

@@ -3,8 +3,12 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.config import parse
+from speciarl.evaluation.scores import read_judged
+from speciarl.paths import PROJECT
 from speciarl.report.agreement import judges_differ
-from speciarl.report.build import build_report
+from speciarl.report.build import build_report, digests
+from speciarl.report.economy import in_evaluation, in_training
+from speciarl.report.examples import examples
 from speciarl.report.findings import seen_groups
 from speciarl.report.page import Evidence
 from speciarl.report.tables import load_published
@@ -12,12 +16,16 @@ from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
     params = parse({k: v for k, v in snakemake.params.items() if k.isidentifier()})
-    training, predictions = (
+    training, predictions, learned = (
         dict(zip(params.runs, map(pl.read_parquet, files), strict=True))
-        for files in (snakemake.input.training, snakemake.input.predictions)
-    )
-    folders = map(Path, snakemake.input.judged)
-    judged = [pl.read_parquet(p) for folder in folders for p in sorted(folder.glob("*/*.parquet"))]
+        for files in (
+            snakemake.input.training, snakemake.input.predictions, snakemake.input.verdicts
+        )
+    )  # fmt: skip
+    judged = read_judged(map(Path, snakemake.input.judged))
+    manifests = pl.concat(map(pl.read_parquet, snakemake.input.manifests))
+    runs = [name for name, row in params.runs.items() if row.like is None]
+    published = load_published().of(params.groups)
     rendered = params.datasets.mirror == "miniature" and params.datasets.splits
     small = params.policy.source == "miniature"
     tables = [key for key, _ in snakemake.params.items() if key.startswith("results/")]
@@ -29,12 +37,19 @@ with stage(snakemake.log[0]):
         measures=pl.read_parquet(snakemake.input.measures),
         training=training,
         predictions=predictions,
-        runs=[name for name, row in params.runs.items() if row.like is None],
+        runs=runs,
         weights=params.specificity.model_dump(),
-        published=load_published().of(params.groups),
+        published=published,
         seen=seen_groups(params),
         miniature=["images"] * bool(rendered) + ["policy"] * small,
-        judged=judged if judges_differ(params.verifier, params.judge) else (),
+        judged=[judged.collect()] if judges_differ(params.verifier, params.judge) else (),
+        examples=examples(judged, manifests, runs, published, PROJECT),
+        economy=[
+            in_training(predictions, learned, params.verifier),
+            in_evaluation(judged, params.judge),
+        ],
         **studies,
     )
-    build_report(evidence, params.model_dump(), Path(snakemake.output.page).parent)
+    read = [*snakemake.input.manifests, snakemake.input.scores, snakemake.input.differences]
+    provenance = {"Inputs": digests(read), "Parameters": params.model_dump()}
+    build_report(evidence, provenance, Path(snakemake.output.page).parent)

@@ -32,6 +32,10 @@ class CacheError(SpeciaRLError):
     """The verdict store cannot be opened, or is not one of ours."""
 
 
+class DiskError(SpeciaRLError):
+    """There is no room on a disk, or it may not be written."""
+
+
 class TrainingError(SpeciaRLError):
     """A training run cannot start, go on, or be trusted."""
 

@@ -15,7 +15,14 @@ from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import BadImage, open_image
 from speciarl.errors import DataError
 from speciarl.evaluation.transformers_engine import Completions, Engine, SamplingParams, generate
-from speciarl.files import atomic_directory, content_hash, write_digest, write_parquet
+from speciarl.files import (
+    atomic_directory,
+    content_hash,
+    read_done,
+    write_digest,
+    write_done,
+    write_parquet,
+)
 from speciarl.policy.loading import choose_device, load_policy
 from speciarl.progress import track
 
@@ -159,7 +166,7 @@ def predict_datasets(
         for path in manifests:
             kept = work / f"{path.stem}-{settled}-{content_hash([path])}.parquet"
             finished[f"{seed}/{path.name}"] = kept
-            if kept.exists():
+            if read_done(kept.with_suffix(".json")) is not None:
                 continue
             samples = pl.read_parquet(path).filter(split="test")
             predictions = predict(
@@ -167,6 +174,7 @@ def predict_datasets(
                 run.prompt, decoding_of(run, seed, settings), run.answer_tag, settings.max_failures,
             )  # fmt: skip
             write_parquet(predictions.with_columns(seed=pl.lit(seed, pl.Int64)), kept)
+            write_done(kept.with_suffix(".json"), predictions.height, [kept])
     with atomic_directory(into) as folder:
         for name, kept in finished.items():
             (folder / name).parent.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from speciarl.errors import DataError
 from speciarl.files import write_json
 from speciarl.paths import PROJECT
 from speciarl.stage import stage
-from speciarl.versioning.record import make_record
+from speciarl.versioning.record import make_record, remove_damaged
 
 COMMIT = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet"]
 
@@ -18,6 +18,7 @@ with stage(snakemake.log[0]):
     elif "DVC_STAGE" in os.environ:  # dvc started us, holds its lock, and writes the record itself
         print("left to the dvc that runs this stage")
     else:
+        remove_damaged(Path())
         done = subprocess.run(COMMIT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         print(done.stdout, end="")
         if done.returncode:

@@ -13,7 +13,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _SAYS_FULL = re.compile(r"No space left|Disk quota|PytorchStreamWriter")
 _SAYS_REFUSED = re.compile(r"Read-only file system|Permission denied")
-_NOTHING = 1 << 16  # bytes: torch fails with words of its own, on a disk that has no more than this
+NOTHING = 1 << 16  # bytes: torch fails with words of its own, on a disk that has no more than this
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def full_disk(error: BaseException, path: Path, needed: int | None = None) -> Di
     if isinstance(error, SpeciaRLError):
         return None
     left = free(path)
-    if left >= _NOTHING and not any(map(_says_full, _chain(error))):
+    if left >= NOTHING and not any(map(_says_full, _chain(error))):
         return None
     size = f"{needed} bytes are needed, " if needed else ""
     return DiskError(

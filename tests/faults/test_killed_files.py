@@ -58,7 +58,7 @@ def write_marked(folder, number):
     step = folder / f"checkpoint-{number}"
     step.mkdir(exist_ok=True)
     fill(step, number)
-    write_done(step / MARK, number, step.glob("*.bin"))
+    write_done(step / MARK, {"number": number}, step.glob("*.bin"))
 
 
 def newest_whole(folder):
@@ -66,8 +66,8 @@ def newest_whole(folder):
     from speciarl.training.processes import ALONE
 
     if found := latest_checkpoint(folder, ALONE):
-        path, number = found
-        assert numbers_in(path) == [number] * FILES
+        path, noted = found
+        assert numbers_in(path) == [noted["number"]] * FILES
 
 
 def unpack_again(folder, number):

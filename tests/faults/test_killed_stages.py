@@ -12,7 +12,7 @@ import pytest
 
 from speciarl.versioning.record import read_record
 
-pytestmark = [pytest.mark.faults, pytest.mark.chain, pytest.mark.long]
+pytestmark = [pytest.mark.faults, pytest.mark.long]
 
 ALL = ("snakemake", "--cores", "2", "--quiet", "rules", "progress", "host", "--", "all")
 # A stage, and the seconds after its beginning in which the kill comes.

@@ -9,11 +9,12 @@ NO_PYTHON = found no Python 3.11 (from 3.11.4), 3.12 or 3.13 that can make a vir
 	(on Debian it needs python3-venv): name one by PYTHON=/path/to/it
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
+VENV_RELEASE ?= .venv-release
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: reproduce verify plots test test-vllm mutate lint format bench
+.PHONY: reproduce verify plots test test-faults test-vllm mutate lint format bench lock sbom audit wheel
 .DEFAULT_GOAL := reproduce
 
 # Each stage says when it is finished, the long ones how far they are; the rest is in their logs.
@@ -42,6 +43,10 @@ plots: $(VENV)/.installed
 # Two files at a time: most of a test's time on the whole chain is that of single-threaded jobs.
 test: $(VENV)/.installed
 	pytest --numprocesses 2 --dist loadfile
+
+# Kills, full disks, damaged files, hard places: all of them, also what `make test` leaves out.
+test-faults: $(VENV)/.installed
+	pytest --numprocesses 2 --dist worksteal -m "long or not long" tests/faults
 
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm
@@ -75,6 +80,28 @@ bench: $(VENV)/.installed
 	python bench/training.py
 	python bench/pipeline.py
 
+# The pins of constraints.txt with the hashes of their files, for docs/releases.md. torch, and what
+# only its CUDA builds need, is left out: its local builds have hashes that no index states.
+lock: $(VENV_RELEASE)/.installed
+	$(VENV_RELEASE)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+		--constraints constraints.txt --generate-hashes --no-annotate --no-emit-index-url \
+		--custom-compile-command "make lock" pyproject.toml \
+		| awk '/^[^ ]/ { kept = !/^(torch|triton|cuda-|nvidia-)/ } kept' > requirements.lock
+
+# What is in the environment, as CycloneDX.
+sbom: $(VENV)/.installed $(VENV_RELEASE)/.installed
+	@mkdir -p build
+	$(VENV_RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml \
+		--output-reproducible --output-file build/sbom.json $(BIN)/python
+
+# Which pins have known vulnerabilities. Needs the network: it asks PyPI's database.
+audit: $(VENV_RELEASE)/.installed
+	$(VENV_RELEASE)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+# The wheel and the source archive of this commit, named by the last tag (docs/releases.md).
+wheel: $(VENV_RELEASE)/.installed
+	$(VENV_RELEASE)/bin/python -m build --outdir build/dist
+
 # torch is named with its exact version first: pip then takes a CPU build where one is offered.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(or $(PYTHON),$(error $(NO_PYTHON))) -m venv $(VENV)
@@ -97,4 +124,10 @@ $(VENV_VLLM)/.installed: pyproject.toml constraints.txt constraints-vllm.txt \
 	cp tests/vllm/torchvision_operators.py $(VENV_VLLM)/lib/python3*/site-packages/
 	cd $(VENV_VLLM)/lib/python3*/site-packages && \
 		echo "import torchvision_operators" > torchvision_operators.pth
+	touch $@
+
+# A third one for `make lock`, `sbom`, `audit` and `wheel`.
+$(VENV_RELEASE)/.installed: constraints-release.txt
+	$(or $(PYTHON),$(error $(NO_PYTHON))) -m venv $(VENV_RELEASE)
+	$(VENV_RELEASE)/bin/pip install --quiet build cyclonedx-bom pip-audit uv -c constraints-release.txt
 	touch $@

@@ -1,3 +1,8 @@
 """Specificity-aware reinforcement learning for open-world fine-grained classification."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("speciarl")  # of git's last tag when it was installed
+except PackageNotFoundError:
+    __version__ = "unknown: not installed"

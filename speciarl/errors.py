@@ -34,6 +34,10 @@ class ServerError(SpeciaRLError):
     """A server of ours did not start, or has not answered in time."""
 
 
+class DiskError(SpeciaRLError):
+    """There is no room on a disk, or it may not be written."""
+
+
 class TrainingError(SpeciaRLError):
     """A training run cannot start, go on, or be trusted."""
 

@@ -4,15 +4,18 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow
 from pyarrow.parquet import ParquetFile
 
+from speciarl.disk import room_for
 from speciarl.errors import DataError, one_line
 
 _UNREADABLE = (
@@ -20,15 +23,22 @@ _UNREADABLE = (
     pl.exceptions.PanicException,
 )  # fmt: skip
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A place to write to; it becomes `path` only if the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A place to write to; it becomes `path` only if the block ends well.
+
+    Raises:
+        DiskError: there is no room for it.
+    """
     partial = path.with_name(f".{path.name}.part")
     try:
-        yield partial
-        partial.replace(path)
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -38,16 +48,23 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it replaces `path` only if the block ends well.
 
     What a killed writer has left of its own attempt is removed first.
+
+    Raises:
+        DiskError: there is no room for it.
     """
-    partial = path.with_name(f".{path.name}.part")
+    partial, old = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        yield partial
-        shutil.rmtree(path, ignore_errors=True)
-        partial.replace(path)
+        with room_for(path):
+            partial.mkdir(parents=True)
+            yield partial
+            shutil.rmtree(old, ignore_errors=True)
+            if path.exists():
+                path.replace(old)  # a kill amid the removal must not leave half of it in place
+            partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> None:
@@ -82,7 +99,39 @@ def plain_cells(table: pl.DataFrame) -> pl.DataFrame:
 
 def write_json(value: object, path: Path) -> None:
     with atomic_write(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def write_done(marker: Path, value: Any, files: Iterable[Path] = ()) -> None:
+    """Note that something is done: what came of it as plain JSON, and the hashes of its files.
+
+    Args:
+        files: in the marker's folder, or below it.
+    """
+    hashes = {str(path.relative_to(marker.parent)): content_hash([path]) for path in files}
+    write_json({"done": value, "files": hashes}, marker)
+
+
+def read_done(marker: Path) -> Any | None:
+    """The value that `write_done` has noted.
+
+    None where there is no marker. The same, and a warning in the log, where the marker or one of
+    its files is damaged, as a full disk or a power cut leave them: it is then to be done again.
+    """
+    try:
+        noted = json.loads(marker.read_bytes())
+        value, hashes = noted["done"], noted["files"]
+        for name, expected in hashes.items():
+            if content_hash([marker.parent / name]) != expected:
+                raise ValueError(f"{name} was changed")
+    except FileNotFoundError as error:
+        if Path(error.filename) != marker:
+            log.warning("%s: %s is gone: taken as not done", marker, error.filename)
+        return None
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        log.warning("%s is damaged (%s): taken as not done", marker, error)
+        return None
+    return value
 
 
 def write_digest(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What every stage script shares: its log file, and one line for an expected failure."""
 
 import ctypes
+import io
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from speciarl.devices import own_gpus
+from speciarl.disk import FULL, disk_error
 from speciarl.errors import SpeciaRLError
 from speciarl.progress import drawing, duration, say, speaking_as
 
@@ -26,6 +28,31 @@ def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> 
     prefix = f"{name}."
     keys = {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
     return kind(**params.get(name, keys))
+
+
+class _Lossy(io.FileIO):
+    """A file that loses what a full disk has no room for: its writer fails of its own work only."""
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return len(data)
+
+
+def _open_log(path: Path, fresh: bool) -> io.TextIOWrapper:
+    """The log of a stage, written line by line, in UTF-8 whatever the locale is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            path.write_bytes(b"")
+        file = _Lossy(path, "a")  # which other processes add to
+    except OSError as error:
+        print(f"error: {disk_error(error, path) or error}", file=sys.stderr)
+        sys.exit(1)
+    return io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)  # type: ignore
 
 
 @contextmanager
@@ -45,13 +72,10 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
     rank = os.environ.get("RANK")
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     name = "/".join(Path(log_file).with_suffix("").parts[1:])  # below logs/
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    if rank is None:
-        Path(log_file).write_text("")
-    else:
+    if rank is not None:
         terminal = os.fdopen(os.dup(2), "w")
     with (
-        Path(log_file).open("a", buffering=1) as log,
+        _open_log(Path(log_file), fresh=rank is None) as log,
         redirect_stderr(log if rank not in (None, "0") else terminal),
         speaking_as(name),
         redirect_stdout(log),
@@ -76,7 +100,8 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
                 yield
             if rank is None:
                 say(duration(time.monotonic() - started))
-        except Exception as error:
+        except Exception as raised:
+            error = disk_error(raised, Path(log_file).parent) or raised
             if isinstance(error, SpeciaRLError):
                 said = str(error)
                 print(said)
@@ -84,9 +109,8 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
                 said = f"{type(error).__name__}: {error} (see {log_file})"
                 traceback.print_exc()
             if report:
-                Path(report).write_text(
-                    json.dumps({"message": said, "timestamp": int(time.time())})
-                )
+                told = {"message": said, "timestamp": int(time.time())}
+                Path(report).write_text(json.dumps(told), "utf-8")
             else:
                 kind = "error" if isinstance(error, SpeciaRLError) else "fault"
                 print(f"{kind}: {said}", file=terminal)

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from speciarl.cache.lock import LOCK_SECONDS, locked, process
+from speciarl.disk import full_disk
 from speciarl.errors import CacheError, one_line
 from speciarl.verdicts import LABELS
 
@@ -42,8 +43,8 @@ def opened(
         seconds: for how long to wait for whoever else has it open.
 
     Raises:
-        CacheError: it is held for too long, is no store of this layout and ladder, or DuckDB fails,
-            be it that the disk is full.
+        CacheError: it is held for too long, is no store of this layout and ladder, or DuckDB fails.
+        DiskError: its disk is full; what was stored before is kept.
     """
     if read_only and not path.is_file():
         raise CacheError(f"{path} does not exist: it is filled by `precompute_verdicts`")
@@ -53,7 +54,7 @@ def opened(
                 _check(db, path, read_only)
                 yield db
         except duckdb.Error as error:
-            raise CacheError(f"{path}: {message(error)}") from error
+            raise full_disk(error, path) or CacheError(f"{path}: {message(error)}") from error
 
 
 @contextmanager
@@ -122,7 +123,7 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> str |
         if "Could not set lock" in str(error):
             found = re.search(r"PID (\d+)", str(error))
             return process(found[1]) if found else "a process that the system does not name"
-        raise CacheError(
+        raise full_disk(error, path) or CacheError(
             f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): move the "
             "file away, a new one begins with the precomputed verdicts only"
         ) from None

@@ -16,6 +16,7 @@ from speciarl.cli.serve import serve
 from speciarl.cli.sql import predictions, sql
 from speciarl.cli.train import train
 from speciarl.cli.verdicts import verdicts
+from speciarl.disk import disk_error
 from speciarl.errors import SpeciaRLError
 from speciarl.paths import FACTS, MAIN_TABLE, PROJECT
 
@@ -149,7 +150,10 @@ def main() -> None:
     """Entry point: an expected failure is one line and exit code 1."""
     try:
         app()
-    except SpeciaRLError as error:
+    except Exception as raised:
+        error = disk_error(raised, PROJECT) or raised
+        if not isinstance(error, SpeciaRLError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

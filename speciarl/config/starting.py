@@ -1,10 +1,13 @@
 """What can be wrong with a start of the workflow before its first rule is read."""
 
 import argparse
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 from speciarl.config.reading import read
+from speciarl.disk import NOTHING, free
 from speciarl.errors import ConfigError
 from speciarl.paths import MADE
 
@@ -20,6 +23,12 @@ def check_start(cores: int | None) -> None:
     for path in MADE:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is a file, and stages fill a folder of that name: move it")
+    temporary = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
+    if free(temporary) < NOTHING:
+        raise ConfigError(
+            f"no room left for temporary files in {temporary}: make some, or let TMPDIR name a "
+            "folder with room"
+        )
 
 
 def check_config_files(command: list[str]) -> None:

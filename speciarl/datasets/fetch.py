@@ -14,6 +14,7 @@ import requests
 
 from speciarl.datasets.sources import PUBLISHED, UNKNOWN, Source, choose_layout, offline_files
 from speciarl.datasets.unpack import is_archive, unpack
+from speciarl.disk import room_for
 from speciarl.errors import DataError, one_line
 from speciarl.progress import Progress
 
@@ -87,7 +88,8 @@ def _try(place: str | Path, part: Path, source: Source, root: Path) -> str | Non
     for _ in range(TRIES):
         before = _size(part)
         try:
-            _get(place, part, root)
+            with room_for(part, source.size):
+                _get(place, part, root)
         except OSError as error:  # those of requests are OSErrors too
             fault = _reason(error)
             if _size(part) > before:

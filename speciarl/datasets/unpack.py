@@ -21,7 +21,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
+from speciarl.disk import full_disk
 from speciarl.errors import DataError, one_line
+from speciarl.files import read_done, write_done
 
 MAX_MEMBERS = 500_000  # Food-101, the largest by count, has 101,000
 MAX_BYTES = 32 << 30  # Food-101, the largest by size, has 5 GB
@@ -77,8 +79,8 @@ def unpack(archive: Path, into: Path) -> list[Path]:
 
     temporary = into / f".unpacking-{archive.name}"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         _extract(archive, temporary)
         tops = sorted(entry.name for entry in temporary.iterdir())
         marker.unlink(missing_ok=True)
@@ -86,15 +88,14 @@ def unpack(archive: Path, into: Path) -> list[Path]:
             _replace(temporary / top, into / top, archive)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    marker.parent.mkdir(exist_ok=True)
-    marker.write_text("\n".join([checksum, *tops]) + "\n")
+    write_done(marker, [checksum, *tops])
     return [into / top for top in tops]
 
 
 def _unpacked_before(marker: Path, checksum: str, into: Path) -> list[Path] | None:
-    if not marker.exists():
+    if not (noted := read_done(marker)):
         return None
-    found, *tops = marker.read_text().splitlines()
+    found, *tops = noted
     paths = [into / top for top in tops]
     return paths if found == checksum and all(path.exists() for path in paths) else None
 
@@ -129,6 +130,8 @@ def _extract(archive: Path, into: Path) -> None:
             f"{archive.name}: member {name!r} refused: {refused}; do not use this archive"
         ) from None
     except _DAMAGE as error:
+        if full := full_disk(error, into):
+            raise full from error
         raise DataError(
             f"{archive.name}: could not be unpacked ({one_line(error)}); "
             f"if it is damaged, delete {archive} and fetch it again"

@@ -15,7 +15,7 @@ import polars as pl
 
 from speciarl.config import Evaluation, Run
 from speciarl.errors import DataError
-from speciarl.files import atomic_directory, content_hash, write_digest, write_parquet
+from speciarl.files import atomic_directory, content_hash, read_done, write_digest, write_parquet
 
 NO_MATTER = {"max_failures", "shards", "tensor_parallel"}  # to a part's rows
 DONE = ".done"
@@ -30,9 +30,17 @@ class Part:
     path: Path  # of its rows, once they are finished
 
     @property
+    def marker(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    @property
+    def finished(self) -> bool:
+        return read_done(self.marker) is not None
+
+    @property
     def whole(self) -> bool:
         """Finished, with all images shown; one that could not be may be in its place by now."""
-        return self.path.exists() and not unseen(pl.read_parquet(self.path))
+        return self.finished and not unseen(pl.read_parquet(self.path))
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def gather(prediction: Prediction, into: Path) -> None:
         note.unlink()
     parts = prediction.parts()
     shards = prediction.settings.shards
-    if lacking := [number for number, part in enumerate(parts) if not part.path.exists()]:
+    if lacking := [number for number, part in enumerate(parts) if not part.finished]:
         numbers = ", ".join(map(str, sorted({number % shards + 1 for number in lacking})))
         raise DataError(
             f"{prediction.work} lacks {len(lacking)} of {len(parts)} parts, of shard {numbers} of "

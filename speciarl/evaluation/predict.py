@@ -14,7 +14,7 @@ from speciarl.config import Evaluation, Run
 from speciarl.datasets.images import BadImage, open_image
 from speciarl.evaluation.parts import Part, Prediction, require_few_unseen, unseen
 from speciarl.evaluation.transformers_engine import Engine, SamplingParams, Shown, generate
-from speciarl.files import content_hash, write_parquet
+from speciarl.files import content_hash, write_done, write_parquet
 from speciarl.policy.loading import choose_device, load_policy
 from speciarl.progress import Progress
 
@@ -61,6 +61,7 @@ def predict_parts(
             max_failures = prediction.settings.max_failures
             require_few_unseen(errors[part.dataset], part.total, part.dataset, max_failures)
             write_parquet(rows, part.path)
+            write_done(part.marker, rows.height, [part.path])
             done += part.samples.height
             progress.reached(done)
 

@@ -62,7 +62,7 @@ def files_of(base: Path) -> Path:
     """
     if not (base / SOURCE).is_file():
         return base
-    note = json.loads((base / SOURCE).read_text())
+    note = json.loads((base / SOURCE).read_bytes())
     source = Path(note["path"])
     for name, noted in note["files"].items():
         path = source / name
@@ -83,7 +83,7 @@ def note_loading(settings: Loading, base: Path) -> None:
 def loading_of(base: Path) -> Loading:
     """What `note_loading` has noted; the defaults where it has not."""
     path = base / LOADING
-    return Loading(**json.loads(path.read_text())) if path.is_file() else Loading()
+    return Loading(**json.loads(path.read_bytes())) if path.is_file() else Loading()
 
 
 def choose_device(base: Path) -> None:
@@ -106,7 +106,7 @@ def image_only(directory: Path) -> bool:
     config = directory / "processor_config.json"
     return (
         config.is_file()
-        and json.loads(config.read_text()).get("processor_class") == ImageOnlyProcessor.__name__
+        and json.loads(config.read_bytes()).get("processor_class") == ImageOnlyProcessor.__name__
     )
 
 
@@ -139,8 +139,8 @@ def _chat_template(directory: Path) -> str | None:
     """The processor's own, from where transformers has put it at one time or another."""
     current, former = (directory / f"chat_template.{ending}" for ending in ("jinja", "json"))
     if former.is_file() and not current.is_file():
-        return json.loads(former.read_text())["chat_template"]
-    return current.read_text() if current.is_file() else None
+        return json.loads(former.read_bytes())["chat_template"]
+    return current.read_text("utf-8") if current.is_file() else None
 
 
 def check_model(directory: Path) -> None:
@@ -155,13 +155,13 @@ def check_model(directory: Path) -> None:
             f"{directory} holds no model: put a Qwen2.5-VL directory there or set policy.path"
         )
     try:
-        kind = json.loads(config.read_text()).get("model_type")
+        kind = json.loads(config.read_bytes()).get("model_type")
     except ValueError as error:
         raise DataError(f"{config}: expected JSON ({one_line(error)})") from error
     if kind != "qwen2_5_vl":
         raise DataError(f"{directory} holds a {kind!r} model, expected 'qwen2_5_vl'")
     index = directory / "model.safetensors.index.json"
-    parts = json.loads(index.read_text())["weight_map"].values() if index.is_file() else []
+    parts = json.loads(index.read_bytes())["weight_map"].values() if index.is_file() else []
     for name in sorted(set(parts)) or ["model.safetensors"]:
         try:
             safe_open(directory / name, "pt")  # reads where its tensors begin and end

@@ -26,4 +26,4 @@ def load_from(folder: Path, name: str) -> str:
     path = folder / f"{name}.txt"
     if not path.is_file():
         raise ConfigError(f"prompt {name!r} does not exist, choose one of {names_in(folder)}")
-    return path.read_text().strip()
+    return path.read_text("utf-8").strip()

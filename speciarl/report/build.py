@@ -51,7 +51,7 @@ def _versions() -> dict[str, str]:
     found = {"system": system, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            found[name] = version(name).partition(".dev")[0]  # or each commit had another page
         except PackageNotFoundError:
             found[name] = "not installed"
     return found

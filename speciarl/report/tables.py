@@ -53,7 +53,7 @@ class Published:
 
 def load_published() -> Published:
     """The paper's metrics as kept beside this module."""
-    return Published(**yaml.safe_load(Path(__file__).with_name("published.yaml").read_text()))
+    return Published(**yaml.safe_load(Path(__file__).with_name("published.yaml").read_bytes()))
 
 
 def over_seeds(scores: pl.DataFrame) -> pl.DataFrame:

@@ -30,6 +30,6 @@ def save_adapters(trainer, into: Path) -> None:
         return
     trainer.accelerator.unwrap_model(trainer.model).save_pretrained(into, state_dict=weights)
     config = into / "adapter_config.json"
-    values = json.loads(config.read_text())
+    values = json.loads(config.read_bytes())
     values["target_modules"] = sorted(values["target_modules"])
     write_json(dict(sorted(values.items())), config)

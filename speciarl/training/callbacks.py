@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 from transformers import TrainerCallback
 
+from speciarl.disk import room_for
 from speciarl.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -69,5 +70,5 @@ class LogSteps(TrainerCallback):
 
     def _append(self, rows: pl.DataFrame) -> None:
         if self.live and not rows.is_empty():
-            with self.live.open("a") as file:
+            with room_for(self.live), self.live.open("a") as file:
                 file.write(rows.write_csv(include_header=file.tell() == 0, float_precision=6))

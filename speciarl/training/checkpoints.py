@@ -1,6 +1,5 @@
 """Checkpoints that a killed run can trust: complete ones only, of the same run only."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,13 +7,18 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from speciarl.errors import TrainingError
+from speciarl.files import read_done, write_done
 from speciarl.training.processes import Processes
 
 MARK = "progress.json"
+KEPT = 2
+"""How many checkpoints stay: the one before the newest is for when that is damaged."""
 
 
 class MarkComplete(TrainerCallback):
-    """Writes the run's own progress beside each checkpoint, as its last file.
+    """Writes the run's own progress beside each checkpoint, as its last file, and removes old ones.
+
+    TRL would remove the newest instead, when the clock has been set back: it goes by times.
 
     Args:
         progress: gives what the run needs beside TRL's own state, as JSON values.
@@ -28,14 +32,16 @@ class MarkComplete(TrainerCallback):
         together.wait_for_everyone()  # each process saves its own state of random numbers
         if not state.is_world_process_zero:
             return
-        mark = Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARK
-        partial = mark.with_suffix(".part")
-        partial.write_text(json.dumps({"devices": together.num_processes, **self.progress()}))
-        partial.replace(mark)
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        saved = [path for path in folder.rglob("*") if path.is_file() and path.name != MARK]
+        progress = {"devices": together.num_processes, **self.progress()}
+        write_done(folder / MARK, progress, saved)
+        for old in _newest_first(folder.parent)[KEPT:]:
+            shutil.rmtree(old)
 
 
 def latest_checkpoint(folder: Path, processes: Processes) -> tuple[Path, dict] | None:
-    """The newest complete checkpoint and its progress; incomplete ones are removed.
+    """The newest whole checkpoint and its progress; newer ones, incomplete or damaged, are removed.
 
     Raises:
         TrainingError: it is of another number of processes, which draw other completions.
@@ -50,13 +56,15 @@ def latest_checkpoint(folder: Path, processes: Processes) -> tuple[Path, dict] |
 
 
 def _latest(folder: Path) -> tuple[Path, dict] | None:
-    complete = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / MARK).is_file():
-            complete.append(path)
-        else:
-            shutil.rmtree(path)
-    if not complete:
-        return None
-    newest = max(complete, key=lambda path: int(path.name.rpartition("-")[2]))
-    return newest, json.loads((newest / MARK).read_text())
+    for path in _newest_first(folder):
+        if (progress := read_done(path / MARK)) is not None:
+            return path, progress
+        shutil.rmtree(path)
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    def step(path: Path) -> int:
+        return int(path.name.rpartition("-")[2])
+
+    return sorted(folder.glob("checkpoint-*"), key=step, reverse=True)

@@ -52,7 +52,6 @@ def trl_config(job: Job) -> GRPOConfig:
         max_completion_length=settings.max_new_tokens,
         save_strategy="steps",
         save_steps=settings.checkpoint_every * settings.updates_per_step,
-        save_total_limit=2,
     )
 
 

@@ -121,7 +121,7 @@ def _launch(run: str, params: Params, threads: int) -> None:
     training = params.training
     given = WORK / "train" / f"{run}.{os.getpid()}.yaml"
     with atomic_write(given) as partial:
-        partial.write_text(yaml.safe_dump(params.in_full(), sort_keys=False))
+        partial.write_text(yaml.safe_dump(params.in_full(), sort_keys=False), "utf-8")
     arguments = [
         "--config_file", str(CONFIGURATIONS / f"{training.accelerate}.yaml"),
         "--num_processes", str(training.devices),

@@ -1,24 +1,33 @@
 """One training run from its inputs to its outputs, whichever method it names."""
 
-import errno
 import fcntl
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from speciarl.errors import SpeciaRLError, TrainingError, one_line
-from speciarl.files import atomic_directory, content_hash, write_digest, write_json, write_parquet
+from speciarl.disk import room_for
+from speciarl.errors import TrainingError
+from speciarl.files import (
+    atomic_directory,
+    content_hash,
+    read_done,
+    write_digest,
+    write_done,
+    write_json,
+    write_parquet,
+)
 from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
 from speciarl.training.processes import ALONE, Processes, launched
 from speciarl.training.reporting import require_reporters
 
+DONE = "done.json"
 _MEASURED = ("loss", "reward", "kl", "clip_ratio", "completion_length", "learning_rate")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
@@ -73,7 +82,8 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
     writes and deletes. Folders must be the same for all.
 
     Raises:
-        TrainingError: another start of this run is under way, or the disk is full.
+        TrainingError: another start of this run is under way.
+        DiskError: the disk is full.
     """
     require_reporters(settings.training.report_to)
     if inputs.base:
@@ -92,7 +102,7 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
         finished = {}
         for seed, work in zip(settings.run.seeds, processes.by_first(folders), strict=True):
             finished[seed] = work / "finished"
-            if not processes.by_first(finished[seed].exists):
+            if processes.by_first(partial(read_done, finished[seed] / DONE)) is None:
                 live = outputs.live and outputs.live / f"{seed}.csv"
                 job = Job(name, seed, settings, inputs, work, Path(), threads, live, processes)
                 _train_seed(job, finished[seed])
@@ -104,7 +114,7 @@ def _train_seed(job: Job, finished: Path) -> None:
     if not job.processes.first:
         method(job)
         return
-    with _room_on_disk(job.work), atomic_directory(finished) as folder:
+    with room_for(job.work), atomic_directory(finished) as folder:
         model = folder / "model"
         model.mkdir()
         note = job.settings.run.model_dump(exclude_unset=True, exclude={"seeds"})
@@ -116,6 +126,8 @@ def _train_seed(job: Job, finished: Path) -> None:
         write_parquet(rows.select(columns).cast(METRICS), folder / "metrics.parquet")
         write_parquet(result.verdicts, folder / "verdicts.parquet")
         write_parquet(result.predictions, folder / "predictions.parquet")
+        made = [path for path in folder.rglob("*") if path.is_file()]
+        write_done(folder / DONE, job.seed, made)
 
 
 def _collect(finished: dict[int, Path], outputs: Outputs) -> None:
@@ -127,7 +139,7 @@ def _collect(finished: dict[int, Path], outputs: Outputs) -> None:
                 0, pl.lit(seed, pl.Int64).alias("seed")
             )
 
-    with _room_on_disk(outputs.work), atomic_directory(outputs.model) as into:
+    with room_for(outputs.work), atomic_directory(outputs.model) as into:
         for seed, folder in finished.items():
             shutil.copytree(folder / "model", into / str(seed))
         write_digest(into)
@@ -152,20 +164,3 @@ def _only_start(work: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _room_on_disk(work: Path) -> Iterator[None]:
-    """Tell a full disk from faults of ours: torch and safetensors have own words for it."""
-    try:
-        yield
-    except SpeciaRLError:
-        raise
-    except Exception as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not full and not re.search(r"No space left|Disk quota|PytorchStreamWriter", str(error)):
-            raise
-        raise TrainingError(
-            f"no room left on the disk of {work} ({one_line(error)[:100]}): make some and start "
-            "again, which goes on from the last whole checkpoint"
-        ) from error

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from speciarl.versioning.record import value_of
+from speciarl.versioning.record import remove_damaged, value_of
 
 ADOPTING = "SPECIARL_ADOPTING"  # set in the process that makes the notes
 TOUCH = ("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--replace-workflow-config")
@@ -26,12 +26,13 @@ TOUCH = ("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--replace-w
 def adopt(project: Path) -> None:
     """Make Snakemake's notes of what dvc.lock vouches for, where Snakemake has none at all."""
     notes, lock = project / ".snakemake/metadata", project / "dvc.lock"
+    remove_damaged(project)
     if ADOPTING in os.environ or not lock.is_file() or (notes.is_dir() and any(notes.iterdir())):
         return
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
-    stages = yaml.load(lock.read_text(), yaml.CSafeLoader).get("stages", {})
+    stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader).get("stages", {})
     params = recorded_params(stages)
     try:
         intact = _intact(project, stages, params)

@@ -3,9 +3,11 @@
 A record is DVC's dvc.lock, or the record.json of a workspace, which is written here.
 """
 
+import json
+import logging
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
@@ -16,6 +18,8 @@ import yaml
 
 from speciarl.errors import DataError
 from speciarl.files import content_hash
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,24 @@ def _stage(stage: Mapping[str, Any], made: set[str]) -> StageRecord:
 def read_record(path: Path) -> dict[str, StageRecord]:
     """The stages of a record file; a DataError where it cannot be read, or is none."""
     try:
-        return parse_record(path.read_text(), str(path))
+        return parse_record(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
+
+
+def remove_damaged(project: Path) -> None:
+    """Remove what DVC writes in place and a full disk, or a kill, has cut: DVC makes it anew."""
+    readers: dict[str, Callable[[Path], object]] = {
+        "dvc.lock": read_record,
+        ".dvc/tmp/rwlock": lambda path: json.loads(path.read_bytes()),
+    }
+    for name, read in readers.items():
+        if (path := project / name).is_file():
+            try:
+                read(path)
+            except (DataError, ValueError) as error:
+                log.warning("%s is removed, to be made anew: %s", path, error)
+                path.unlink()
 
 
 def committed_record(path: Path) -> dict[str, StageRecord] | None:
@@ -108,7 +127,7 @@ def against_committed(path: Path) -> str:
 
 def artifacts_by_stage(pipeline: Path, params: Mapping[str, Any]) -> dict[str, list[str]]:
     """Outputs of each stage of dvc.yaml, under other parameters than DVC reads."""
-    stages = yaml.safe_load(pipeline.read_text())["stages"]
+    stages = yaml.safe_load(pipeline.read_bytes())["stages"]
     return {
         name if key is None else f"{name}@{key}": [
             path.replace("${key}", str(key)) for path in _outs(stage.get("do", stage))

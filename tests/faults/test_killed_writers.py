@@ -18,7 +18,7 @@ KILLS, WRITERS, ROWS = 50, 4, 32
 STOP = "stop"  # a file: a killed process cannot leave it locked, as it can an Event
 JUDGED = Judgment(Verdict.GENERIC, "judge", judge_reply="generic", milliseconds=1.0)
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["speciarl.cache"])
+PROCESSES.set_forkserver_preload(["speciarl.cache", "speciarl.datasets.unpack"])
 
 
 def batch_of(writer, number):

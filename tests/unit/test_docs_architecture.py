@@ -68,4 +68,10 @@ def test_the_store_knows_no_verifier():
         if path.startswith("cache/")
         for name in imports(tree)
     }
-    assert {name.split(".")[1] for name in modules} == {"cache", "errors", "files", "verdicts"}
+    assert {name.split(".")[1] for name in modules} == {
+        "cache",
+        "disk",
+        "errors",
+        "files",
+        "verdicts",
+    }

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from speciarl.config import Run
-from speciarl.errors import TrainingError
+from speciarl.errors import DiskError, TrainingError
 from speciarl.policy import loading
 from speciarl.schemas import PREDICTIONS, VERDICTS
 from speciarl.training import job, run, sft, verified
@@ -228,7 +228,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(kind, monkeypatch, tmp_path, 
     monkeypatch.setattr(sft, "train_sft", fail)
     paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
     settings = job.Settings(run={"method": "sft", "seeds": [7]}, verifier={})
-    with pytest.raises(TrainingError, match=r"no room left on the disk of .*start again") as full:
+    with pytest.raises(DiskError, match=r"no room left on the disk of .*start again") as full:
         run.train("name", settings, files, run.Outputs(*paths), threads=1)
     assert "\n" not in str(full.value)
     assert [path.name for path in paths[-1].rglob("*")][1:] == ["checkpoint-4"]

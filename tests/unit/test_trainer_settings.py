@@ -38,7 +38,6 @@ GRPO = {
     "loss_type": "bnpo",
     "max_completion_length": 24,
     "save_steps": 20,
-    "save_total_limit": 2,
     "ddp_find_unused_parameters": False,
     "logging_steps": 1,
     "disable_tqdm": True,

@@ -77,8 +77,8 @@ if not SUBMITTED:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No stage but `download` may reach for the network, and libraries are told so; a judge's server is
-# asked where the parameters name one.
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+# asked where the parameters name one. Names of files are UTF-8, whatever the locale is.
+os.environ.update(PYTHONUTF8="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
 
 
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"

@@ -36,7 +36,7 @@ rule report:
         # A section each, where the target of the name has made its table. As inputs they would be
         # made again, by hours of training, whenever `all` follows an edit.
         **{
-            path: digest_of(Path(path).read_text())
+            path: digest_of(Path(path).read_text("utf-8"))
             for path in ("results/rollouts.csv", "results/ablations.csv")
             if os.path.isfile(path)
         },

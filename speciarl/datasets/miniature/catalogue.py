@@ -25,7 +25,7 @@ class MiniatureClass:
 @cache
 def catalogue(classes_per_group: int | None = None) -> dict[str, tuple[MiniatureClass, ...]]:
     """Classes by dataset, in the order of catalogue.yaml: all, or the first of each group."""
-    content = yaml.safe_load(CATALOGUE.read_text())
+    content = yaml.safe_load(CATALOGUE.read_bytes())
     return {
         dataset: tuple(
             MiniatureClass(dataset, name, group, entry["generic"], kind, hue, marking)

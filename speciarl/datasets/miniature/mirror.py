@@ -100,4 +100,4 @@ def _write_checksums(folder: Path) -> None:
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(folder.iterdir())
     )
-    (folder / "SHA256SUMS").write_text(listing)
+    (folder / "SHA256SUMS").write_text(listing, "utf-8")

@@ -59,7 +59,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, image_size: int) -> Imag
         patch_size=PATCH, merge_size=MERGE, temporal_patch_size=2,
         min_pixels=pixels, max_pixels=pixels,
     )  # fmt: skip
-    return ImageOnlyProcessor(images, tokenizer, chat_template=TEMPLATE.read_text())
+    return ImageOnlyProcessor(images, tokenizer, chat_template=TEMPLATE.read_text("utf-8"))
 
 
 def build_model(

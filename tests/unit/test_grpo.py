@@ -11,6 +11,7 @@ from PIL import Image
 
 from speciarl.config import Grpo
 from speciarl.errors import TrainingError
+from speciarl.files import write_done
 from speciarl.training import grpo, verified
 from speciarl.training.checkpoints import MARK, MarkComplete
 from speciarl.training.job import Inputs, Job, Settings
@@ -143,7 +144,7 @@ def test_an_interrupted_run_goes_on_with_what_it_had(trained, tmp_path, caplog):
         "rows": [counted(-2)], "next_row": 15, "predictions": [[0, "a", "x", None, 1]],
         "met": [["a", "x"]],
     }  # fmt: skip
-    (path / MARK).write_text(json.dumps(progress))
+    write_done(path / MARK, progress)
     source = Source()
     bridge = bridge_of(source)
     with caplog.at_level(logging.INFO):
@@ -162,7 +163,7 @@ def test_another_process_than_the_first_goes_on_too(trained, tmp_path):
     path = tmp_path / "work" / "checkpoint-4"
     path.mkdir()
     progress = {"rows": [], "next_row": 12, "predictions": [], "met": [["a", "x"]]}
-    (path / MARK).write_text(json.dumps(progress))
+    write_done(path / MARK, progress)
     assert trained(bridge_of())[0].resumed == str(path)
 
 

@@ -1,7 +1,5 @@
 """What the trainer does with groups: drawn again, left out of the loss, or left to TRL alone."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +9,7 @@ from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_b
 
 from speciarl.config import Grpo, Lora
 from speciarl.datasets.miniature.render import render
+from speciarl.files import read_done
 from speciarl.policy.miniature.architecture import build_model, build_processor, build_tokenizer
 from speciarl.policy.miniature.curriculum import all_classes, all_texts
 from speciarl.schemas import COUNTED
@@ -356,7 +355,7 @@ def test_a_run_killed_amid_its_refills_goes_on_bit_for_bit(train):
     with pytest.raises(Killed):
         train("killed", kill_at=4)
     (mark,) = train.work.glob("killed/work/checkpoint-4/progress.json")
-    progress = json.loads(mark.read_text())
+    progress = read_done(mark)
     assert progress["rows"] == whole.rows[:2]
     fresh = sum(row["dropped_groups"] for row in whole.rows[:2])
     assert progress["next_row"] == 16 + fresh  # one for each that was drawn in vain

@@ -65,7 +65,7 @@ def _labels(path: Path) -> list[int | None]:
 
 def _class_names(path: Path, devkit: Path) -> list[str]:
     """Names of the labels: from the file's own metadata, else from the original devkit."""
-    metadata = ParquetFile(path).schema_arrow.metadata or {}
+    metadata = ParquetFile(path).metadata.metadata or {}
     try:
         features = json.loads(metadata[b"huggingface"])
         return list(map(str, features["info"]["features"]["label"]["names"]))

@@ -104,7 +104,8 @@ EDITS = {
     "extraction": (
         replace("speciarl/answers.py", "completion.find(_OPEN)", "completion.rfind(_OPEN)"),
         {*verdicts(*DATASETS), *trained("speciarl"), *EVALUATED, *END},
-        {"build_taxonomy", "precompute_verdicts", *trained("speciarl"), *EVALUATED, "report"},
+        {"build_taxonomy", "precompute_verdicts", *trained("speciarl"), *EVALUATED}
+        | {"score", "report"},
     ),
     "prompt of the policy": (
         append("speciarl/prompts/policy/plain.txt", "Think."),
@@ -119,7 +120,7 @@ EDITS = {
         append("data/taxonomies/cub200.yaml", "# one more fact\n"),
         {*verdicts(*DATASETS), *trained("speciarl"), *evaluated("speciarl"), *END}
         | {f"judge@{run}" for run in RUNS},
-        {"build_taxonomy", "precompute_verdicts", "list_inputs"}
+        {"build_taxonomy", "precompute_verdicts", "list_inputs", "score"}
         | {f"judge@{run}" for run in RUNS},
     ),
     "reader": (

@@ -1,7 +1,7 @@
 """Builds the manifest of a dataset: every image of every split, checked against the disk."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 import polars as pl
@@ -60,11 +60,12 @@ def build_manifest(
         raise ConfigError(
             f"{dataset} has no split {split_kind!r}; expected {' or '.join(reader.SPLIT_KINDS)}"
         )
-    manifest = (
-        frame(dataset, reader.read(root / raw_dir, split_kind))
-        .with_columns(image=pl.lit(f"{Path(raw_dir).as_posix()}/") + pl.col("image"))
-        .sort("sample_id")
-    )
+    manifest = frame(dataset, reader.read(root / raw_dir, split_kind)).sort("sample_id")
+    for image in manifest["image"]:
+        if ".." in PurePosixPath(image).parts or not image.isprintable():
+            raise DataError(f"{dataset}: {image!r} is no name of an image in the dataset's folder")
+    folder = pl.lit(f"{Path(raw_dir).as_posix()}/")
+    manifest = manifest.with_columns(image=folder + pl.col("image"))
     check_manifest(manifest, dataset)
     if published:
         check_counts(manifest, published, f"{dataset} {split_kind}")

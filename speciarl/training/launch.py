@@ -93,13 +93,14 @@ def _devices_shared_out(settings: Settings, work: Path) -> Iterator[str | None]:
         yield locate(file, START_SECONDS) if file else None
         return
     from speciarl.policy.serving import pixel_limits, servable
-    from speciarl.training.rollouts import server_command
+    from speciarl.training.rollouts import TAKES_WEIGHTS, server_command
 
     base, port = MODELS / "base", free_port()
     served, pixels = servable(base, work / "served"), pixel_limits(base)
     command = server_command(served, pixels, port, training.server_devices)
     log = LOGS / "train" / f"{work.name}.vllm.log"
-    with serving(command, port, ",".join(visible[training.devices : needed]), log):
+    seen = {"CUDA_VISIBLE_DEVICES": ",".join(visible[training.devices : needed])}
+    with serving(command, port, log, TAKES_WEIGHTS | seen):
         yield f"http://127.0.0.1:{port}"
 
 

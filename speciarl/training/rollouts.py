@@ -16,6 +16,8 @@ import requests
 from speciarl.config import Training
 from speciarl.errors import TrainingError, one_line
 
+TAKES_WEIGHTS = {"VLLM_SERVER_DEV_MODE": "1"}
+"""The endpoints that weights are sent to are there in vLLM's development mode only."""
 ANSWER_SECONDS = 60.0
 """For a server that is said to be up."""
 

@@ -26,7 +26,7 @@ from tests.presets import ROOT, files_of
 
 SERVER = """
 import http.server, os, sys
-print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ["VLLM_SERVER_DEV_MODE"], flush=True)
+print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("ASKED_FOR"), flush=True)
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/health" else 404)
@@ -47,7 +47,8 @@ def _quickly(monkeypatch):
 
 def test_a_server_is_up_while_it_is_needed(tmp_path):
     port, log = free_port(), tmp_path / "logs/server.log"
-    with serving(fake(port), port, "2,3", log):
+    given = {"CUDA_VISIBLE_DEVICES": "2,3", "ASKED_FOR": "1"}
+    with serving(fake(port), port, log, given):
         assert requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
     assert log.read_text().startswith("2,3 1\n")
     with pytest.raises(requests.ConnectionError):
@@ -58,7 +59,7 @@ def test_a_server_that_ends_is_told_with_its_log(tmp_path):
     failing = [sys.executable, "-c", "import sys; sys.exit(3)"]
     with (
         pytest.raises(ServerError, match=r"ended with exit code 3 .*: see .*server\.log"),
-        serving(failing, free_port(), "0", tmp_path / "server.log"),
+        serving(failing, free_port(), tmp_path / "server.log", {}),
     ):
         raise AssertionError
 
@@ -73,7 +74,7 @@ def test_a_job_waits_for_the_file_then_for_the_server_and_says_so(tmp_path, caps
     with named(address, file):  # too early: nobody answers there yet
         time.sleep(0.2)
         assert not found
-        with serving(fake(port), port, "", tmp_path / "log"):
+        with serving(fake(port), port, tmp_path / "log", {"CUDA_VISIBLE_DEVICES": ""}):
             job.join(30)
     assert found == [address]
     assert not file.exists()
@@ -142,11 +143,12 @@ def test_the_command_is_that_of_the_section():
     params = load([ROOT / "params.yaml"], {"judge": SECTION})
     file, devices = command._described(params, command.What.JUDGE, command.Whose.JUDGE)
     assert (file, devices) == (Path("work/servers/judge.url"), 4)
-    words = command._command(params, command.What.JUDGE, command.Whose.JUDGE, 8123, devices)
+    words, beside = command._command(params, command.What.JUDGE, command.Whose.JUDGE, 8123, devices)
     assert " ".join(words[1:]) == (
         "-m vllm.entrypoints.openai.api_server --model a/judge --revision " + "c" * 40
         + " --host 0.0.0.0 --port 8123 --tensor-parallel-size 4"
     )  # fmt: skip
+    assert beside == {}  # no endpoints of a development mode for who can reach the port
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from speciarl.devices import own_gpus
 from speciarl.disk import FULL, disk_error
@@ -70,7 +70,6 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
     """
     terminal, started = sys.stderr, time.monotonic()
     rank = os.environ.get("RANK")
-    report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     name = "/".join(Path(log_file).with_suffix("").parts[1:])  # below logs/
     if rank is not None:
         terminal = os.fdopen(os.dup(2), "w")
@@ -101,22 +100,26 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
             if rank is None:
                 say(duration(time.monotonic() - started))
         except Exception as raised:
-            error = disk_error(raised, Path(log_file).parent) or raised
-            if isinstance(error, SpeciaRLError):
-                said = str(error)
-                print(said)
-            else:
-                said = f"{type(error).__name__}: {error} (see {log_file})"
-                traceback.print_exc()
-            if report:
-                told = {"message": said, "timestamp": int(time.time())}
-                Path(report).write_text(json.dumps(told), "utf-8")
-            else:
-                kind = "error" if isinstance(error, SpeciaRLError) else "fault"
-                print(f"{kind}: {said}", file=terminal)
+            _tell(disk_error(raised, Path(log_file).parent) or raised, log_file, terminal)
             sys.exit(1)
         finally:
             logging.getLogger().handlers.clear()  # its stream is about to be closed
+
+
+def _tell(error: Exception, log_file: str, terminal: TextIO) -> None:
+    """A failure's line on the terminal, or to the launcher, and the rest in the log."""
+    if isinstance(error, SpeciaRLError):
+        said = str(error)
+        print(said)
+    else:
+        said = f"{type(error).__name__}: {error} (see {log_file})"
+        traceback.print_exc()
+    if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        told = {"message": said, "timestamp": int(time.time())}
+        Path(report).write_text(json.dumps(told), "utf-8")
+    else:
+        kind = "error" if isinstance(error, SpeciaRLError) else "fault"
+        print(f"{kind}: {said}", file=terminal)
 
 
 @contextmanager

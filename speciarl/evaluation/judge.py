@@ -11,7 +11,7 @@ from speciarl.answers import TAGS, normalize, unwrap
 from speciarl.config import Run
 from speciarl.errors import DataError
 from speciarl.evaluation.metrics import LADDER
-from speciarl.files import atomic_directory, write_parquet
+from speciarl.files import atomic_directory, read_foreign_parquet, write_parquet
 from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.cached import CachedVerifier
 
@@ -106,7 +106,7 @@ def check_predictions(predictions: Path, run: Run, manifests: Sequence[Path]) ->
     for name, manifest in expected.items():
         test = pl.read_parquet(manifest).filter(split="test").select("sample_id", "class_name")
         due = test.join(rollouts, how="cross")
-        given = pl.read_parquet(predictions / name, columns=due.columns)
+        given = read_foreign_parquet(predictions / name, due.columns)
         lacking = due.join(given, on=due.columns, how="anti").height
         if lacking or given.height != due.height:
             raise DataError(
@@ -126,7 +126,7 @@ def judge_folder(
     """
     with atomic_directory(into) as folder:
         for path in sorted(predictions.glob("*/*.parquet")):
-            given = pl.read_parquet(path)
+            given = read_foreign_parquet(path)
             judged, why = judge_predictions(given, source)
             unseen = given["completion"].null_count()  # `evaluation.max_failures` has let them pass
             failed = judged.filter(decided_by="failed").height - unseen

@@ -220,6 +220,16 @@ def test_a_seed_that_is_missing_or_too_many_is_named(predicted):
         check(folder)
 
 
+def test_a_damaged_table_of_predictions_is_one_line_that_names_it(predicted):
+    folder, _ = predicted
+    path = folder / "run/42/d.parquet"
+    content = path.read_bytes()
+    for damaged in (b"", content[: len(content) // 2], b"no parquet"):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"42/d\.parquet cannot be read as parquet"):
+            check(folder)
+
+
 def test_a_judge_that_leaves_some_out_leaves_no_output(source, tmp_path, monkeypatch):
     (tmp_path / "predictions/42").mkdir(parents=True)
     predictions("Gull", "tern", "owl").write_parquet(tmp_path / "predictions/42/d.parquet")

@@ -56,7 +56,7 @@ def _say(one: "Classified", as_json: bool) -> None:
     if as_json:
         print(json.dumps(one._asdict(), ensure_ascii=False), flush=True)
     elif one.error:
-        print(f"error: {one.error}", file=sys.stderr)
+        print(visible(f"error: {one.error}"), file=sys.stderr)
     else:
         agreed = "" if one.confidence is None else f" ({one.confidence:.0%} agree on {one.agreed})"
         print(visible(f"{one.image}: {one.answer or 'no answer'}{agreed}"), flush=True)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from speciarl.errors import DataError
-from speciarl.files import content_hash
+from speciarl.files import content_hash, write_digest
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,10 @@ def read_record(path: Path) -> dict[str, StageRecord]:
 
 
 def remove_damaged(project: Path) -> None:
-    """Remove what DVC writes in place and a full disk, or a kill, has cut: DVC makes it anew."""
+    """Remove what DVC writes in place and a full disk, or a kill, has cut: DVC makes it anew.
+
+    The digests that it reads as parameters (`files.write_digest`) are made anew here.
+    """
     readers: dict[str, Callable[[Path], object]] = {
         "dvc.lock": read_record,
         ".dvc/tmp/rwlock": lambda path: json.loads(path.read_bytes()),
@@ -80,6 +83,13 @@ def remove_damaged(project: Path) -> None:
             except (DataError, ValueError) as error:
                 log.warning("%s is removed, to be made anew: %s", path, error)
                 path.unlink()
+    for path in [*project.glob("models/*/digest.json"), *project.glob("results/*/*/digest.json")]:
+        try:
+            json.loads(path.read_bytes())
+        except ValueError as error:
+            log.warning("%s is made anew: %s", path, error)
+            path.unlink()
+            write_digest(path.parent)
 
 
 def committed_record(path: Path) -> dict[str, StageRecord] | None:

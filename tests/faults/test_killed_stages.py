@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from speciarl.versioning.record import read_record
 pytestmark = [pytest.mark.faults, pytest.mark.long]
 
 ALL = ("snakemake", "--cores", "2", "--quiet", "rules", "progress", "host", "--", "all")
-# A stage, and the seconds after its beginning in which the kill comes.
+# A stage, and the seconds after its beginning in which the kill comes: fewer than it takes on an idle
+# machine, or the stages behind it would be finished, too, and have no turn.
 STAGES = {
     "render_mirror/cub200": 0.5, "download/cub200": 0.3, "precompute_verdicts/cub200": 1.0,
-    "build_policy": 12.0, "train/sft": 8.0, "train/speciarl": 20.0, "predict/speciarl": 6.0,
-    "judge/speciarl": 2.0, "score": 1.0, "report": 2.0, "version": 1.5,
+    "build_policy": 12.0, "train/sft": 4.0, "train/speciarl": 8.0, "predict/speciarl": 2.5,
+    "judge/speciarl": 0.8, "score": 0.6, "report": 1.5, "version": 1.5,
 }  # fmt: skip
 
 
@@ -33,7 +35,8 @@ def start_until(project, stage, seconds):
     if began := process.poll() is None:
         time.sleep(seconds)
     for pid in descendants(process.pid):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended of itself
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
     return began
 
@@ -73,7 +76,8 @@ DONE = {
     "record": "dvc.lock",
     "lock file of DVC": ".dvc/tmp/rwlock",
     "note of Snakemake": ".snakemake/metadata/*",
-    "digest of a model": "models/base/digest.json",
+    "digest of a model": "models/*/digest.json",
+    "digest of predictions": "results/predictions/*/digest.json",
 }
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from speciarl.files import write_digest
 from speciarl.versioning.record import read_record, remove_damaged
 
 pytestmark = pytest.mark.faults
@@ -113,6 +114,19 @@ def test_what_dvc_was_writing_when_the_disk_was_full_blocks_no_start(content, tm
     files[1].write_text("{}")
     remove_damaged(tmp_path)
     assert read_record(files[0]) == {} and files[1].read_text() == "{}"
+
+
+@pytest.mark.parametrize("content", CUT, ids=["empty", "cut", "zeros"])
+@pytest.mark.parametrize("folder", ["models/sft", "results/predictions/sft"])
+def test_a_damaged_digest_is_made_anew_as_it_was(folder, content, tmp_path):
+    (tmp_path / folder / "42").mkdir(parents=True)
+    (tmp_path / folder / "42/weights").write_text("some")
+    write_digest(tmp_path / folder)
+    digest = tmp_path / folder / "digest.json"
+    whole = digest.read_bytes()
+    digest.write_bytes(content)
+    remove_damaged(tmp_path)
+    assert digest.read_bytes() == whole
 
 
 def test_a_clock_set_back_is_said_and_ends_nothing_for_good(project):

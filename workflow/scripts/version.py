@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from speciarl.config import load
-from speciarl.errors import ConfigError, DataError
+from speciarl.errors import ConfigError, DataError, one_line
 from speciarl.files import write_json
 from speciarl.paths import PROJECT
 from speciarl.stage import stage
 from speciarl.versioning.record import make_record, remove_damaged
 
-COMMIT = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet"]
+COMMIT = [sys.executable, "-m", "dvc", "commit", "--force"]
 
 with stage(snakemake.log[0]):
     if snakemake.params.workspace:
@@ -28,5 +28,6 @@ with stage(snakemake.log[0]):
         done = subprocess.run(COMMIT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         print(done.stdout, end="")
         if done.returncode:
-            said = " ".join(done.stdout.split()) or f"exit code {done.returncode}"
+            errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+            said = one_line(" ".join(errors) or f"exit code {done.returncode}")
             raise DataError(f"`dvc commit` failed ({said}): all results are there, start again")

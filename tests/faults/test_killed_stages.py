@@ -16,8 +16,8 @@ from speciarl.versioning.record import read_record
 pytestmark = [pytest.mark.faults, pytest.mark.long]
 
 ALL = ("snakemake", "--cores", "2", "--quiet", "rules", "progress", "host", "--", "all")
-# A stage, and the seconds after its beginning in which the kill comes: fewer than it takes on an idle
-# machine, or the stages behind it would be finished, too, and have no turn.
+# A stage, and the seconds after its beginning in which the kill comes: fewer than it takes on an
+# idle machine, or the stages behind it would be finished, too, and have no turn.
 STAGES = {
     "render_mirror/cub200": 0.5, "download/cub200": 0.3, "precompute_verdicts/cub200": 1.0,
     "build_policy": 12.0, "train/sft": 4.0, "train/speciarl": 8.0, "predict/speciarl": 2.5,

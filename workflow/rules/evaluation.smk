@@ -20,7 +20,7 @@ rule predict:
         "logs/predict/{run}.log",
     benchmark:
         "benchmarks/predict/{run}.tsv"
-    priority: lambda w: PARAMS.runs[w.run].best_of - 1  # the longest does not wait to be alone
+    priority: lambda w: PARAMS.runs[w.run].best_of - 1
     threads: threads_of("predict")
     resources:
         **takes("predict") | ({} if SHARDS == 1 else {"gpu": 0}),  # which the shards need

@@ -12,6 +12,7 @@ rule build_policy:
         "logs/build_policy.log",
     benchmark:
         "benchmarks/build_policy.tsv"
+    priority: 2
     threads: threads_of("build_policy")
     resources:
         **takes("build_policy"),

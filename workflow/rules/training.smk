@@ -10,6 +10,8 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
+    # Of what could start the longest does, lest it runs alone at the end; and what all wait for.
+    priority: lambda w: len(PARAMS.runs[w.run].seeds) - 1
     threads: threads_of("train")
     resources:
         **takes("train"),

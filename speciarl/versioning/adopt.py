@@ -29,10 +29,14 @@ def adopt(project: Path) -> None:
     remove_damaged(project)
     if ADOPTING in os.environ or not lock.is_file() or (notes.is_dir() and any(notes.iterdir())):
         return
+    stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader).get("stages", {})
+    made = (out["path"] for stage in stages.values() for out in stage.get("outs", []))
+    kept = (path for path in made if not path.startswith("results/"))  # where git keeps some itself
+    if not any((project / path).exists() for path in kept):
+        return  # nothing was pulled
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
-    stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader).get("stages", {})
     params = recorded_params(stages)
     try:
         intact = _intact(project, stages, params)

@@ -40,6 +40,7 @@ def test_the_committed_record_knows_every_section():
 def test_without_git_the_record_is_left_aside_in_one_line(tmp_path, capsys):
     (tmp_path / ".dvc").mkdir()
     shutil.copy(ROOT / "dvc.lock", tmp_path)
+    (tmp_path / "data/mirror/cub200").mkdir(parents=True)
     adopt(tmp_path)
     said = capsys.readouterr().err
     assert said.startswith("dvc.lock is left aside: ") and said.count("\n") == 1
@@ -48,6 +49,14 @@ def test_without_git_the_record_is_left_aside_in_one_line(tmp_path, capsys):
 def test_notes_that_snakemake_has_are_not_touched(tmp_path, capsys):
     (tmp_path / ".snakemake/metadata").mkdir(parents=True)
     (tmp_path / ".snakemake/metadata/note").write_text("{}")
+    shutil.copy(ROOT / "dvc.lock", tmp_path)
+    adopt(tmp_path)
+    assert capsys.readouterr().err == ""  # it would have looked, and missed git
+
+
+def test_where_nothing_was_pulled_dvc_is_not_asked(tmp_path, capsys):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/metrics.json").write_text("{}")  # which git keeps
     shutil.copy(ROOT / "dvc.lock", tmp_path)
     adopt(tmp_path)
     assert capsys.readouterr().err == ""  # it would have looked, and missed git

@@ -1,5 +1,6 @@
 """A small copy of the project in a folder of its own, and the means to run it there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.datasets.miniature.render import render
@@ -147,24 +149,43 @@ def project(tmp_path):
     return Project.create(tmp_path / "project")
 
 
+def _made_once(tmp_path_factory, name: str, make) -> Project:
+    """This test process's copy of a project that is made by the first process that needs it."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    made, notes = shared / name / "project", shared / name / "notes.json"
+    with FileLock(shared / f"{name}.lock"):
+        if not notes.exists():
+            project = Project.create(made)
+            notes.write_text(json.dumps(make(project)))
+        project = Project(made).copy(tmp_path_factory.mktemp(name) / "project")
+    vars(project).update(json.loads(notes.read_text()))
+    return project
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A copy in which `snakemake all` has run; tests that change it take a copy of it."""
-    project = Project.create(tmp_path_factory.mktemp("finished") / "project")
-    recorder = Path(__file__).with_name("recorder.py")
-    shutil.copy(recorder, project.folder / "sitecustomize.py")
-    project.output = project.snakemake("all")
-    return project
+
+    def make(project):
+        recorder = Path(__file__).with_name("recorder.py")
+        shutil.copy(recorder, project.folder / "sitecustomize.py")
+        return {"output": project.snakemake("all")}
+
+    return _made_once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture(scope="session")
 def repeated(tmp_path_factory):
     """The same in another folder, without a network where the machine permits that."""
-    project = Project.create(tmp_path_factory.mktemp("repeated") / "project")
-    permitted = shutil.which(NAMESPACE[0]) and not subprocess.run([*NAMESPACE, "true"]).returncode
-    project.interfaces = None
-    if permitted:
-        listed = project.run("cat", "/proc/self/net/dev", isolated=True).splitlines()[2:]
-        project.interfaces = [line.partition(":")[0].strip() for line in listed]
-    project.output = project.snakemake("all", isolated=bool(permitted))
-    return project
+
+    def make(project):
+        permitted = shutil.which(NAMESPACE[0]) and not subprocess.call([*NAMESPACE, "true"])
+        interfaces = None
+        if permitted:
+            listed = project.run("cat", "/proc/self/net/dev", isolated=True).splitlines()[2:]
+            interfaces = [line.partition(":")[0].strip() for line in listed]
+        output = project.snakemake("all", isolated=bool(permitted))
+        return {"output": output, "interfaces": interfaces}
+
+    return _made_once(tmp_path_factory, "repeated", make)

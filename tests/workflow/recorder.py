@@ -26,7 +26,7 @@ def noting(name, globals=None, locals=None, fromlist=(), level=0):
 
 def hook(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(PACKAGE):
-        opened.add(arguments[0])
+        opened.add(arguments[0].removeprefix(f"{HERE}{os.sep}"))
 
 
 def leave():

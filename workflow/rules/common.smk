@@ -3,9 +3,12 @@ import hashlib
 import json
 import os
 import sys
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import snakemake.logging
+from snakemake.iocontainers import Wildcards
 from snakemake.settings.types import Quietness
 
 import speciarl.config
@@ -152,27 +155,35 @@ def embedder_of(measures):
     return files_below(measures.embedding_model) if measures.embedding_model else []
 
 
+# By stage: path and digest of each file of code that a job of these wildcards runs.
+CODE = {}
+
+
 def code(stage, unread=lambda wildcards: ()):
-    """The code of a stage as params, a file each: what changed is named as the reason of a rerun.
+    """The code of a stage as params, a folder each: which one changed is the reason of a rerun.
 
-    unread: the files that are not for the job of the wildcards; their params are None there.
+    unread: the files that are not for the job of the wildcards.
     """
-    by_job = {}
+    script = SCRIPTS / f"{stage}.py"
+    code_without = cache(lambda unread: code_of(script, unread))
+    unread_in = cache(lambda job: frozenset(unread(Wildcards(fromdict=dict(job)))))
 
-    def of_job(wildcards):
-        job = tuple(wildcards)
-        if job not in by_job:
-            by_job[job] = code_of(SCRIPTS / f"{stage}.py", unread(wildcards))
-        return by_job[job]
+    @cache
+    def digests(unread):
+        files = sorted(code_without(unread).items(), key=lambda item: folder_of(item[0]))
+        by_folder = groupby(files, key=lambda item: folder_of(item[0]))
+        return {folder: f"{folder} {digest_of(list(below))}" for folder, below in by_folder}
 
-    def of_file(path):
-        def named(wildcards):
-            digest = of_job(wildcards).get(path)
-            return digest and f"{path} {digest}"
+    def of_folder(folder):
+        return lambda wildcards: digests(unread_in(tuple(wildcards.items()))).get(folder)
 
-        return named
+    CODE[stage] = lambda wildcards: code_without(unread_in(tuple(wildcards.items())))
+    return {folder: of_folder(folder) for folder in map(folder_of, code_without(frozenset()))}
 
-    return {path: of_file(path) for path in code_of(SCRIPTS / f"{stage}.py")}
+
+def folder_of(path):
+    """With a final slash, which no other name of params has."""
+    return f"{os.path.dirname(path)}/"
 
 
 def other_prompts(policy=(), judge=()):

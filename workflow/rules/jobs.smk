@@ -1,5 +1,4 @@
 # What a job reads and is made of, by its wildcards.
-from snakemake.iocontainers import Wildcards
 
 
 def code_unread_in_training(wildcards):
@@ -52,14 +51,15 @@ def settings_and_code():
     items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
     items["name"] = list(PARAMS.training_sets)
     for one in workflow.rules:
-        watched = {k: v for k, v in one.params.items() if k == "settings" or "/" in k}
-        if not watched or one.name == "predict_shard":  # which watches what `predict` does
+        if one.name not in CODE:  # without `predict_shard`, which watches what `predict` does
             continue
         (wildcard,) = one.wildcard_names or (None,)
         for item in items.get(wildcard, [None]):
             found = Wildcards(fromdict={wildcard: item} if wildcard else {})
-            values = {k: v(found) if callable(v) else v for k, v in watched.items()}
+            settings = one.params.get("settings", {})
             path = f"{one.name}/{item}" if wildcard else one.name
-            settings = values.pop("settings", {})
-            code_files = [one for one in values.values() if one is not None]
-            yield path, {"settings": settings, "code": code_files}
+            files = CODE[one.name](found).items()
+            yield path, {
+                "settings": settings(found) if callable(settings) else settings,
+                "code": [f"{file} {digest}" for file, digest in files],
+            }

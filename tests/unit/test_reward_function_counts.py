@@ -66,6 +66,24 @@ def tagged(*predictions):
     return [f"<think>hm</think> <answer>{prediction}</answer>" for prediction in predictions]
 
 
+def test_rewards_are_of_the_disturbed_verdicts_and_counts_of_the_given_ones():
+    class Upside:
+        def disturb(self, row, verdicts):
+            return [Verdict.WRONG if one is Verdict.SPECIFIC else one for one in verdicts]
+
+    bridge = bridge_on(noise=Upside())
+    assert call(bridge, [3, 3], *tagged("Herring Gull", "gull")) == [0, 1]
+    assert bridge.rows[0]["specific"] == bridge.rows[0]["less_specific"] == 1
+
+
+def test_the_judge_is_handed_predictions_as_they_were_written():
+    source = Source()
+    call(bridge_on(source), [3, 3], *tagged("**Herring Gull**", "none"))
+    ((first, second),) = source.asked
+    assert (first.prediction, first.written) == ("herring gull", "Herring Gull")
+    assert (second.prediction, second.written) == ("none", "none")
+
+
 def test_one_row_of_counts_with_every_verdict_and_what_has_none():
     bridge = bridge_on()
     texts = [

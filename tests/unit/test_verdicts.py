@@ -1,10 +1,22 @@
+import hashlib
 import pickle
 from itertools import pairwise
 
 import pytest
 
 from speciarl.errors import VerifierError
-from speciarl.verdicts import LABELS, Pair, Verdict, require_few_failures
+from speciarl.verdicts import (
+    LABELS,
+    UNDECIDED,
+    Failure,
+    FailureKind,
+    Judgment,
+    Pair,
+    Verdict,
+    fingerprint,
+    reason,
+    require_few_failures,
+)
 
 
 def test_labels_are_the_six_in_their_order():
@@ -53,3 +65,23 @@ def test_another_process_gets_a_pair_as_it_was_written():
     assert [(pair, pair.written) for pair in sent] == [
         (("Samoyed", "pug"), "PUG!"), (("Samoyed", "pug"), "pug"),
     ]  # fmt: skip
+
+
+def test_the_reason_is_the_first_failure_of_those_that_were_asked():
+    def failed(kind, message):
+        return Judgment(None, failure=Failure(kind, message))
+
+    skipped = failed(FailureKind.NOT_ASKED, "not asked after the others")
+    late, cut = failed(FailureKind.TIMED_OUT, "no reply"), failed(FailureKind.TIMED_OUT, "cut off")
+    decided = Judgment(Verdict.WRONG, "taxonomy")
+    assert reason([decided, skipped, UNDECIDED, late, cut]) == "no reply"
+    assert reason([decided, skipped]) == "not asked after the others"
+    assert reason([decided, UNDECIDED]) == reason([]) == "no failure"
+
+
+def test_a_fingerprint_is_of_the_content_in_whatever_order():
+    rules = {"rules": "één", "facts": [1, 2]}
+    content = '{"facts": [1, 2], "rules": "één"}'.encode()
+    expected = hashlib.blake2b(content, digest_size=8).hexdigest()
+    assert fingerprint(rules) == fingerprint(dict(reversed(rules.items()))) == expected
+    assert fingerprint(rules | {"facts": [2, 1]}) != expected

@@ -159,8 +159,9 @@ def describe(needs: Needs) -> Iterator[str]:
         yield f"{row.stage:9}{row.run:13}{row.completions:11,}{row.gpus:6}{both}"
     expected = sum(row.gpus * row.hours for row in rows)
     yield f"{'':58}{expected:11.2f}{sum(row.gpus * row.at_most for row in rows):9.2f}"
+    judged = [row for row in rows if (row.stage, params.runs[row.run].method) != ("train", "sft")]
     for stage, section in (("train", params.verifier), ("predict", params.judge)):
-        asked = sum(row.completions for row in rows if row.stage == stage and row.run != "sft")
+        asked = sum(row.completions for row in judged if row.stage == stage)
         prompt = len(load_from(FOR_THE_JUDGES, section.model.prompt)) / CHARACTERS
         yield (
             f"questions to {section.model.name}: at most {asked:,}, "

@@ -24,8 +24,11 @@ COPY . .
 RUN pip install -e ".[$EXTRAS]" -c constraints.txt
 RUN pip check
 
-# Whoever runs it has a home to write to: this user, or the one of --user
+# No packages of the user's own; Apptainer shows the image the home of who runs it
+ENV PYTHONNOUSERSITE=1
+
+# Whoever runs it, this user or the one of --user, has a home to write to, and a name, which torch wants
 RUN useradd --create-home speciarl && chmod a+rwx /home/speciarl && chown -R speciarl .
-ENV HOME=/home/speciarl
+ENV HOME=/home/speciarl LOGNAME=speciarl
 USER speciarl
 CMD ["speciarl"]

@@ -57,7 +57,7 @@ def test_both_begin_with_one_image_of_a_python_that_the_project_supports():
     assert f"Programming Language :: Python :: {minor}" in PROJECT["classifiers"]
 
 
-def test_both_have_the_same_arguments_and_commands():
+def test_both_have_the_same_arguments_commands_and_environment():
     given = [rest if "=" in rest else f"{rest}=" for word, rest in DOCKER if word == "ARG"]
     assert APPTAINER["arguments"] == given
     names = [argument.partition("=")[0] for argument in given]
@@ -69,6 +69,8 @@ def test_both_have_the_same_arguments_and_commands():
         "find . -name __pycache__ -prune -exec rm -r {} +",
         *INSTALL,
     ]
+    variables, _ = [rest for word, rest in DOCKER if word == "ENV"]
+    assert APPTAINER["environment"] == [f"export {variables}"]
     (default,) = re.findall(r'\["(\w+)"\]', dict(DOCKER)["CMD"])
     assert APPTAINER["runscript"] == [f'exec "${{@:-{default}}}"']
     assert default in PROJECT["scripts"]
@@ -112,7 +114,8 @@ def test_nobody_runs_as_root_and_whoever_runs_has_a_home():
     words = [word for word, _ in DOCKER]
     name = dict(DOCKER)["USER"]
     assert USER.startswith(f"useradd --create-home {name} ")
-    assert f"chmod a+rwx /home/{name}" in USER and dict(DOCKER)["ENV"] == f"HOME=/home/{name}"
+    assert f"chmod a+rwx /home/{name}" in USER
+    assert dict(DOCKER)["ENV"] == f"HOME=/home/{name} LOGNAME={name}", "the last one"
     assert words.count("USER") == 1 and words[-2:] == ["USER", "CMD"]
     assert dict(DOCKER)["WORKDIR"] == HOME and USER.endswith(f"chown -R {name} .")
 

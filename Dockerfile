@@ -27,7 +27,7 @@ RUN pip check
 # No packages of the user's own; Apptainer shows the image the home of who runs it
 ENV PYTHONNOUSERSITE=1
 
-# Whoever runs it, this user or the one of --user, has a home to write to, and a name, which torch wants
+# Whoever runs it, this user or that of --user, has a home to write to, and a name, which torch wants
 RUN useradd --create-home speciarl && chmod a+rwx /home/speciarl && chown -R speciarl .
 ENV HOME=/home/speciarl LOGNAME=speciarl
 USER speciarl

@@ -2,9 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 
 import pytest
-import yaml
+from snakemake.cli import parse_config
 
 from speciarl.config import load
 from speciarl.training import checkpoints
@@ -59,24 +60,34 @@ def test_the_shape_is_that_of_the_training_bench(needs):
     assert checkpoints.KEPT == needs.KEPT
 
 
-def given(options):
-    """Sections by their names, of the values after --config."""
-    pairs = re.findall(r"'(\w+)=(\{.*?\})'(?= |$)", options)
-    return {name: yaml.safe_load(text.replace("NAME", "a").replace("DIRECTORY", "b"))
-            for name, text in pairs}  # fmt: skip
-
-
 @pytest.mark.parametrize("options", CONFIG.findall(PAGE))
 def test_what_the_page_gives_as_options_is_valid(options):
-    over = given(options)
+    over = parse_config(shlex.split(options))  # as Snakemake does
     assert over
-    params = load(files_of("paper" if "runs" in over or "policy" in over else "rehearsal"), over)
-    if "speciarl" in params.runs:  # refuses numbers that do not divide
-        plan_batches(params.grpo, params.runs["speciarl"].num_generations, params.training.devices)
+    params = load(files_of("paper" if "policy" in over else "rehearsal"), over)
+    assert params != load(files_of("rehearsal"))
 
 
-def test_the_page_s_file_for_a_node_is_valid(tmp_path):
-    lines = re.search(r"`mine\.yaml`:\n\n((?:    .*\n)+)", PAGE)[1]
-    (tmp_path / "mine.yaml").write_text(re.sub("^    ", "", lines, flags=re.MULTILINE))
-    params = load([*files_of("paper"), tmp_path / "mine.yaml"])
+@pytest.fixture
+def file_of(tmp_path):
+    """Writes what the page has for a file, whose name stands before it."""
+
+    def write(name):
+        lines = re.search(rf"`{name}`[^\n]*\n\n((?:    .*\n)+)", PAGE)[1]
+        (tmp_path / name).write_text(re.sub("^    ", "", lines, flags=re.MULTILINE))
+        return tmp_path / name
+
+    return write
+
+
+def test_the_page_s_files_for_a_node_are_valid(file_of):
+    files = [*files_of("paper"), file_of("mine.yaml")]
+    params = load(files)
     assert (params.judge.server.devices, params.evaluation.shards) == (4, 8)
+    assert list(load([*files, file_of("first.yaml")]).runs) == ["zero_shot", "be_specific"]
+
+
+def test_the_rehearsal_on_six_gpus_divides(file_of):
+    params = load([*files_of("rehearsal"), file_of("six.yaml")])
+    assert params.job("train", "speciarl").gpu == 6
+    plan_batches(params.grpo, params.runs["speciarl"].num_generations, params.training.devices)

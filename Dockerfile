@@ -1,5 +1,5 @@
-# The project and its environment, by the pins of requirements.lock and constraints.txt. docs/paper.md
-# tells how to run it; apptainer.def makes the same for Apptainer.
+# The project and its environment, by the pins of requirements.lock and constraints.txt; apptainer.def
+# makes the same for Apptainer. docs/paper.md tells how to run it.
 #
 #   docker build --tag speciarl .                                   # for GPUs, with vLLM
 #   docker build --tag speciarl-cpu --build-arg EXTRAS=dev .        # without
@@ -14,7 +14,8 @@ ARG PIP_NO_CACHE_DIR=1
 ARG PIP_ROOT_USER_ACTION=ignore
 
 # git for DVC, a compiler for the kernels that Triton writes
-RUN apt-get update && apt-get install --yes --no-install-recommends g++ git && rm -r /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ git \
+    && rm -r /var/lib/apt/lists/*
 
 WORKDIR /speciarl
 COPY constraints.txt requirements.lock ./
@@ -27,7 +28,7 @@ RUN pip check
 # No packages of the user's own; Apptainer shows the image the home of who runs it
 ENV PYTHONNOUSERSITE=1
 
-# Whoever runs it, this user or that of --user, has a home to write to, and a name, which torch wants
+# Whoever runs it, this user or that of --user, has a home to write to and a name, as torch wants
 RUN useradd --create-home speciarl && chmod a+rwx /home/speciarl && chown -R speciarl .
 ENV HOME=/home/speciarl LOGNAME=speciarl
 USER speciarl

@@ -17,17 +17,22 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 HOME = "/speciarl"  # where both have the project
 
 
+def joined(text: str) -> str:
+    """Continued lines put together."""
+    return re.sub(r"\\\n\s*", "", text)
+
+
 def instructions(dockerfile: str) -> list[tuple[str, str]]:
-    """Keyword and rest of each instruction, comments left out and continued lines put together."""
+    """Keyword and rest of each instruction, comments left out."""
     lines = [line for line in dockerfile.splitlines() if line.strip() and line[0] != "#"]
-    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined.splitlines())]
+    parts = [line.partition(" ") for line in joined("\n".join(lines)).splitlines()]
+    return [(word, rest) for word, _, rest in parts]
 
 
 def sections(definition: str) -> dict[str, list[str]]:
     """Lines of each section of an Apptainer definition, those of its header by an empty name."""
     found: dict[str, list[str]] = {"": []}
-    for line in map(str.strip, definition.splitlines()):
+    for line in map(str.strip, joined(definition).splitlines()):
         if line.startswith("%"):
             found[line[1:]] = []
         elif line and not line.startswith("#"):

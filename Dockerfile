@@ -1,5 +1,5 @@
-# The project and its environment, by the pins of requirements.lock and constraints.txt; apptainer.def
-# makes the same for Apptainer. docs/paper.md tells how to run it.
+# The project and its environment, by the pins of requirements.lock and constraints.txt, as
+# apptainer.def has it for Apptainer. docs/paper.md tells how to run it.
 #
 #   docker build --tag speciarl .                                   # for GPUs, with vLLM
 #   docker build --tag speciarl-cpu --build-arg EXTRAS=dev .        # without

@@ -27,16 +27,16 @@ LAYERS, WIDTH, INNER, KEYS, VOCABULARY = 28, 3584, 18_944, 512, 152_064
 BLOCKS, VISUAL_WIDTH, VISUAL_INNER, PATCHES_PER_TOKEN = 32, 1280, 3420, 4
 BF16 = 2  # bytes
 MATRICES = [*[(WIDTH, WIDTH)] * 2, *[(WIDTH, KEYS)] * 2, *[(WIDTH, INNER)] * 3]  # of a layer
-WEIGHTS = (
-    LAYERS * sum(a * b for a, b in MATRICES) + VOCABULARY * WIDTH
-)  # that each token goes through
+EMBEDDING = VOCABULARY * WIDTH
+# that each token goes through, the last matrix of the embedding's size among them
+WEIGHTS = LAYERS * sum(a * b for a, b in MATRICES) + EMBEDDING
 TOWER = BLOCKS * (4 * VISUAL_WIDTH**2 + 3 * VISUAL_WIDTH * VISUAL_INNER)
-STORED = BF16 * (
-    WEIGHTS + VOCABULARY * WIDTH + TOWER + (4 * VISUAL_WIDTH) * (4 * VISUAL_WIDTH + WIDTH)
-)
+MERGER = 4 * VISUAL_WIDTH * (4 * VISUAL_WIDTH + WIDTH)
+STORED = BF16 * (WEIGHTS + EMBEDDING + TOWER + MERGER)
 KEYS_AND_VALUES = BF16 * 2 * LAYERS * KEYS  # of a token
 QUESTION = 80  # tokens of a prompt beside its image
 PIXELS = 28 * 28  # of a token
+MOST_PIXELS = 16_384 * PIXELS  # the limit of Qwen's processor
 PASSES = 3  # forward, forward again for its activations, backward through weights that do not learn
 CHARACTERS = 4  # of a token, in English
 KEPT = 2  # checkpoints of a training (speciarl/training/checkpoints.py)
@@ -84,7 +84,7 @@ class Needs:
         """The most tokens of an image."""
         if self.params.datasets.mirror == "miniature":
             return self.params.miniature.image_size**2 // PIXELS
-        return self.params.policy.max_pixels // PIXELS
+        return (self.params.policy.max_pixels or MOST_PIXELS) // PIXELS
 
     def pass_seconds(self, tokens: float) -> float:
         """One pass of an image, its question and a completion through the policy, on one GPU."""
@@ -161,6 +161,8 @@ def describe(needs: Needs) -> Iterator[str]:
     yield f"{'':58}{expected:11.2f}{sum(row.gpus * row.at_most for row in rows):9.2f}"
     judged = [row for row in rows if (row.stage, params.runs[row.run].method) != ("train", "sft")]
     for stage, section in (("train", params.verifier), ("predict", params.judge)):
+        if section.model is None:
+            continue
         asked = sum(row.completions for row in judged if row.stage == stage)
         prompt = len(load_from(FOR_THE_JUDGES, section.model.prompt)) / CHARACTERS
         yield (
@@ -197,6 +199,8 @@ def main() -> None:
     parser.add_argument("--start", type=float, default=3, help="minutes until a job computes")
     asked = parser.parse_args()
     params = load([ROOT / "params.yaml", *asked.files])
+    if params.policy.source == "miniature":
+        parser.error("the policy is the miniature: name files that have one of 7B, as paper.yaml")
     needs = Needs(
         params, asked.tokens, asked.tokens_per_second, asked.tflops * 1e12, asked.start / 60
     )

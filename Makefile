@@ -44,9 +44,10 @@ plots: $(VENV)/.installed
 test: $(VENV)/.installed
 	pytest --numprocesses 2 --dist loadfile
 
-# Kills, full disks, damaged files, hard places: all of them, also what `make test` leaves out.
+# Kills, full disks, damaged files, hard places: all of them, also what `make test` leaves out, and
+# the install of a container's image.
 test-faults: $(VENV)/.installed
-	pytest --numprocesses 2 --dist worksteal -m "long or not long" tests/faults
+	pytest --numprocesses 2 --dist worksteal -m "long or not long" tests/faults tests/unit/test_containers.py
 
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm

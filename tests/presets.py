@@ -5,7 +5,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "workflow/presets"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-BEFORE = {"ablations": ["paper"], "ablations-miniature": ["ablations"]}
+BEFORE = {
+    "ablations": ["paper"],
+    "ablations-miniature": ["ablations"],
+    "rehearsal": ["paper"],
+}
 """What is named before presets that do not stand alone over params.yaml."""
 
 

@@ -117,6 +117,18 @@ PAPER = {
     },
     "lora": {"r": 64, "lora_alpha": 32},
 }
+REHEARSAL = {
+    "grpo": {  # 5 rollouts of 64 images
+        **PAPER["grpo"],
+        "generation_batch_size": 320,
+        "steps_per_generation": 10,
+        "gradient_accumulation_steps": 5,
+        "max_completion_length": 640,
+        "save_steps": 2,
+    },
+    "sft": {**PAPER["sft"], "num_train_epochs": 1.0},
+    "lora": PAPER["lora"],
+}
 CHANGED: dict[str, dict[str, dict]] = {
     "params": {},
     "judge-vllm": {},
@@ -124,6 +136,7 @@ CHANGED: dict[str, dict[str, dict]] = {
     "paper": PAPER,
     "ablations": PAPER,
     "ablations-miniature": {},
+    "rehearsal": REHEARSAL,
 }
 
 # The authors' settings, as read in their scripts, in TRL's terms: what all runs have, and each run.

@@ -157,6 +157,21 @@ def content_hash(paths: Iterable[Path], *values: object) -> str:
     return digest.hexdigest()
 
 
+def read_text(path: Path) -> str:
+    """A text in UTF-8.
+
+    Raises:
+        DataError: it cannot be read, or is in another encoding, on a line that is named.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): restore it") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: expected UTF-8 ({error.reason})") from None
+
+
 def read_csv(
     path: Path, columns: Sequence[str], may_be_empty: Collection[str] = ()
 ) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
@@ -169,14 +184,7 @@ def read_csv(
     Raises:
         DataError: one line that names the file, and the line where one is at fault.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): restore it") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: expected CSV in UTF-8 ({error.reason})") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
         names = list(reader.fieldnames or ())
         rows = [(f"{path}:{reader.line_num}", row) for row in reader]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speciarl.errors import SpeciaRLError, printable
+from speciarl.errors import SpeciaRLError
 from speciarl.paths import MANIFESTS, STORE, VERDICTS
 
 if TYPE_CHECKING:
@@ -74,12 +74,8 @@ def _ended_in_time() -> Iterator[None]:
 
 
 def _print(batches: "Iterable[pl.DataFrame]") -> None:
-    """Write CSV; on a terminal without control characters, since predictions may hold any."""
-    import polars as pl
+    """Write CSV, with the names once."""
+    from speciarl.files import write_rows
 
-    named = False
-    for batch in batches:
-        if sys.stdout.isatty():
-            batch = batch.with_columns(pl.all().map_elements(printable, pl.String))
-        sys.stdout.write(batch.write_csv(include_header=not named))
-        named = True
+    for number, batch in enumerate(batches):
+        write_rows(batch, sys.stdout, header=not number)

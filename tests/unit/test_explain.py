@@ -75,6 +75,14 @@ def test_every_row_and_column_of_a_file_comes_back(tmp_path):
     assert summary == "3 pairs, 2 decided (0 rules, 2 taxonomy, 1 undecided)"
 
 
+def test_what_a_spreadsheet_would_take_for_a_formula_begins_with_an_apostrophe(tmp_path):
+    rows, _ = batch(
+        tmp_path, "dataset,class,prediction,@note\n,Herring Gull,=gull,-1\n,Herring Gull,gull,-x\n"
+    )
+    assert [row["prediction"] for row in rows] == ["'=gull", "gull"]
+    assert [row["'@note"] for row in rows] == ["-1", "'-x"]
+
+
 def test_given_verdicts_are_kept_apart_and_compared(tmp_path):
     rows, summary = batch(
         tmp_path,

@@ -250,6 +250,15 @@ def test_a_terminal_is_sent_no_control_characters(store):
     assert printed.count(b"\r\n") == 2
 
 
+def test_what_a_spreadsheet_would_take_for_a_formula_begins_with_an_apostrophe(store):
+    query = (
+        "SELECT '=1+1' AS said, -0.5 AS n, -1e-9::DOUBLE AS e, '-' AS dash, DATE '2026-01-01' AS d"
+    )
+    asking = started("verdicts", "sql", query, "--store", store, stdout=subprocess.PIPE)
+    out = asking.communicate(timeout=60)[0]
+    assert out == b"said,n,e,dash,d\n'=1+1,-0.5,-1e-09,'-,2026-01-01\n"
+
+
 def test_a_snapshot_holds_what_a_killed_writer_left_in_its_log(store):
     script = (
         "import duckdb, os, sys; db = duckdb.connect(sys.argv[1]); "

@@ -42,9 +42,10 @@ def verdicts_sql(
     timeout: Seconds = 60.0,
 ) -> None:
     """Ask the store alone; rows are printed as CSV (docs/sql.md has examples)."""
-    from speciarl.cache.reading import ask_for_text, copied
+    from speciarl.cache.queries import asked
+    from speciarl.cache.reading import ask_for_text
 
-    with _ended_in_time(), copied(store) as db:
+    with _ended_in_time(), asked(store) as db:
         _print(ask_for_text(db, query, timeout))
 
 

@@ -115,7 +115,7 @@ def test_another_table_than_the_main_one_is_printed_whole(tmp_path):
     assert cells[2:] == [["0", "rft", "0.032"], ["1", "speciarl", "-"]]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"PAR1" + bytes(100), b"a,b\n1,2,3\n"])
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2,3\n"])
 def test_a_table_that_is_none_is_one_line(tmp_path, content):
     (tmp_path / "t.csv").write_bytes(content)
     line = speciarl("table", "t.csv", cwd=tmp_path, code=1)

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from speciarl.cache import VerdictCache
+from speciarl.cache.store import opened
 from speciarl.cache.transfer import export_store, import_file
 from speciarl.cli.main import app
 from speciarl.errors import SpeciaRLError
@@ -43,7 +44,10 @@ def imports(path: Path) -> None:
 
 
 def audits(path: Path) -> None:
-    run("audit", "--training", path.parents[1], "--store", path.with_name("from.duckdb"))
+    store = path.with_name("any.duckdb")
+    with opened(store):  # which makes it
+        assert store.is_file()
+    run("audit", "--training", path.parents[1], "--store", store)
 
 
 def precomputes(path: Path) -> None:

@@ -126,6 +126,17 @@ def test_a_table_that_was_not_made_says_what_to_run(tmp_path):
     assert "snakemake" in speciarl("table", cwd=tmp_path, code=1)
 
 
+def test_what_is_started_by_hand_keeps_the_logs_of_earlier_starts(tmp_path):
+    log = tmp_path / "one.log"
+    for said, alone in {"first": False, "second": True, "third": True}.items():
+        with stage(str(log), alone=alone):
+            print(said)
+    assert log.read_text().split() == ["first", "second", "third"]
+    with stage(str(log)):
+        print("fresh")
+    assert log.read_text().split() == ["fresh"]
+
+
 @pytest.mark.parametrize(
     ("fault", "line"),
     [("DataError('no archive')", "error: no archive"), ("ValueError('ours')", "fault: ValueError")],

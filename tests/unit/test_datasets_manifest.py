@@ -118,7 +118,8 @@ ALSO_GOOD = row(2, "train", "2", "2.jpg", 0, "gull")
         (row(3, "train", "3", "3.jpg", 0, "tern"), "one class_name of each class_id, found"),
         (row(3, "trainval", "3", "3.jpg", 0, "gull"), "a split of train, val, test, found"),
         (row(3, "train", "3", "3.jpg", 0, None), "a value everywhere, found 'a/train/3'"),
-        (row(3, "train", "3", "3.jpg", -1, "gull"), "a class id from 0, found 'a/train/3'"),
+        (row(3, "train", "3", "3.jpg", -1, "gull"), "a class id from 0, and a name, found"),
+        (row(3, "train", "3", "3.jpg", 1, ""), "a class id from 0, and a name, found"),
     ],
 )
 def test_a_row_that_contradicts_others_is_named_with_its_place(bad: tuple, message: str) -> None:

@@ -86,7 +86,7 @@ def check_manifest(rows: pl.DataFrame, dataset: str) -> None:
     faults = {
         "a value everywhere": pl.any_horizontal(pl.all().is_null()),
         f"a split of {', '.join(SPLITS)}": ~pl.col("split").is_in(SPLITS),
-        "a class id from 0": pl.col("class_id") < 0,
+        "a class id from 0, and a name": (pl.col("class_id") < 0) | (pl.col("class_name") == ""),
         **{f"every {n} once": ~pl.col(n).is_first_distinct() for n in ("sample_id", "image")},
         **{
             f"one {of} of each {each}": (pl.col(of).n_unique().over(each) > 1)

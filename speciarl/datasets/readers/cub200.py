@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from speciarl.datasets.readers import Field, Row, look_up, once, pairs, whole_number, without_suffix
+from speciarl.datasets.readers import Row, look_up, once, pairs, whole_number, without_suffix
 
 SPLIT_KINDS = ("official",)
 _TABLES = ("classes", "image_class_labels", "train_test_split")
@@ -18,7 +18,10 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
     """
     base = root / "CUB_200_2011"
     classes, labels, flags = (base / f"{name}.txt" for name in _TABLES)
-    names = {class_id: _class_name(folder) for class_id, folder in pairs(classes).items()}
+    names = {
+        number: folder.derived(folder.partition(".")[2].replace("_", " "))
+        for number, folder in pairs(classes).items()
+    }
     once(names.values())
     label_of, flag_of = pairs(labels), pairs(flags)
     for image_id, image in pairs(base / "images.txt").items():
@@ -29,10 +32,3 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
             raise flag.fault("0 or 1")
         path = f"CUB_200_2011/images/{image}"
         yield _SPLITS[flag], without_suffix(image), path, whole_number(class_id, 1) - 1, name
-
-
-def _class_name(folder: Field) -> Field:
-    name = folder.partition(".")[2].replace("_", " ")
-    if not name:
-        raise folder.fault("'NUMBER.NAME'")
-    return folder.derived(name)

@@ -94,7 +94,7 @@ def read_foreign_parquet(
             table = file.read(columns=columns and list(columns))
         table.validate(full=True)
         found = pl.DataFrame(table)
-        return found.cast(dict(columns)) if isinstance(columns, Mapping) else found
+        return found.cast(pl.Schema(columns)) if isinstance(columns, Mapping) else found
     except _UNREADABLE as error:
         why = one_line(error)[:200]
         raise DataError(f"{path} cannot be read as parquet: {why}; make or fetch it anew") from None

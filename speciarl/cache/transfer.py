@@ -18,7 +18,6 @@ from speciarl.cache.store import opened, quoted, sql
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
 from speciarl.errors import CacheError, DataError
 from speciarl.files import read_foreign_parquet, write_parquet
-from speciarl.paths import PRECOMPUTED
 from speciarl.verdicts import LABELS, fingerprint
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class TakenIn:
         )
 
 
-PAID = "paid.parquet"  # beside the store
+PAID, SNAPSHOTS = "paid.parquet", "precomputed/*.parquet"  # beside the store
 PAID_FOR = ("llm", "local")  # what `decided_by` says of verdicts that cost money or hours
 
 
@@ -86,10 +85,9 @@ def begin(store: Path, source: Path) -> None:
     """Fill an absent store with what another, absent too, would begin with, if anything: verdicts
     beside it, paid or precomputed, as `dvc pull` brings them."""
     refill(store, source.with_name(PAID))
-    if list((source.parent / PRECOMPUTED.name).glob("*.parquet")):
-        files = quoted(source.parent / PRECOMPUTED.name / "*.parquet")
+    if list(source.parent.glob(SNAPSHOTS)):
         with opened(store) as db:
-            db.execute(sql("begin", snapshots=files))
+            db.execute(sql("begin", snapshots=quoted(source.parent / SNAPSHOTS)))
 
 
 def stored_verdicts(store: Path, decided_by: Sequence[str] | None = None) -> pl.DataFrame:

@@ -105,8 +105,8 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
             found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
         except TaxonomyError as error:
             raise TaxonomyError(f"{place}: {error}") from None
-        added = {"verdict": found.verdict, "decided_by": found.decided_by}
-        judged.append({_passed_on(name): text or None for name, text in row.items()} | added)
+        given_row = {_passed_on(name): text or None for name, text in row.items()}
+        judged.append(given_row | dict(zip(ADDED, found[:2], strict=True)))
         counts[found.decided_by] += 1
         if found.decided_by != UNDECIDED and "verdict" in row:
             given += 1

@@ -97,7 +97,7 @@ sbom: $(VENV)/.installed $(VENV_RELEASE)/.installed
 
 # Which pins have known vulnerabilities. Needs the network: it asks PyPI's database.
 audit: $(VENV_RELEASE)/.installed
-	$(VENV_RELEASE)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+	$(VENV_RELEASE)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
 # The wheel and the source archive of this commit, named by the last tag (docs/releases.md).
 wheel: $(VENV_RELEASE)/.installed

@@ -40,6 +40,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/report.html",
-        "results/metrics.json",
+        lambda wildcards: list(made_by_stages()),
         RECORD,

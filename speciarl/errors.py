@@ -7,7 +7,11 @@ else that escapes is a fault of ours and keeps its traceback.
 
 
 class SpeciaRLError(Exception):
-    """Base of all expected failures; `str(error)` is the one line for the user."""
+    """Base of all expected failures; `str(error)` is the one line for the user, who may read it on
+    a terminal: names and texts in it come from anywhere."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(SpeciaRLError):

@@ -6,22 +6,25 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 import pyarrow
 from pyarrow.parquet import ParquetFile
 
 from speciarl.disk import room_for
-from speciarl.errors import DataError, one_line
+from speciarl.errors import DataError, one_line, printable
 
 _UNREADABLE = (
     OSError, ValueError, MemoryError, pyarrow.ArrowException, pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
 )  # fmt: skip
+
+_FORMULA = r"^[=+\-@\t\r]"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^[+-]?(inf|nan)$"
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +75,13 @@ def write_parquet(table: pl.DataFrame, path: Path) -> None:
         table.write_parquet(partial, compression="zstd")
 
 
-def read_foreign_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_foreign_parquet(
+    path: Path, columns: Sequence[str] | Mapping[str, Any] | None = None
+) -> pl.DataFrame:
     """A parquet file that nobody vouches for: what is corrupt may abort the reader of polars.
+
+    Args:
+        columns: what to read of it, all if not given; a mapping to types of polars casts them.
 
     Raises:
         DataError: it is damaged, no parquet, or lacks one of the columns.
@@ -83,18 +91,38 @@ def read_foreign_parquet(path: Path, columns: Sequence[str] | None = None) -> pl
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
                 raise DataError(f"{path}: expected the column {missing[0]!r}, which is not there")
-            table = file.read(columns=columns)
+            table = file.read(columns=columns and list(columns))
         table.validate(full=True)
-        return pl.DataFrame(table)
+        found = pl.DataFrame(table)
+        return found.cast(pl.Schema(columns)) if isinstance(columns, Mapping) else found
     except _UNREADABLE as error:
         why = one_line(error)[:200]
         raise DataError(f"{path} cannot be read as parquet: {why}; make or fetch it anew") from None
 
 
-def plain_cells(table: pl.DataFrame) -> pl.DataFrame:
-    """A table for CSV in which no text begins a formula: an apostrophe stands before = + - @."""
+def write_rows(
+    table: pl.DataFrame, into: TextIO, *, header: bool = True, float_precision: int | None = None
+) -> None:
+    """Write CSV that commands nobody who opens it.
+
+    Of a text that a spreadsheet would take for a formula, column names included, an apostrophe
+    stands before = + - @; what is a number stays one. A terminal gets no control characters.
+    """
+    if header:
+        names = [f"{n}" for n in range(table.width)]
+        write_rows(pl.DataFrame([table.columns], names, orient="row"), into, header=False)
     texts = pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String)
-    return table.with_columns(texts.str.replace(r"^([=+\-@\t\r])", "'${1}"))
+    if into.isatty():
+        table = table.with_columns(texts.map_elements(printable, pl.String))
+    formula = texts.str.contains(_FORMULA) & ~texts.str.contains(_NUMBER)
+    table = table.with_columns(pl.when(formula).then("'" + texts).otherwise(texts).name.keep())
+    into.write(table.write_csv(include_header=False, float_precision=float_precision))
+
+
+def write_csv(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as `write_rows` does, numbers with four decimals, nothing where undefined."""
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        write_rows(table, file, float_precision=4)
 
 
 def write_json(value: object, path: Path) -> None:
@@ -157,6 +185,21 @@ def content_hash(paths: Iterable[Path], *values: object) -> str:
     return digest.hexdigest()
 
 
+def read_text(path: Path) -> str:
+    """A text in UTF-8.
+
+    Raises:
+        DataError: it cannot be read, or is in another encoding, on a line that is named.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): restore it") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: expected UTF-8 ({error.reason})") from None
+
+
 def read_csv(
     path: Path, columns: Sequence[str], may_be_empty: Collection[str] = ()
 ) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
@@ -169,14 +212,7 @@ def read_csv(
     Raises:
         DataError: one line that names the file, and the line where one is at fault.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): restore it") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: expected CSV in UTF-8 ({error.reason})") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
         names = list(reader.fieldnames or ())
         rows = [(f"{path}:{reader.line_num}", row) for row in reader]

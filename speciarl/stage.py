@@ -60,7 +60,8 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
     """Run a stage with everything it prints in its log; the terminal gets the time it took.
 
     Of the GPUs it sees so many that no other job has; all of them where no number is given.
-    Started by hand it is `alone` on the terminal, and may draw on it.
+    Started by hand it is `alone` on the terminal, and may draw on it; its log goes on after those
+    of earlier starts.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
     leaves its traceback in the log and its last line on the terminal.
@@ -74,7 +75,7 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
     if rank is not None:
         terminal = os.fdopen(os.dup(2), "w")
     with (
-        _open_log(Path(log_file), fresh=rank is None) as log,
+        _open_log(Path(log_file), fresh=rank is None and not alone) as log,
         redirect_stderr(log if rank not in (None, "0") else terminal),
         speaking_as(name),
         redirect_stdout(log),

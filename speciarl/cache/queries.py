@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 
-from speciarl.cache.reading import LEVEL, ask, copied, copy_file, query_store
+from speciarl.cache.reading import LEVEL, Prepare, ask, copied, copy_file
 from speciarl.cache.store import message, quoted, sql
+from speciarl.cache.transfer import begin
 from speciarl.errors import CacheError, DataError
 from speciarl.verdicts import LABELS
 
@@ -17,17 +19,29 @@ STATISTICS = (
 )  # fmt: skip
 
 
+@contextmanager
+def asked(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`copied` store; before there is one, as in a clone, what it would begin with."""
+    with TemporaryDirectory(prefix="speciarl-") as folder:
+        begun = Path(folder) / store.name
+        if not store.is_file():
+            begin(begun, store)
+        with copied(begun if begun.is_file() else store, prepare) as db:
+            yield db
+
+
 def statistics(store: Path) -> dict[str, pl.DataFrame]:
     """Verdicts by verifier and label, by what decided and by run; lookups and their cost by run."""
     counted = ", ".join(f"count(*) FILTER (verdict = '{label}') AS \"{label}\"" for label in LABELS)
     queries = {title: sql(title.replace(" ", "_"), counted=counted) for title in STATISTICS}
-    with copied(store) as db:
+    with asked(store) as db:
         return {title: ask(db, query) for title, query in queries.items()}
 
 
 def verifiers_in_common(store: Path) -> tuple[str, str] | None:
     """The two verifiers that have judged the most pairs in common; None where no two have."""
-    found = query_store(store, sql("verifiers_in_common"))
+    with asked(store) as db:
+        found = ask(db, sql("verifiers_in_common"))
     return found.row(0) if found.height else None
 
 
@@ -38,7 +52,8 @@ def verdicts_of(store: Path, *verifiers: str) -> pl.DataFrame:
         CacheError: one of them has no verdict in the store.
     """
     query = "SELECT verifier, class, prediction, verdict::VARCHAR AS verdict FROM verdicts"
-    rows = query_store(store, query).filter(pl.col("verifier").is_in(verifiers))
+    with asked(store) as db:
+        rows = ask(db, query).filter(pl.col("verifier").is_in(verifiers))
     for name in set(verifiers) - set(rows["verifier"].unique()):
         raise CacheError(f"{store} has no verdict of verifier {name!r}: see `verdicts stats`")
     return rows
@@ -48,7 +63,7 @@ def verdicts_of(store: Path, *verifiers: str) -> pl.DataFrame:
 def predictions(
     store: Path, verdicts: Path, manifests: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """`copied` store, with the view `predictions` of all that was judged.
+    """`asked` store, with the view `predictions` of all that was judged.
 
     Args:
         verdicts: folder of RUN/SEED/DATASET.parquet from the judge stage.
@@ -70,7 +85,7 @@ def predictions(
                 "`snakemake --cores all all` to make them anew"
             ) from None
 
-    with copied(store, prepare) as db:
+    with asked(store, prepare) as db:
         yield db
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from speciarl.cache.index import PairKeys
 from speciarl.cache.reading import ask, copied
-from speciarl.cache.store import opened
+from speciarl.cache.store import opened, quoted, sql
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
 from speciarl.errors import CacheError, DataError
 from speciarl.files import read_foreign_parquet, write_parquet
@@ -59,7 +59,7 @@ class TakenIn:
         )
 
 
-PAID = "paid.parquet"  # beside the store
+PAID, SNAPSHOTS = "paid.parquet", "precomputed/*.parquet"  # beside the store
 PAID_FOR = ("llm", "local")  # what `decided_by` says of verdicts that cost money or hours
 
 
@@ -79,6 +79,15 @@ def refill(store: Path, paid: Path | None = None) -> None:
     if paid.is_file() and not store.exists():
         taken = import_file(store, paid)
         log.info("a new store begins with %s: %s", paid, taken)
+
+
+def begin(store: Path, source: Path) -> None:
+    """Fill an absent store with what another, absent too, would begin with, if anything: verdicts
+    beside it, paid or precomputed, as `dvc pull` brings them."""
+    refill(store, source.with_name(PAID))
+    if list(source.parent.glob(SNAPSHOTS)):
+        with opened(store) as db:
+            db.execute(sql("begin", snapshots=quoted(source.parent / SNAPSHOTS)))
 
 
 def stored_verdicts(store: Path, decided_by: Sequence[str] | None = None) -> pl.DataFrame:

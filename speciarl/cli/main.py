@@ -67,12 +67,15 @@ def table(
     """Print the main table of the last report, or another table of the results."""
     import polars as pl
 
-    from speciarl.errors import DataError
+    from speciarl.errors import DataError, one_line
     from speciarl.report.terminal import print_main_table, print_table
 
     if not report.is_file():
         raise DataError(f"{report} does not exist: run `snakemake --cores all all` first")
-    rows = pl.read_csv(report)
+    try:
+        rows = pl.read_csv(report)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{report} cannot be read as CSV: {one_line(error)}") from None
     is_main = any(name.endswith(" hm") for name in rows.columns)  # a column for each group
     (print_main_table if is_main else print_table)(rows)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speciarl.errors import SpeciaRLError, printable
+from speciarl.errors import SpeciaRLError
 from speciarl.paths import MANIFESTS, STORE, VERDICTS
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ def verdicts_sql(
     timeout: Seconds = 60.0,
 ) -> None:
     """Ask the store alone; rows are printed as CSV (docs/sql.md has examples)."""
-    from speciarl.cache.reading import ask_for_text, copied
+    from speciarl.cache.queries import asked
+    from speciarl.cache.reading import ask_for_text
 
-    with _ended_in_time(), copied(store) as db:
+    with _ended_in_time(), asked(store) as db:
         _print(ask_for_text(db, query, timeout))
 
 
@@ -74,12 +75,8 @@ def _ended_in_time() -> Iterator[None]:
 
 
 def _print(batches: "Iterable[pl.DataFrame]") -> None:
-    """Write CSV; on a terminal without control characters, since predictions may hold any."""
-    import polars as pl
+    """Write CSV, with the names once."""
+    from speciarl.files import write_rows
 
-    named = False
-    for batch in batches:
-        if sys.stdout.isatty():
-            batch = batch.with_columns(pl.all().map_elements(printable, pl.String))
-        sys.stdout.write(batch.write_csv(include_header=not named))
-        named = True
+    for number, batch in enumerate(batches):
+        write_rows(batch, sys.stdout, header=not number)

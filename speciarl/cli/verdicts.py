@@ -102,6 +102,7 @@ def precompute(
 
     from speciarl.cache import VerdictCache
     from speciarl.config import load
+    from speciarl.files import read_foreign_parquet
     from speciarl.verifiers.factory import build_verifier, classes_of
     from speciarl.verifiers.precompute import pairs_seen, precompute
 
@@ -112,7 +113,7 @@ def precompute(
         )
     chosen = load(params or [PARAMS])
     settings = chosen.judge if judge else chosen.verifier
-    relations = pl.read_parquet(taxonomy)
+    relations = read_foreign_parquet(taxonomy, {"dataset": pl.String, "class_name": pl.String})
     verifier = build_verifier(settings, facts, classes_of(relations))
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
     known, seen = len(cache), pairs_seen(files)
@@ -161,10 +162,11 @@ def audit(
 
 def _predictions(training: Path) -> "dict[str, pl.DataFrame]":
     """What each run answered, for the runs that were trained by a reward."""
-    import polars as pl
+    from speciarl.files import read_foreign_parquet
+    from speciarl.schemas import PREDICTIONS
 
     files = sorted(training.glob("*/predictions.parquet"))
-    found = {file.parent.name: pl.read_parquet(file) for file in files}
+    found = {file.parent.name: read_foreign_parquet(file, PREDICTIONS) for file in files}
     return {run: given for run, given in found.items() if given.height}
 
 

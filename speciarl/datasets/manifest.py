@@ -8,6 +8,7 @@ import polars as pl
 
 from speciarl.datasets.counts import check_counts
 from speciarl.datasets.readers import (
+    SCHEMA,
     caltech101,
     check_manifest,
     cub200,
@@ -60,17 +61,17 @@ def build_manifest(
         raise ConfigError(
             f"{dataset} has no split {split_kind!r}; expected {' or '.join(reader.SPLIT_KINDS)}"
         )
-    manifest = frame(dataset, reader.read(root / raw_dir, split_kind)).sort("sample_id")
-    for image in manifest["image"]:
+    rows = frame(dataset, reader.read(root / raw_dir, split_kind))
+    for image, place in rows.select("image", "place").iter_rows():
         if ".." in PurePosixPath(image).parts or not image.isprintable():
-            raise DataError(f"{dataset}: {image!r} is no name of an image in the dataset's folder")
-    folder = pl.lit(f"{Path(raw_dir).as_posix()}/")
-    manifest = manifest.with_columns(image=folder + pl.col("image"))
-    check_manifest(manifest, dataset)
+            raise DataError(f"{place}: {image!r} is no name of an image in the dataset's folder")
+    check_manifest(rows, dataset)
     if published:
-        check_counts(manifest, published, f"{dataset} {split_kind}")
-    _check_images(manifest, dataset, root)
-    return manifest
+        check_counts(rows, published, f"{dataset} {split_kind}")
+    folder = pl.lit(f"{Path(raw_dir).as_posix()}/")
+    rows = rows.with_columns(image=folder + pl.col("image")).sort("sample_id")
+    _check_images(rows, dataset, root)
+    return rows.select(*SCHEMA)
 
 
 def summary(manifest: pl.DataFrame) -> str:
@@ -89,14 +90,16 @@ def accounted(manifest: pl.DataFrame, left_out: Mapping[str, int]) -> str:
     )
 
 
-def _check_images(manifest: pl.DataFrame, dataset: str, root: Path) -> None:
-    files = manifest["image"].str.replace(r"#\d+$", "").unique().sort()
+def _check_images(rows: pl.DataFrame, dataset: str, root: Path) -> None:
+    named = rows.select(pl.col("image").str.replace(r"#\d+$", ""), "place")
+    files = dict(named.unique("image", keep="first", maintain_order=True).iter_rows())
     # One listing per folder instead of one question per image: there may be 100,000.
-    places = {file.rpartition("/")[0] for file in files}
-    present = {f"{folder}/{entry.name}" for folder in places for entry in (root / folder).glob("*")}
+    folders = {file.rpartition("/")[0] for file in files}
+    present = {f"{f}/{entry.name}" for f in folders for entry in (root / f).glob("*")}
     missing = [file for file in files if file not in present]
     if missing:
         raise DataError(
             f"{dataset}: expected {len(files)} image files, found {len(files) - len(missing)}; "
-            f"first missing {missing[0]}; delete {dataset}'s raw folder and download again"
+            f"first missing {missing[0]}, which {files[missing[0]]} names; delete {dataset}'s raw "
+            "folder and download again"
         )

@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import yaml
 
-from speciarl.files import atomic_write, plain_cells
+from speciarl.files import atomic_write, write_csv
 from speciarl.verdicts import OUTCOMES, Verdict
 
 METRICS = ("specificity", "correctness", "hm")
@@ -183,8 +183,7 @@ def measure_table(measures: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
 def write_tables(tables: Mapping[str, pl.DataFrame], into: Path) -> None:
     """Write each as INTO/NAME.csv, numbers with four decimals, nothing where undefined."""
     for name, table in tables.items():
-        with atomic_write(into / f"{name}.csv") as partial:
-            plain_cells(table).write_csv(partial, float_precision=4)
+        write_csv(table, into / f"{name}.csv")
 
 
 def write_latex(main: pl.DataFrame, areas: Sequence[str], path: Path) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 from transformers import TrainerCallback
 
 from speciarl.disk import room_for
+from speciarl.files import write_rows
 from speciarl.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -71,4 +72,4 @@ class LogSteps(TrainerCallback):
     def _append(self, rows: pl.DataFrame) -> None:
         if self.live and not rows.is_empty():
             with room_for(self.live), self.live.open("a") as file:
-                file.write(rows.write_csv(include_header=file.tell() == 0, float_precision=6))
+                write_rows(rows, file, header=file.tell() == 0, float_precision=6)

@@ -1,13 +1,14 @@
 """Judges pairs that somebody asks about, without a model or a cache, and says what decided them."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+import polars as pl
+
 from speciarl.answers import clauses, normalize, strip_injection
 from speciarl.errors import TaxonomyError
-from speciarl.files import read_csv
+from speciarl.files import read_csv, write_rows
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Pair
 from speciarl.verifiers.cascade import Cascade
@@ -98,19 +99,20 @@ def judge_csv(source: Path, into: TextIO, judge: PairJudge) -> str:
     counts: Counter[str] = Counter()
     agreeing = given = 0
     columns, rows = read_csv(source, REQUIRED, may_be_empty=("dataset", "prediction"))
-    writer = csv.DictWriter(into, [*map(_passed_on, columns), *ADDED], lineterminator="\n")
-    writer.writeheader()
+    judged: list[dict[str, str | None]] = []
     for place, row in rows:
         try:
             found = judge.judge(row["class"], row["prediction"], row["dataset"] or None)
         except TaxonomyError as error:
             raise TaxonomyError(f"{place}: {error}") from None
-        added = {"verdict": found.verdict, "decided_by": found.decided_by}
-        writer.writerow({_passed_on(name): value for name, value in row.items()} | added)
+        given_row = {_passed_on(name): text or None for name, text in row.items()}
+        judged.append(given_row | dict(zip(ADDED, found[:2], strict=True)))
         counts[found.decided_by] += 1
         if found.decided_by != UNDECIDED and "verdict" in row:
             given += 1
             agreeing += row["verdict"] == found.verdict
+    names = [*map(_passed_on, columns), *ADDED]
+    write_rows(pl.DataFrame(judged, dict.fromkeys(names, pl.String)), into)
     decided = counts.total() - counts[UNDECIDED]
     by = ", ".join(f"{counts[name]} {name}" for name in ("rules", "taxonomy", UNDECIDED))
     agreement = f"; {agreeing} of {given} decided as given" if "verdict" in columns else ""

@@ -15,6 +15,7 @@ from speciarl.answers import normalize
 from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import VerifierConfig
+from speciarl.files import read_foreign_parquet
 from speciarl.progress import Progress, duration, say
 from speciarl.taxonomy.table import every_pair
 from speciarl.verdicts import Pair, reason, require_few_failures
@@ -40,8 +41,8 @@ def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
 
 def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
     """class, prediction: what models have answered, from files of the `predict` stage."""
-    seen = [pl.read_parquet(path, columns=["class_name", "prediction"]) for path in predictions]
     schema = {"class_name": pl.String, "prediction": pl.String}
+    seen = [read_foreign_parquet(path, schema) for path in predictions]
     return _normal(pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls())
 
 

@@ -115,8 +115,26 @@ def test_another_table_than_the_main_one_is_printed_whole(tmp_path):
     assert cells[2:] == [["0", "rft", "0.032"], ["1", "speciarl", "-"]]
 
 
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2,3\n"])
+def test_a_table_that_is_none_is_one_line(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    line = speciarl("table", "t.csv", cwd=tmp_path, code=1)
+    assert line.startswith("error: t.csv cannot be read as CSV") and line.count("\n") == 1
+
+
 def test_a_table_that_was_not_made_says_what_to_run(tmp_path):
     assert "snakemake" in speciarl("table", cwd=tmp_path, code=1)
+
+
+def test_what_is_started_by_hand_keeps_the_logs_of_earlier_starts(tmp_path):
+    log = tmp_path / "one.log"
+    for said, alone in {"first": False, "second": True, "third": True}.items():
+        with stage(str(log), alone=alone):
+            print(said)
+    assert log.read_text().split() == ["first", "second", "third"]
+    with stage(str(log)):
+        print("fresh")
+    assert log.read_text().split() == ["fresh"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from speciarl.datasets.counts import COLUMNS, check_counts, published_counts
 from speciarl.datasets.manifest import READERS
-from speciarl.datasets.readers import frame
+from speciarl.datasets.readers import Field, frame
 from speciarl.errors import DataError
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "counts.csv"
@@ -42,7 +42,7 @@ def manifest(**splits):
     return frame(
         "birds",
         [
-            (split, f"{c}-{i}", f"{split}-{c}-{i}.jpg", c, f"class {c}")
+            (split, Field(f"{c}-{i}", "l.txt:1"), f"{split}-{c}-{i}.jpg", c, f"class {c}")
             for split, counts in splits.items()
             for c, count in enumerate(counts)
             for i in range(count)

@@ -13,7 +13,7 @@ from speciarl.datasets.images import open_image
 from speciarl.datasets.manifest import READERS, build_manifest, check_manifest
 from speciarl.datasets.miniature.catalogue import catalogue
 from speciarl.datasets.miniature.mirror import LAYOUTS, render_mirror
-from speciarl.datasets.readers import SCHEMA, frame
+from speciarl.datasets.readers import SCHEMA, Field, frame
 from speciarl.datasets.sources import read_sources
 from speciarl.errors import ConfigError, DataError
 
@@ -101,27 +101,34 @@ def test_an_empty_folder_is_answered_with_what_is_missing(dataset: str, tmp_path
         manifest(tmp_path, dataset, READERS[dataset].SPLIT_KINDS[0])
 
 
-GOOD = ("train", "1", "1.jpg", 0, "gull")
+def row(line: int, split: str, key: str, image: str, class_id: int, name: str | None) -> tuple:
+    return split, Field(key, f"list.txt:{line}"), image, class_id, name
+
+
+GOOD = row(1, "train", "1", "1.jpg", 0, "gull")
+ALSO_GOOD = row(2, "train", "2", "2.jpg", 0, "gull")
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("bad", "message"),
     [
-        ([], "expected images, found none"),
-        ([GOOD, GOOD], "expected every sample_id once, found 1 repeated, first a/train/1"),
-        ([GOOD, ("test", "1", "1.jpg", 0, "gull")], "expected every image once, found 1 repeated"),
-        ([GOOD, ("train", "2", "2.jpg", 1, "gull")], "expected one name per class id, found 2"),
-        ([GOOD, ("train", "2", "2.jpg", 0, "tern")], "expected one name per class id, found 2"),
-        ([GOOD, ("trainval", "2", "2.jpg", 0, "gull")], "found ['trainval']"),
-        ([GOOD, ("train", "2", "2.jpg", 0, None)], "found gaps in class_name"),
+        (row(3, "train", "1", "3.jpg", 0, "gull"), "every sample_id once, found 'a/train/1'"),
+        (row(3, "test", "1", "1.jpg", 0, "gull"), "every image once, found 'a/test/1'"),
+        (row(3, "train", "3", "3.jpg", 1, "gull"), "one class_id of each class_name, found"),
+        (row(3, "train", "3", "3.jpg", 0, "tern"), "one class_name of each class_id, found"),
+        (row(3, "trainval", "3", "3.jpg", 0, "gull"), "a split of train, val, test, found"),
+        (row(3, "train", "3", "3.jpg", 0, None), "a value everywhere, found 'a/train/3'"),
+        (row(3, "train", "3", "3.jpg", -1, "gull"), "a class id from 0, and a name, found"),
+        (row(3, "train", "3", "3.jpg", 1, ""), "a class id from 0, and a name, found"),
     ],
 )
-def test_a_contradictory_manifest_is_refused(rows: list, message: str) -> None:
-    with pytest.raises(DataError) as raised:
-        check_manifest(frame("a", rows), "a")
-    assert message in str(raised.value)
+def test_a_row_that_contradicts_others_is_named_with_its_place(bad: tuple, message: str) -> None:
+    for rows in ([GOOD, ALSO_GOOD, bad], [GOOD, bad, ALSO_GOOD]):
+        with pytest.raises(DataError) as raised:
+            check_manifest(frame("a", rows), "a")
+        assert str(raised.value).startswith(f"list.txt:3: expected {message}")
 
 
-def test_other_columns_are_refused() -> None:
-    with pytest.raises(DataError, match="expected the columns"):
-        check_manifest(pl.DataFrame({"image": ["1.jpg"]}), "a")
+def test_no_images_are_refused() -> None:
+    with pytest.raises(DataError, match="a: expected images, found none"):
+        check_manifest(frame("a", []), "a")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciarl.datasets.readers import SCHEMA, frame
+from speciarl.datasets.readers import SCHEMA, Field, frame
 from speciarl.datasets.sampling import sample_training
 from speciarl.errors import ConfigError, DataError
 
@@ -17,8 +17,9 @@ def manifest(dataset: str, *class_sizes: int) -> pl.DataFrame:
     rows = []
     for class_id, size in enumerate(class_sizes):
         keys = [("train", f"{class_id}_{n}") for n in range(size)] + [("test", f"{class_id}_t")]
-        rows += [(split, key, f"{key}.jpg", class_id, f"class {class_id}") for split, key in keys]
-    return frame(dataset, rows)
+        name = f"class {class_id}"
+        rows += [(s, Field(key, "l.txt:1"), f"{key}.jpg", class_id, name) for s, key in keys]
+    return frame(dataset, rows).select(*SCHEMA)
 
 
 def sample(manifests: dict[str, pl.DataFrame], **changed: object) -> pl.DataFrame:

@@ -75,6 +75,14 @@ def test_every_row_and_column_of_a_file_comes_back(tmp_path):
     assert summary == "3 pairs, 2 decided (0 rules, 2 taxonomy, 1 undecided)"
 
 
+def test_what_a_spreadsheet_would_take_for_a_formula_begins_with_an_apostrophe(tmp_path):
+    rows, _ = batch(
+        tmp_path, "dataset,class,prediction,@note\n,Herring Gull,=gull,-1\n,Herring Gull,gull,-x\n"
+    )
+    assert [row["prediction"] for row in rows] == ["'=gull", "gull"]
+    assert [row["'@note"] for row in rows] == ["-1", "'-x"]
+
+
 def test_given_verdicts_are_kept_apart_and_compared(tmp_path):
     rows, summary = batch(
         tmp_path,
@@ -106,7 +114,7 @@ def test_a_file_in_another_encoding_or_with_an_endless_field_is_refused(tmp_path
     header = b"dataset,class,prediction\ncub200,Herring Gull,"
     for content in (header + "möwe".encode("latin-1"), header + b"x" * 200_000):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"pairs.csv:2: expected CSV "):
+        with pytest.raises(DataError, match=r"pairs.csv:2: expected (UTF-8|CSV) "):
             judge_csv(path, io.StringIO(), judge())
 
 

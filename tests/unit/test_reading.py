@@ -14,10 +14,13 @@ import polars as pl
 import pytest
 
 from speciarl.cache import VerdictCache
-from speciarl.cache.queries import predictions
+from speciarl.cache.queries import asked, predictions
 from speciarl.cache.reading import ask, ask_for_text, copied, query_store
+from speciarl.cache.transfer import PAID, export_paid
 from speciarl.errors import CacheError, DataError
+from speciarl.files import write_parquet
 from speciarl.verdicts import LABELS, Judgment, Pair, Verdict
+from speciarl.verifiers.cached import snapshot_of, verdict_table
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 DEAF = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000))"  # no interruption reaches it
@@ -250,6 +253,15 @@ def test_a_terminal_is_sent_no_control_characters(store):
     assert printed.count(b"\r\n") == 2
 
 
+def test_what_a_spreadsheet_would_take_for_a_formula_begins_with_an_apostrophe(store):
+    query = (
+        "SELECT '=1+1' AS said, -0.5 AS n, -1e-9::DOUBLE AS e, '-' AS dash, DATE '2026-01-01' AS d"
+    )
+    asking = started("verdicts", "sql", query, "--store", store, stdout=subprocess.PIPE)
+    out = asking.communicate(timeout=60)[0]
+    assert out == b"said,n,e,dash,d\n'=1+1,-0.5,-1e-09,'-,2026-01-01\n"
+
+
 def test_a_snapshot_holds_what_a_killed_writer_left_in_its_log(store):
     script = (
         "import duckdb, os, sys; db = duckdb.connect(sys.argv[1]); "
@@ -259,6 +271,30 @@ def test_a_snapshot_holds_what_a_killed_writer_left_in_its_log(store):
     assert store.with_name("cache.duckdb.wal").exists()
     found = query_store(store, "SELECT verifier FROM verifiers WHERE verifier = 'late'")
     assert found.rows() == [("late",)]
+
+
+def test_in_a_clone_what_a_store_would_begin_with_is_asked(store, results, tmp_path):
+    """A pair of two snapshots, or of a snapshot and of the paid verdicts, is there once."""
+    cache = VerdictCache(store, {"verifier": "t"}, "r")
+    paid = {Pair("Samoyed", "husky"): Judgment(Verdict.WRONG, "llm", judge_reply="no")}
+    cache.put(paid)
+    export_paid(store, store.with_name(PAID))
+    known = [Pair("Samoyed", label) for label in LABELS]
+    for name, pairs in {"dogs": [*known, *paid], "cats": known[:2]}.items():
+        judged = dict(zip(pairs, cache.get(pairs), strict=True))
+        snapshot = snapshot_of(verdict_table(judged), cache)
+        write_parquet(snapshot, store.parent / f"precomputed/{name}.parquet")
+    store.unlink()
+    with predictions(store, *results) as db:
+        assert ask(db, "SELECT count(*), count(verdict) FROM predictions").row(0) == (8, 6)
+    with asked(store) as db:
+        counts = "SELECT run, count(*), count(judge_reply) FROM verdicts GROUP BY 1 ORDER BY 1"
+        assert ask(db, counts).rows() == [("r", 1, 1), ("snapshot", 6, 0)]
+    assert not store.exists()
+    (store.parent / "precomputed/cats.parquet").write_bytes(b"PAR1 not a table PAR1")
+    with pytest.raises(CacheError, match=r"cats\.parquet") as refused, asked(store):
+        raise AssertionError("nothing was refused")
+    assert "\n" not in str(refused.value)
 
 
 def test_what_is_missing_or_old_is_one_line(store, results):

@@ -1,5 +1,9 @@
 """Bad input: one line that names the thing, an exit code, and nothing half done."""
 
+import csv
+import io
+import re
+
 import pytest
 
 MIRROR = "data/mirror/cub200/CUB_200_2011.tgz"
@@ -117,3 +121,38 @@ def test_a_class_without_taxonomy_is_named_with_its_file(project):
     (line,) = [one for one in output.splitlines() if one.startswith("error:")]
     assert "'Herring Gull'" in line and "cub200.yaml" in line
     assert not (project.folder / "data/taxonomy/cub200.parquet").exists()
+
+
+def planned(project):
+    """The jobs that `all` would run, by rule and wildcard."""
+    plan = project.snakemake("--dry-run", "all")
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", plan, re.MULTILINE)
+    items = (re.search(r"^    wildcards: \w+=(.*)$", text, re.MULTILINE) for _, text in jobs)
+    return {f"{rule}@{i[1]}" if i else rule for (rule, _), i in zip(jobs, items, strict=True)}
+
+
+def test_what_a_failed_job_has_lost_is_made_again(project):
+    """Although the results that came of it are there. Empty files stand for those of a whole run,
+    and `predict` fails on them."""
+    summary = project.run("snakemake", "--quiet", "all", "--detailed-summary", "all")
+    rows = csv.DictReader(io.StringIO(summary[summary.index("output_file\t") :]), delimiter="\t")
+    for path in (project.folder / row["output_file"] for row in rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if path.suffix else path.mkdir(exist_ok=True)
+    project.snakemake("--touch", "--forceall", "all")
+    assert planned(project) <= {"all", "version"}
+
+    project.snakemake("--forcerun", "predict", "--", "results/predictions/zero_shot", code=1)
+    assert not (project.folder / "results/predictions/zero_shot").exists()
+    assert {"predict@zero_shot", "judge@zero_shot", "score", "report"} <= planned(project)
+
+    lost = {
+        "data/mirror/cub200": "render_mirror@cub200",
+        "data/taxonomy/garden.parquet": "build_taxonomy@garden",
+        "data/training/garden.parquet": "sample_training@garden",
+        "models/sft": "train@sft",
+        "results/verdicts/own": "judge@own",
+    }
+    for place in lost:
+        (project.folder / place).rename(project.folder / place.replace("/", "-"))
+    assert set(lost.values()) <= planned(project)

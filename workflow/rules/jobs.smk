@@ -22,6 +22,22 @@ def code_unread_in_scoring(wildcards):
     return set() if PARAMS.measures.embedding_model else {"speciarl/evaluation/similarity.py"}
 
 
+def made_by_stages():
+    """All that the report comes from, which Snakemake would not miss.
+
+    It takes results for new where what they came from is gone, and a job that fails loses what an
+    earlier one has made.
+    """
+    used = {row.training_set for row in PARAMS.runs.values() if row.method != "none"}
+    for job, _ in settings_and_code():
+        stage, _, item = job.partition("/")
+        unused = stage == "sample_training" and item not in used
+        if not unused and (stage != "render_mirror" or mirror_of(item)):
+            one = workflow.get_rule(stage)
+            found = dict.fromkeys(one.wildcard_names, item)
+            yield from (str(file.apply_wildcards(found)) for file in one.output)
+
+
 def training_files(run):
     """The files that the training of a run reads, and no others."""
     row = PARAMS.runs[run]

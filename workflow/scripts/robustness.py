@@ -3,7 +3,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.evaluation.studies import robustness, wrong_where_ambiguous
-from speciarl.files import atomic_write
+from speciarl.files import write_csv
 from speciarl.stage import stage
 
 with stage(snakemake.log[0]):
@@ -17,5 +17,4 @@ with stage(snakemake.log[0]):
         )
         for seed, folder in snakemake.params["folders"].items()
     ]
-    with atomic_write(Path(snakemake.output[0])) as partial:
-        pl.concat(tables).write_csv(partial, float_precision=4)
+    write_csv(pl.concat(tables), Path(snakemake.output[0]))

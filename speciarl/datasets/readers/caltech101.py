@@ -15,11 +15,12 @@ _IMAGES = "caltech-101/101_ObjectCategories"
 def read(root: Path, split_kind: str) -> Iterator[Row]:
     """The CoOp split; metadata.csv names the class of each folder."""
     metadata = root / "metadata.csv"
+    columns = ("idx", "folder_name", "class_name")
     classes = {
-        row["folder_name"]: (whole_number(row["idx"], metadata), row["class_name"])
-        for row in table(metadata, ("idx", "folder_name", "class_name"))
+        row["folder_name"]: (whole_number(row["idx"]), row["class_name"].replace("_", " "))
+        for row in table(metadata, columns, unique=columns)
     }
     for split, file in coop_split(root):
-        key = without_suffix(file, root / "split_coop.csv")
-        class_id, name = look_up(file.partition("/")[0], classes, metadata)
-        yield split, key, f"{_IMAGES}/{file}", class_id, name.replace("_", " ")
+        key, folder = without_suffix(file), file.derived(file.partition("/")[0])
+        class_id, name = look_up(folder, classes, metadata)
+        yield split, key, f"{_IMAGES}/{file}", class_id, name

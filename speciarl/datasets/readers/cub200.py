@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from speciarl.datasets.readers import Row, look_up, pairs, whole_number, without_suffix
+from speciarl.datasets.readers import Row, look_up, once, pairs, whole_number, without_suffix
 
 SPLIT_KINDS = ("official",)
+_TABLES = ("classes", "image_class_labels", "train_test_split")
 _SPLITS = {"1": "train", "0": "test"}
 
 
@@ -16,15 +17,18 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
     is derived from the other.
     """
     base = root / "CUB_200_2011"
-    folders = dict(pairs(base / "classes.txt"))
-    labels = dict(pairs(base / "image_class_labels.txt"))
-    training = dict(pairs(base / "train_test_split.txt"))
-    for image_id, image in pairs(base / "images.txt"):
-        class_id = look_up(image_id, labels, base / "image_class_labels.txt")
-        folder = look_up(class_id, folders, base / "classes.txt")
-        flag = look_up(image_id, training, base / "train_test_split.txt")
-        split = look_up(flag, _SPLITS, base / "train_test_split.txt")
-        key = without_suffix(image, base / "images.txt")
-        number = whole_number(class_id, base / "classes.txt")
-        name = folder.partition(".")[2].replace("_", " ")
-        yield split, key, f"CUB_200_2011/images/{image}", number - 1, name
+    classes, labels, flags = (base / f"{name}.txt" for name in _TABLES)
+    names = {
+        number: folder.derived(folder.partition(".")[2].replace("_", " "))
+        for number, folder in pairs(classes).items()
+    }
+    once(names.values())
+    label_of, flag_of = pairs(labels), pairs(flags)
+    for image_id, image in pairs(base / "images.txt").items():
+        class_id = look_up(image_id, label_of, labels)
+        name = look_up(class_id, names, classes)
+        flag = look_up(image_id, flag_of, flags)
+        if flag not in _SPLITS:
+            raise flag.fault("0 or 1")
+        path = f"CUB_200_2011/images/{image}"
+        yield _SPLITS[flag], without_suffix(image), path, whole_number(class_id, 1) - 1, name

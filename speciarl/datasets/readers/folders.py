@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.datasets.images import BadImage, find_bad
-from speciarl.datasets.readers import SPLITS, Row, check_manifest, frame
+from speciarl.datasets.readers import SCHEMA, SPLITS, Field, Row, check_manifest, frame
 from speciarl.datasets.sampling import shuffled
 from speciarl.errors import DataError
 
@@ -61,9 +61,8 @@ def build_folder_manifest(
             f"{dataset}: expected images for the test in {folder}, found none: add a folder "
             "named test, or state a test_share where a class has two images"
         )
-    manifest = rows.sort("sample_id")
-    check_manifest(manifest, dataset)
-    return manifest, left_out
+    check_manifest(rows, dataset)
+    return rows.select(*SCHEMA).sort("sample_id"), left_out
 
 
 def class_names(folder: Path, test_share: float | None) -> list[str]:
@@ -134,7 +133,7 @@ def _rows(
                 )
             name = _class_name(class_folder)
             for path in images:
-                key = path.relative_to(place).as_posix()
+                key = Field(path.relative_to(place).as_posix(), str(path))
                 yield split, key, path.as_posix(), class_ids[name], name
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from speciarl.datasets.readers import Row, coop_split, lines, look_up, without_suffix
+from speciarl.datasets.readers import Field, Row, coop_split, lines, look_up, once, without_suffix
 
 SPLIT_KINDS = ("official", "coop")
 
@@ -15,15 +15,15 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
     itself has cheesecake before cheese_plate.
     """
     classes_txt = root / "food-101" / "meta" / "classes.txt"
-    class_ids = {name: index for index, name in enumerate(sorted(lines(classes_txt)))}
+    class_ids = {name: index for index, name in enumerate(sorted(once(lines(classes_txt))))}
     members = _official_split(root) if split_kind == "official" else coop_split(root)
     for split, file in members:
-        key, folder = without_suffix(file, root), file.partition("/")[0]
+        key, folder = without_suffix(file), file.derived(file.partition("/")[0])
         class_id = look_up(folder, class_ids, classes_txt)
         yield split, key, f"food-101/images/{file}", class_id, folder.replace("_", " ")
 
 
-def _official_split(root: Path) -> Iterator[tuple[str, str]]:
+def _official_split(root: Path) -> Iterator[tuple[str, Field]]:
     for split in ("train", "test"):
         for key in lines(root / "food-101" / "meta" / f"{split}.txt"):
-            yield split, f"{key}.jpg"
+            yield split, key.derived(f"{key}.jpg")

@@ -7,8 +7,7 @@ matters here, since only listed names are used and images are opened by their co
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from speciarl.datasets.readers import Row, coop_split, lines, look_up, whole_number
-from speciarl.errors import DataError
+from speciarl.datasets.readers import Field, Row, coop_split, lines, look_up, whole_number
 
 SPLIT_KINDS = ("official", "coop")
 _LISTS = {"train": "trainval.txt", "test": "test.txt"}
@@ -24,21 +23,21 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
     class_ids = {name: class_id for _, name, class_id in listed}
     members = ((split, name) for split, name, _ in listed)
     if split_kind == "coop":
-        members = ((split, PurePosixPath(name).stem) for split, name in coop_split(root))
+        members = ((s, name.derived(PurePosixPath(name).stem)) for s, name in coop_split(root))
     for split, name in members:
         class_id = look_up(name, class_ids, root / "annotations")
         shown = name.rpartition("_")[0].replace("_", " ").lower()
         yield split, name, f"images/{name}.jpg", class_id, shown
 
 
-def _listed(root: Path) -> Iterator[tuple[str, str, int]]:
+def _listed(root: Path) -> Iterator[tuple[str, Field, int]]:
     """(split, image's name, class id from 0) of the official lists."""
     for split, file_name in _LISTS.items():
-        path = root / "annotations" / file_name
-        for line in lines(path):
+        for line in lines(root / "annotations" / file_name):
             if line.startswith("#"):
                 continue
             fields = line.split()
             if len(fields) != 4:
-                raise DataError(f"{path}: expected 'NAME CLASS SPECIES BREED', found {line!r}")
-            yield split, fields[0], whole_number(fields[1], path) - 1
+                raise line.fault("'NAME CLASS SPECIES BREED'")
+            name, number = map(line.derived, fields[:2])
+            yield split, name, whole_number(number, 1) - 1

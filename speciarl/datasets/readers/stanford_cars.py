@@ -5,13 +5,21 @@ hold folders of images and MATLAB tables.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from pyarrow.parquet import ParquetFile
 
-from speciarl.datasets.readers import Row, mat_records, mat_texts
+from speciarl.datasets.readers import (
+    Field,
+    Row,
+    mat_cells,
+    mat_records,
+    once,
+    whole_number,
+    without_suffix,
+)
 from speciarl.errors import DataError
 from speciarl.files import read_foreign_parquet
 
@@ -30,13 +38,11 @@ def read(root: Path, split_kind: str) -> Iterator[Row]:
 
 
 def _archive_rows(root: Path, split: str) -> Iterator[Row]:
-    path = root / _ANNOTATIONS[split]
-    names = mat_texts(root / _DEVKIT, "class_names")
-    for file_name, number in mat_records(path, "annotations", "fname", "class"):
-        label = number - 1
-        if not 0 <= label < len(names):
-            raise DataError(f"{path}: {file_name}: expected a class of 1 to {len(names)}")
-        yield split, Path(file_name).stem, f"cars_{split}/{file_name}", label, names[label]
+    names = once(mat_cells(root / _DEVKIT, "class_names"))
+    annotations = mat_records(root / _ANNOTATIONS[split], "annotations", "fname", "class")
+    for file_name, number in annotations:
+        label = whole_number(number, 1, len(names)) - 1
+        yield split, without_suffix(file_name), f"cars_{split}/{file_name}", label, names[label]
 
 
 def _parquet_rows(root: Path, split: str) -> Iterator[Row]:
@@ -45,25 +51,16 @@ def _parquet_rows(root: Path, split: str) -> Iterator[Row]:
         raise DataError(f"{root}: expected {split}-*.parquet; download stanford_cars again")
     position = 0
     for path in paths:
-        labels = _labels(path)
+        labels = read_foreign_parquet(path, ["label"])["label"]
         names = _class_names(path, root / _DEVKIT)
-        for row, label in enumerate(labels):
-            if label is None or not 0 <= label < len(names):
-                raise DataError(
-                    f"{path.name}#{row}: expected a label of 0 to {len(names) - 1}, found {label}"
-                )
-            yield split, f"{position:05d}", f"{path.name}#{row}", label, names[label]
+        for row, value in enumerate(labels):
+            field = Field(value, f"{path}#{row}")
+            label = whole_number(field, 0, len(names) - 1)
+            yield split, field.derived(f"{position:05d}"), f"{path.name}#{row}", label, names[label]
             position += 1
 
 
-def _labels(path: Path) -> list[int | None]:
-    found = read_foreign_parquet(path, ["label"])["label"]
-    if not found.dtype.is_integer():
-        raise DataError(f"{path}: expected whole numbers as labels, found {found.dtype}")
-    return found.to_list()
-
-
-def _class_names(path: Path, devkit: Path) -> list[str]:
+def _class_names(path: Path, devkit: Path) -> Sequence[str]:
     """Names of the labels: from the file's own metadata, else from the original devkit."""
     metadata = ParquetFile(path).metadata.metadata or {}
     try:
@@ -71,7 +68,7 @@ def _class_names(path: Path, devkit: Path) -> list[str]:
         return list(map(str, features["info"]["features"]["label"]["names"]))
     except (LookupError, TypeError, ValueError, RecursionError):
         if devkit.exists():
-            return mat_texts(devkit, "class_names")
+            return mat_cells(devkit, "class_names")
     raise DataError(
         f"{path.name}: expected class names in its metadata, found none; "
         f"put the devkit's cars_meta.mat at {devkit}"

@@ -8,9 +8,8 @@ from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import TrainingVerifierConfig
 from speciarl.files import write_parquet
 from speciarl.stage import section, stage
-from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
-from speciarl.verifiers.precompute import pairs_to_expect, precompute
+from speciarl.verifiers.precompute import pairs_to_expect, precompute, shared_classes
 
 name = f"precompute-{snakemake.wildcards.domain}"
 with (
@@ -23,6 +22,6 @@ with (
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
-    pairs = pairs_to_expect(taxonomy)
-    verdicts = precompute(pairs, verifier, cache, settings, settings.precompute_model)
-    write_parquet(snapshot_of(verdicts, cache), Path(snakemake.output[0]))
+    pairs = pairs_to_expect(taxonomy, shared_classes(taxonomy, verifier))
+    snapshot = precompute(pairs, verifier, cache, settings, settings.precompute_model)
+    write_parquet(snapshot, Path(snakemake.output[0]))

@@ -297,6 +297,16 @@ def test_ahead_of_time_only_what_needs_no_model_is_decided(backend, decided, tmp
         assert len(server.requests) == 1
 
 
+def test_what_a_model_says_of_one_class_is_not_said_of_another(tmp_path):
+    implied = {"class": ["Herring Gull", "Western Gull"], "prediction": "zyzzyva", "implied": True}
+    with serving(lambda _: says("generic")) as server:
+        found, _ = precomputed(server.url, tmp_path, pl.DataFrame(implied), ask_model=True)
+        assert found["decided_by"].to_list() == ["llm", "llm"]
+        assert len(server.requests) == 2
+        again, _ = precomputed(server.url, tmp_path, pl.DataFrame(implied))
+        assert again.is_empty() and len(server.requests) == 2
+
+
 def test_a_model_that_is_to_be_asked_ahead_is_counted_first(tmp_path, capsys):
     announced = []
 

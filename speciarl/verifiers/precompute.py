@@ -6,7 +6,7 @@ a precomputation that broke off goes on where it was.
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import VerifierConfig
 from speciarl.progress import Progress, duration, say
+from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.forms import take_years
 from speciarl.taxonomy.lexicon import LONGEST, parts_names
 from speciarl.taxonomy.table import every_pair
@@ -24,7 +25,6 @@ from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, snapshot_of, verdict_table
 from speciarl.verifiers.cascade import Cascade
-from speciarl.verifiers.rules import Rules
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,13 @@ _WORD = re.compile(r"[^\W_]+")
 _KEY = ("class", "prediction")
 
 
-def pairs_to_expect(relations: pl.DataFrame, shared: Collection[str] = ()) -> pl.DataFrame:
+def pairs_to_expect(relations: pl.DataFrame, taxonomy: Taxonomy | None = None) -> pl.DataFrame:
     """Each class with every term of its dataset and the usual abstentions.
 
     Args:
         relations: of a dataset, as `Taxonomy.table` has them.
-        shared: its classes that other datasets have too, whose terms count for them as well.
+        taxonomy: what judges; a class that another dataset has too is held against its terms as
+            well, so that nothing is implied.
 
     Returns:
         class, prediction, implied: whether a prediction says the same of this class as of every
@@ -47,20 +48,17 @@ def pairs_to_expect(relations: pl.DataFrame, shared: Collection[str] = ()) -> pl
     """
     key = ["dataset", "class_name", "term"]
     stated = relations.drop_nulls("class_name").select(*key, stated=True)
-    names = [term for term in relations["term"].unique() if _is_one_name(term)]
-    terms = (
-        every_pair(relations)
-        .join(stated, on=key, how="left")
-        .select(
-            "class_name",
-            prediction="term",
-            implied=pl.col("stated").is_null()
-            & pl.col("term").is_in(names)
-            & ~pl.col("class_name").is_in(list(shared)),
-        )
-    )
-    abstentions = pl.DataFrame({"prediction": ABSTENTIONS, "implied": False})
     classes = stated.select("class_name").unique()
+    shared = [n for n in classes["class_name"] if taxonomy and len(taxonomy.describe(n)) > 1]
+    names = [term for term in relations["term"].unique() if _is_one_name(term)]
+    implied = (
+        pl.col("stated").is_null()
+        & pl.col("term").is_in(names)
+        & ~pl.col("class_name").is_in(shared)
+    )
+    terms = every_pair(relations).join(stated, on=key, how="left")
+    terms = terms.select("class_name", prediction="term", implied=implied)
+    abstentions = pl.DataFrame({"prediction": ABSTENTIONS, "implied": False})
     return _normal(pl.concat([terms, classes.join(abstentions, how="cross")]))
 
 
@@ -76,14 +74,6 @@ def _is_one_name(term: str) -> bool:
         and len(_WORD.findall(prediction)) <= LONGEST
         and not (parts_names(prediction) or take_years(prediction)[1])
     )
-
-
-def shared_classes(relations: pl.DataFrame, verifier: Cascade) -> list[str]:
-    """The classes that several datasets of the verifier's taxonomy have."""
-    rules = next(part for part in verifier.verifiers if isinstance(part, Rules))
-    assert rules.taxonomy is not None  # the parameters know no other
-    names = relations["class_name"].drop_nulls().unique()
-    return [name for name in names if len(rules.taxonomy.describe(name)) > 1]
 
 
 def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
@@ -124,12 +114,12 @@ def precompute(
     tables, left_open, total = [], pairs, Lookups()
     try:
         for part in parts:
-            asked = _one_each(left_open)
+            first = pl.col("prediction").is_first_distinct().over("implied")
+            asked = left_open.filter(~pl.col("implied") | first)
             if settings.model and part is parts[-1]:
                 if not ask_model:
                     break
-                asked = left_open
-                questions, at_once = left_open.height, settings.at_once
+                asked, questions, at_once = left_open, left_open.height, settings.at_once
                 say(
                     f"{questions} questions to the model: {duration(questions / at_once)} if "
                     f"{at_once} at once take a second; what is answered is kept when you stop"
@@ -153,12 +143,6 @@ def precompute(
         pairs.height, total.hits, total.asked, left_open.height,
     )  # fmt: skip
     return snapshot
-
-
-def _one_each(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of which none is implied by another of them."""
-    first = pl.col("prediction").is_first_distinct().over("implied")
-    return pairs.filter(~pl.col("implied") | first)
 
 
 def _implied(pairs: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.config import VerifierConfig
 from speciarl.verdicts import Judgment, Pair, Verdict
 from speciarl.verifiers.cascade import Cascade
-from speciarl.verifiers.precompute import pairs_to_expect, precompute, shared_classes
+from speciarl.verifiers.precompute import pairs_to_expect, precompute
 from speciarl.verifiers.rules import Rules
 from speciarl.verifiers.taxonomy import Taxonomic
 from tests.facts import taxonomy
@@ -62,7 +62,7 @@ def test_a_verdict_is_what_the_verifier_says_of_the_pair(dataset, tmp_path):
     """On every pair of the pets, and on some of the others."""
     relations = taxonomy().table({dataset: CLASSES.get(dataset, taxonomy().classes[dataset])})
     verifier = Counting(of_facts())
-    pairs = pairs_to_expect(relations, shared_classes(relations, verifier.verifier))
+    pairs = pairs_to_expect(relations, taxonomy())
     found = precomputed(pairs, verifier, tmp_path).select(
         "class", "prediction", "verdict", "decided_by"
     )
@@ -101,7 +101,13 @@ def test_of_several_spellings_all_have_to_be_implied():
             "verdict": "wrong",
         }
     )
-    pairs = pairs_to_expect(relations, shared=["Tern"]).filter("implied")
-    assert pairs.rows() == []
+    pairs = pairs_to_expect(relations).filter("implied")
+    assert pairs.rows() == [("Tern", "wren", True)]
     pairs = pairs_to_expect(relations.filter(pl.col("term") != "Gull!")).filter("implied")
     assert pairs.rows() == [("Owl", "gull", True), ("Tern", "gull", True), ("Tern", "wren", True)]
+
+
+def test_of_a_class_that_two_datasets_have_nothing_is_implied():
+    names = ["lotus", "pink primrose"]
+    pairs = pairs_to_expect(taxonomy().table({"flowers102": names}), taxonomy())
+    assert set(pairs.filter("implied")["class"]) == {"pink primrose"}

@@ -125,16 +125,12 @@ def precompute(
                     f"{at_once} at once take a second; what is answered is kept when you stop"
                 )
             judged = _judge(asked, part, cache, settings.max_failures, total)
-            tables += [judged, _implied(left_open, judged)]
+            implied = snapshot_of(_implied(left_open, judged), cache)
+            stored = cache.put_table(implied)
+            total.misses += stored
+            total.hits += implied.height - stored
+            tables += [snapshot_of(judged, cache), implied]
             left_open = left_open.join(pl.concat(tables[-2:]), on=_KEY, how="anti")
-        decided = pl.concat(tables).sort(_KEY)
-        if not ask_model:
-            decided = decided.filter(~pl.col("decided_by").is_in(PAID_FOR))
-        snapshot = snapshot_of(decided, cache)
-        implied = sum(table.height for table in tables[1::2])
-        stored = cache.put_table(snapshot)
-        total.misses += stored
-        total.hits += implied - stored
     finally:
         cache.note_lookup(**asdict(total))
         cache.flush()
@@ -142,7 +138,8 @@ def precompute(
         "%d pairs: %d were in the store, %d judged, %d without a verdict",
         pairs.height, total.hits, total.asked, left_open.height,
     )  # fmt: skip
-    return snapshot
+    snapshot = pl.concat(tables).sort(_KEY)
+    return snapshot if ask_model else snapshot.filter(~pl.col("decided_by").is_in(PAID_FOR))
 
 
 def _implied(pairs: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
     python bench/cache.py                    # a million verdicts; some minutes
     python bench/cache.py --verdicts 100000
+    python bench/cache.py --verdicts 10000000 --lookups
 
 Prints what the README states: medians in milliseconds, and their ratios. The reward function is
 held against training steps of the miniature (bench/training.py).
@@ -121,8 +122,9 @@ def lookups(cache: VerdictCache, count: int, work: Path) -> None:
         if rivals.present("redis-server", "redis", "hiredis", "orjson"):
             port = servers.enter_context(rivals.redis_server(work))
             contenders |= rivals.redis_lookups(port, labels)
-        if rivals.present(None, "diskcache"):
-            contenders["diskcache"] = rivals.diskcache_lookup(work / "diskcache", labels)
+        for module, rival in rivals.FILES.items():
+            if rivals.present(None, module):
+                contenders[module] = rival(work / module, labels)
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for batch in batches(count):
             for name, look_up in contenders.items():
@@ -249,14 +251,18 @@ def rewarding(cache: VerdictCache, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--verdicts", type=int, default=1_000_000)
-    count = parser.parse_args().verdicts
+    parser.add_argument("--lookups", action="store_true", help="nothing but opening and looking up")
+    options = parser.parse_args()
+    count = options.verdicts
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         store = work / "cache.duckdb"
         elsewhere(fill, store, count)
         cache = opening(store, batches(count)[0])
-        elsewhere(starting, store, count, work)
         lookups(cache, count, work)
+        if options.lookups:
+            return
+        elsewhere(starting, store, count, work)
         storing(store, count, work)
         flushing(store, work)
         missing(work)

@@ -1,4 +1,5 @@
-"""What the verdict cache is measured against: a dict, Redis and diskcache, each by its own client.
+"""What the verdict cache is measured against, each by its own client: a dict, Redis, and stores in
+files (diskcache, which is SQLite, LMDB and RocksDB).
 
 Each is filled with (class, prediction) -> label and looks up a batch of pairs.
 """
@@ -112,5 +113,45 @@ def diskcache_lookup(folder: Path, labels: Mapping[tuple[str, str], str]) -> Loo
     return lambda pairs: [cache.get(text_key(pair)) for pair in pairs]
 
 
+def lmdb_lookup(folder: Path, labels: Mapping[tuple[str, str], str]) -> LookUp:
+    """One cursor's `getmulti` in one transaction."""
+    import lmdb
+
+    db = lmdb.open(str(folder), map_size=2**36, sync=False)
+    for part in parts(labels):
+        with db.begin(write=True) as writing:
+            for pair, label in part:
+                writing.put(text_key(pair).encode(), label.encode())
+
+    def look_up(pairs: Pairs) -> list:
+        with db.begin() as reading:
+            found = dict(reading.cursor().getmulti([text_key(pair).encode() for pair in pairs]))
+        return [found.get(text_key(pair).encode()) for pair in pairs]
+
+    return look_up
+
+
+def rocksdb_lookup(folder: Path, labels: Mapping[tuple[str, str], str]) -> LookUp:
+    """A `multi_get`, which is what indexing by a list is."""
+    import rocksdict
+
+    db = rocksdict.Rdict(str(folder))
+    for part in parts(labels):
+        batch = rocksdict.WriteBatch()
+        for pair, label in part:
+            batch.put(text_key(pair), label)
+        db.write(batch)
+    db.compact_range(None, None)
+    return lambda pairs: db.get([text_key(pair) for pair in pairs])
+
+
 def dict_lookup(labels: Mapping[tuple[str, str], str]) -> LookUp:
     return lambda pairs: [labels.get(pair) for pair in pairs]
+
+
+FILES: Mapping[str, Callable[[Path, Mapping[tuple[str, str], str]], LookUp]] = {
+    "diskcache": diskcache_lookup,
+    "lmdb": lmdb_lookup,
+    "rocksdict": rocksdb_lookup,
+}
+"""By the module of its client."""

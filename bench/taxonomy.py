@@ -1,7 +1,8 @@
 """The taxonomy of all benchmarks on one core: its table of relations, and judging pairs by text.
 
 `python bench/taxonomy.py` prints the figures that the README states; with `--classes 10000` those
-of a made-up tree of life of so many species, three terms each.
+of a made-up tree of life of so many species, three terms each; with `--precompute` those of putting
+every verdict of the benchmarks into a store.
 """
 
 import argparse
@@ -16,10 +17,16 @@ from pathlib import Path
 
 os.environ["POLARS_MAX_THREADS"] = "1"  # before polars is loaded
 
+from speciarl.cache import VerdictCache
+from speciarl.config import VerifierConfig
 from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.facts import ClassEntry, Entry, Facts, load_facts
 from speciarl.taxonomy.table import every_pair
+from speciarl.verifiers.cascade import Cascade
 from speciarl.verifiers.explain import PairJudge, judge_csv
+from speciarl.verifiers.precompute import pairs_to_expect, precompute
+from speciarl.verifiers.rules import Rules
+from speciarl.verifiers.taxonomy import Taxonomic
 
 FACTS = Path(__file__).parents[1] / "data/taxonomies"
 PAIRS = 20_000
@@ -69,12 +76,33 @@ def made_up(species: int) -> None:
     )
 
 
+def precomputing(taxonomy: Taxonomy) -> None:
+    """As the stage `precompute_verdicts` does for each dataset, but for reading the facts."""
+    verifier = Cascade([Rules(taxonomy), Taxonomic(taxonomy)])
+    total, seconds = 0, 0.0
+    for dataset, names in taxonomy.classes.items():
+        relations = taxonomy.table({dataset: names})
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.process_time()
+            cache = VerdictCache(Path(folder) / "cache.duckdb", verifier.identity, "bench")
+            pairs = pairs_to_expect(relations, taxonomy)
+            found = precompute(pairs, verifier, cache, VerifierConfig())
+            taken = time.process_time() - started
+        print(f"{dataset}: {found.height} verdicts in {taken:.1f} CPU s")
+        total, seconds = total + found.height, seconds + taken
+    print(f"{total} verdicts precomputed and stored in {seconds:.0f} CPU s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--classes", type=int)
-    species = parser.parse_args().classes
-    if species:
-        made_up(species)
+    parser.add_argument("--precompute", action="store_true")
+    options = parser.parse_args()
+    if options.classes:
+        made_up(options.classes)
+        return
+    if options.precompute:
+        precomputing(Taxonomy.load_all(FACTS))
         return
     started = time.process_time()
     taxonomy = Taxonomy.load_all(FACTS)

@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +13,18 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from speciarl.cache.index import ABSENT, Index, PairKeys
+from speciarl.cache.index import ABSENT, KEY, Index, PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
 from speciarl.errors import CacheError
 from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
 
 FLUSH_SECONDS = 0.25
+MEANING = ("verdict", "decided_by")
+_JUDGED = {
+    "class": pl.String, "prediction": pl.String, "verdict": pl.String, "decided_by": pl.String,
+    "judge_reply": pl.String, "milliseconds": pl.Float32,
+}  # fmt: skip
 T = TypeVar("T")
 INSERT_VERIFIER = """
 INSERT INTO verifiers SELECT $1, $2 WHERE $1 NOT IN (SELECT verifier FROM verifiers)
@@ -58,7 +63,7 @@ class VerdictCache:
         self._last = 0  # number of the newest row taken up
         # What a code of the index says; one object for all pairs that were judged alike.
         self._meanings: list[Judgment | None] = [None]
-        self._codes: dict[tuple[Verdict, str | None], int] = {}
+        self._codes: dict[tuple[str, str | None], int] = {}
         self._changing = threading.Lock()
         self._notes = WriteBehind[dict[str, object]](self._store_notes)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,27 +109,44 @@ class VerdictCache:
         Returns:
             How many were stored; pairs that the store already has keep their verdict.
         """
-        self._refuse_in_fork()
+        self._refuse_in_fork()  # before polars, which would wait for ever in one
         keys = self.keys(judged) if keys is None else keys
-        decided = np.array([j.verdict is not None for j in judged.values()], bool)
-        known, keys = [item for item in judged.items() if item[1].verdict], keys[decided]
-        if not known:
+        rows = pl.DataFrame(
+            [
+                (*pair, j.verdict and j.verdict.value, j.decided_by, j.judge_reply, j.milliseconds)
+                for pair, j in judged.items()
+            ],
+            schema=_JUDGED,
+            orient="row",
+        ).with_columns(key_high=keys[:, 0], key_low=keys[:, 1])
+        return self.put_table(rows.drop_nulls("verdict"), run)
+
+    def put_table(self, rows: pl.DataFrame, run: str | None = None) -> int:
+        """`put` for a table: class, prediction, verdict, decided_by and keys, all distinct, and
+        where there are any judge_reply and milliseconds."""
+        self._refuse_in_fork()
+        if rows.is_empty():
             return 0
         with self._changing:
             with opened(self.path, seconds=self.seconds) as db:
                 self._take_up(db)
+                fresh = rows.filter(self.lacks(rows.select(KEY).to_numpy())).with_columns(
+                    pl.col("verdict").cast(pl.String),
+                    verifier=pl.lit(self.verifier),
+                    run=pl.lit(run or self.run),
+                    created_at=pl.lit(_now()),
+                )
                 newest = self._last
-                fresh = np.flatnonzero(self.lacks(keys))
-                rows, keys = [known[i] for i in fresh], keys[fresh]
-                if rows:
-                    db.register("fresh", self._table(rows, keys, run or self.run))
+                if fresh.height:
+                    db.register("fresh", fresh)
                     db.execute("INSERT INTO verdicts BY NAME SELECT * FROM fresh")
                     db.unregister("fresh")
                     ((newest,),) = db.execute("SELECT currval('stored')").fetchall()
-            codes = [self._code(j.verdict, j.decided_by) for _, j in rows if j.verdict]
-            self._index.add(keys[:, 0], keys[:, 1], np.array(codes, np.uint16))
+            coded = self._coded(fresh.select(MEANING).unique().rows())
+            codes = fresh.join(coded, MEANING, "left", nulls_equal=True, maintain_order="left")
+            self._index.add(*(codes[name].to_numpy() for name in (*KEY, "code")))
             self._last = newest
-        return len(rows)
+        return fresh.height
 
     def note_lookup(self, **counts: float) -> None:
         """Add one row to `lookups`: step, hits, misses, failures, asked, judge_seconds.
@@ -155,36 +177,22 @@ class VerdictCache:
         meanings = db.execute(MEANINGS, since).fetchall()
         if not meanings:
             return
-        codes = [(label, by, self._code(Verdict(label), by)) for label, by, _ in meanings]
-        schema = {"verdict": pl.String, "decided_by": pl.String, "code": pl.UInt16}
-        db.register("meanings", pl.DataFrame(codes, schema, orient="row"))
+        db.register("meanings", self._coded((label, by) for label, by, _ in meanings))
         newer = db.execute(NEWER_KEYS, since).fetchnumpy()
         db.unregister("meanings")
         self._index.add(newer["key_high"], newer["key_low"], newer["code"])
         self._last = max(number for _, _, number in meanings)
 
-    def _code(self, verdict: Verdict, decided_by: str | None) -> int:
-        meaning = (verdict, decided_by)
-        if meaning not in self._codes:
-            self._meanings.append(Judgment(verdict, decided_by))
-            self._codes[meaning] = len(self._meanings) - 1
-        return self._codes[meaning]
-
-    def _table(
-        self, rows: Sequence[tuple[Pair, Judgment]], keys: np.ndarray, run: str
-    ) -> pl.DataFrame:
-        return pl.DataFrame(
-            {
-                "class": [pair.class_name for pair, _ in rows],
-                "prediction": [pair.prediction for pair, _ in rows],
-                "verdict": [j.verdict.value for _, j in rows if j.verdict],
-                "decided_by": [j.decided_by for _, j in rows],
-                "judge_reply": pl.Series([j.judge_reply for _, j in rows], dtype=pl.String),
-                "milliseconds": pl.Series([j.milliseconds for _, j in rows], dtype=pl.Float32),
-                "key_high": keys[:, 0],
-                "key_low": keys[:, 1],
-            }
-        ).with_columns(verifier=pl.lit(self.verifier), run=pl.lit(run), created_at=pl.lit(_now()))
+    def _coded(self, meanings: Iterable[tuple[str, str | None]]) -> pl.DataFrame:
+        """verdict, decided_by, code: what a code of the index means."""
+        meanings = list(meanings)
+        for label, decided_by in meanings:
+            if (label, decided_by) not in self._codes:
+                self._codes[label, decided_by] = len(self._meanings)
+                self._meanings.append(Judgment(Verdict(label), decided_by))
+        rows = [(*meaning, self._codes[meaning]) for meaning in meanings]
+        schema = dict.fromkeys(MEANING, pl.String) | {"code": pl.UInt16}
+        return pl.DataFrame(rows, schema, orient="row")
 
     def _refuse_in_fork(self) -> None:
         if os.getpid() != self._pid:

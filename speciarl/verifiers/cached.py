@@ -13,7 +13,7 @@ from speciarl.cache import VerdictCache
 from speciarl.cache.index import ABSENT, KEY, Index
 from speciarl.cache.transfer import refill
 from speciarl.schemas import VERDICTS
-from speciarl.verdicts import Judgment, Pair, Verdict
+from speciarl.verdicts import Judgment, Pair
 from speciarl.verifiers.base import Verifier
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.single_flight import Asked, ask_once
@@ -145,20 +145,12 @@ def snapshot_of(verdicts: pl.DataFrame, cache: VerdictCache) -> pl.DataFrame:
 
 def restore(snapshot: pl.LazyFrame, cache: VerdictCache) -> np.ndarray:
     """Put back what the store lacks of a snapshot; gives the keys of all its pairs (n x 2)."""
-    own = snapshot.filter(verifier=cache.verifier)
+    own = snapshot.filter(verifier=cache.verifier).drop("verifier")
+    own = own.sort(KEY[0], maintain_order=True)  # in the order of the index, which is then quick
     keys = own.select(KEY).collect().to_numpy()
     lacking = cache.lacks(keys)
     if lacking.any():
-        columns = ("class", "prediction", "verdict", "decided_by")
-        rows = own.select(columns).collect().filter(lacking)
-        cache.put(
-            {
-                Pair(name, prediction): Judgment(Verdict(verdict), decided_by)
-                for name, prediction, verdict, decided_by in rows.iter_rows()
-            },
-            keys[lacking],
-            run="snapshot",
-        )
+        cache.put_table(own.collect().filter(lacking), run="snapshot")
     return keys
 
 

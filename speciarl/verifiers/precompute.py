@@ -5,45 +5,84 @@ a precomputation that broke off goes on where it was.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
-from speciarl.answers import normalize
+from speciarl.answers import normalize, strip_injection
 from speciarl.cache import VerdictCache
 from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import VerifierConfig
 from speciarl.files import read_foreign_parquet
 from speciarl.progress import Progress, duration, say
+from speciarl.taxonomy import Taxonomy
+from speciarl.taxonomy.forms import take_years
+from speciarl.taxonomy.lexicon import LONGEST, parts_names
 from speciarl.taxonomy.table import every_pair
 from speciarl.verdicts import Pair, reason, require_few_failures
 from speciarl.verifiers.base import Verifier
-from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, verdict_table
+from speciarl.verifiers.cached import Lookups, judge_distinct, pairs_of, snapshot_of, verdict_table
 from speciarl.verifiers.cascade import Cascade
 
 log = logging.getLogger(__name__)
 
 ABSTENTIONS = ("none", "unknown")
 BATCH = 4000  # pairs looked up and asked together
+_WORD = re.compile(r"[^\W_]+")
+_KEY = ("class", "prediction")
 
 
-def pairs_to_expect(taxonomy: pl.DataFrame) -> pl.DataFrame:
-    """class, prediction: each class with every term of its dataset and the usual abstentions."""
-    classes = taxonomy.select("class_name").drop_nulls().unique()
-    abstentions = pl.DataFrame({"term": ABSTENTIONS})
-    expected = pl.concat(
-        [every_pair(taxonomy).select("class_name", "term"), classes.join(abstentions, how="cross")]
+def pairs_to_expect(relations: pl.DataFrame, taxonomy: Taxonomy | None = None) -> pl.DataFrame:
+    """Each class with every term of its dataset and the usual abstentions.
+
+    Args:
+        relations: of a dataset, as `Taxonomy.table` has them.
+        taxonomy: what judges; a class that another dataset has too is held against its terms as
+            well, so that nothing is implied.
+
+    Returns:
+        class, prediction, implied: whether a prediction says the same of this class as of every
+        other of which that is implied, since no relation is stated.
+    """
+    key = ["dataset", "class_name", "term"]
+    stated = relations.drop_nulls("class_name").select(*key, stated=True)
+    classes = stated.select("class_name").unique()
+    shared = [n for n in classes["class_name"] if taxonomy and len(taxonomy.describe(n)) > 1]
+    names = [term for term in relations["term"].unique() if _is_one_name(term)]
+    implied = (
+        pl.col("stated").is_null()
+        & pl.col("term").is_in(names)
+        & ~pl.col("class_name").is_in(shared)
     )
-    return _normal(expected.rename({"term": "prediction"}))
+    terms = every_pair(relations).join(stated, on=key, how="left")
+    terms = terms.select("class_name", prediction="term", implied=implied)
+    abstentions = pl.DataFrame({"prediction": ABSTENTIONS, "implied": False})
+    return _normal(pl.concat([terms, classes.join(abstentions, how="cross")]))
+
+
+def _is_one_name(term: str) -> bool:
+    """Whether a term is read as the name that it is, whatever the class.
+
+    Else parts of it may name something that a class has a relation with, as the model does in the
+    name of a car with its year.
+    """
+    prediction = normalize(term)
+    return (
+        prediction == term.lower() == strip_injection(prediction)
+        and len(_WORD.findall(prediction)) <= LONGEST
+        and not (parts_names(prediction) or take_years(prediction)[1])
+    )
 
 
 def pairs_seen(predictions: Iterable[Path]) -> pl.DataFrame:
-    """class, prediction: what models have answered, from files of the `predict` stage."""
+    """What models have answered, from files of the `predict` stage: as `pairs_to_expect` has it."""
     schema = {"class_name": pl.String, "prediction": pl.String}
     seen = [read_foreign_parquet(path, schema) for path in predictions]
-    return _normal(pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls())
+    given = pl.concat([pl.DataFrame(schema=schema), *seen]).drop_nulls()
+    return _normal(given.with_columns(implied=False))
 
 
 def precompute(
@@ -53,10 +92,11 @@ def precompute(
     settings: VerifierConfig,
     ask_model: bool = False,
 ) -> pl.DataFrame:
-    """Put the verdicts of pairs (class, prediction) into the store.
+    """Put the verdicts of pairs (class, prediction, implied) into the store.
 
-    Each is the whole verifier's, whatever part of it decides. Before a model is asked, the terminal
-    is told how many questions there are.
+    Each is the whole verifier's, whatever part of it decides. Of the pairs that are implied it is
+    asked about one for each prediction. Before a model is asked, the terminal is told how many
+    questions there are.
 
     Args:
         settings: the section that the verifier was built from.
@@ -65,8 +105,7 @@ def precompute(
             snapshot.
 
     Returns:
-        class, prediction, verdict, decided_by: the snapshot, sorted; a pair without a verdict has
-        no row.
+        The snapshot (`snapshot_of`), sorted; a pair without a verdict has no row.
 
     Raises:
         VerifierError: a larger share than `max_failures` of the pairs so far has no verdict; what
@@ -76,16 +115,23 @@ def precompute(
     tables, left_open, total = [], pairs, Lookups()
     try:
         for part in parts:
+            first = pl.col("prediction").is_first_distinct().over("implied")
+            asked = left_open.filter(~pl.col("implied") | first)
             if settings.model and part is parts[-1]:
                 if not ask_model:
                     break
-                questions, at_once = left_open.height, settings.at_once
+                asked, questions, at_once = left_open, left_open.height, settings.at_once
                 say(
                     f"{questions} questions to the model: {duration(questions / at_once)} if "
                     f"{at_once} at once take a second; what is answered is kept when you stop"
                 )
-            tables.append(_judge(left_open, part, cache, settings.max_failures, total))
-            left_open = left_open.join(tables[-1], on=["class", "prediction"], how="anti")
+            judged = _judge(asked, part, cache, settings.max_failures, total)
+            implied = snapshot_of(_implied(left_open, judged), cache)
+            stored = cache.put_table(implied)
+            total.misses += stored
+            total.hits += implied.height - stored
+            tables += [snapshot_of(judged, cache), implied]
+            left_open = left_open.join(pl.concat(tables[-2:]), on=_KEY, how="anti")
     finally:
         cache.note_lookup(**asdict(total))
         cache.flush()
@@ -93,8 +139,17 @@ def precompute(
         "%d pairs: %d were in the store, %d judged, %d without a verdict",
         pairs.height, total.hits, total.asked, left_open.height,
     )  # fmt: skip
-    snapshot = pl.concat(tables).sort("class", "prediction")
+    snapshot = pl.concat(tables).sort(_KEY)
     return snapshot if ask_model else snapshot.filter(~pl.col("decided_by").is_in(PAID_FOR))
+
+
+def _implied(pairs: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts that follow for pairs from those on others; what a model says of one class is not
+    said of another."""
+    implied = pairs.filter("implied")
+    said = judged.filter(~pl.col("decided_by").is_in(PAID_FOR)).join(implied, on=_KEY, how="semi")
+    followed = implied.join(judged, on=_KEY, how="anti").join(said.drop("class"), on="prediction")
+    return followed.select(judged.columns)
 
 
 def _judge(
@@ -119,16 +174,22 @@ def _judge(
     return pl.concat(tables)
 
 
-def _normal(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Distinct (class, prediction) in normal form, sorted; empty predictions left out."""
-    texts = predictions["prediction"].unique()
-    normal = pl.Series("normal", [normalize(text) for text in texts], dtype=pl.String)
+def _normal(given: pl.DataFrame) -> pl.DataFrame:
+    """Distinct (class, prediction) in normal form, sorted; empty predictions left out.
+
+    Of several spellings all have to be implied.
+    """
+    texts = given["prediction"].unique()
+    normal = pl.DataFrame({"prediction": texts, "normal": map(normalize, texts)})
     return (
-        predictions.join(pl.DataFrame({"prediction": texts, "normal": normal}), on="prediction")
-        .select(pl.col("class_name").alias("class"), pl.col("normal").alias("prediction"))
+        given.join(normal, on="prediction")
+        .select(
+            pl.col("class_name").alias("class"), pl.col("normal").alias("prediction"), "implied"
+        )
         .filter(pl.col("prediction") != "")
-        .unique()
-        .sort("class", "prediction")
+        .group_by(_KEY)
+        .agg(pl.col("implied").all())
+        .sort(_KEY)
     )
 
 

@@ -253,7 +253,7 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
     cache = VerdictCache(tmp_path / "c.duckdb", verifier.identity, "precompute")
     pairs = pairs_to_expect(taxonomy)
     first = precompute(pairs, verifier, cache, VerifierConfig())
-    assert pairs.rows() == [
+    assert pairs.select("class", "prediction").rows() == [
         *(("Gull", term) for term in ("bird", "cassowary", "gull", "none", "unknown")),
         *(("Tern", term) for term in ("bird", "gull", "none", "unknown")),
     ]
@@ -267,14 +267,15 @@ def test_precomputing_asks_only_for_what_the_store_lacks(tmp_path):
 def test_answers_seen_before_are_expected_in_normal_form(tmp_path, capsys):
     predictions("GULL.", None, "gull", "...", "tern").write_parquet(tmp_path / "d.parquet")
     pairs = pairs_seen([tmp_path / "d.parquet"])
-    assert pairs.rows() == [("Gull", "gull"), ("Gull", "tern")]
+    assert pairs.rows() == [("Gull", "gull", False), ("Gull", "tern", False)]
     assert pairs_seen([]).is_empty()
 
 
 def test_precomputing_goes_on_where_it_broke_off(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("speciarl.verifiers.precompute.BATCH", 2)
     monkeypatch.setattr("speciarl.progress.EVERY", 0)
-    pairs = pl.DataFrame({"class": "Gull", "prediction": [f"a{i}" for i in range(7)]})
+    predictions = [f"a{i}" for i in range(7)]
+    pairs = pl.DataFrame({"class": "Gull", "prediction": predictions, "implied": False})
     breaking, whole = Table(), Table()
 
     def judge(batch):

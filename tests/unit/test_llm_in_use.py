@@ -23,7 +23,7 @@ from speciarl.rewards import REWARDS
 from speciarl.training.job import Settings
 from speciarl.training.reward_function import SpecificityReward
 from speciarl.verdicts import Pair, Verdict
-from speciarl.verifiers.cached import CachedVerifier, open_cached, snapshot_of
+from speciarl.verifiers.cached import CachedVerifier, open_cached
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 from tests.fake_judge import Reply, judge_at, says, serving
@@ -277,11 +277,11 @@ TERMS = ("larus argentatus", "zyzzyva a", "zyzzyva b")
 )
 def test_ahead_of_time_only_what_needs_no_model_is_decided(backend, decided, tmp_path):
     with serving(lambda _: says("generic")) as server:
-        found, cache = precomputed(server.url, tmp_path, expected(*TERMS), backend)
+        found, _ = precomputed(server.url, tmp_path, expected(*TERMS), backend)
         assert dict(found.select("prediction", "decided_by").rows()) == decided
         assert not server.requests
         # In training a pair that is not among them is a miss, asked once and stored.
-        snapshot_of(found, cache).write_parquet(tmp_path / "s.parquet")
+        found.write_parquet(tmp_path / "s.parquet")
         run = open_cached(
             settings(server.url, backend),
             [tmp_path / "s.parquet"], CLASSES, FACTS, tmp_path / "cache.duckdb", "run",
@@ -295,6 +295,16 @@ def test_ahead_of_time_only_what_needs_no_model_is_decided(backend, decided, tmp
         again, _ = precomputed(server.url, tmp_path, expected(*TERMS), backend)
         assert again.equals(found)
         assert len(server.requests) == 1
+
+
+def test_what_a_model_says_of_one_class_is_not_said_of_another(tmp_path):
+    implied = {"class": ["Herring Gull", "Western Gull"], "prediction": "zyzzyva", "implied": True}
+    with serving(lambda _: says("generic")) as server:
+        found, _ = precomputed(server.url, tmp_path, pl.DataFrame(implied), ask_model=True)
+        assert found["decided_by"].to_list() == ["llm", "llm"]
+        assert len(server.requests) == 2
+        again, _ = precomputed(server.url, tmp_path, pl.DataFrame(implied))
+        assert again.is_empty() and len(server.requests) == 2
 
 
 def test_a_model_that_is_to_be_asked_ahead_is_counted_first(tmp_path, capsys):

@@ -8,7 +8,6 @@ from speciarl.cache.transfer import PAID_FOR
 from speciarl.config import TrainingVerifierConfig
 from speciarl.files import write_parquet
 from speciarl.stage import section, stage
-from speciarl.verifiers.cached import snapshot_of
 from speciarl.verifiers.factory import build_verifier
 from speciarl.verifiers.precompute import pairs_to_expect, precompute
 
@@ -18,11 +17,12 @@ with (
     # what cost nothing is in the snapshot
     own_store(snakemake.params.store, "precompute", name, only=PAID_FOR) as store,
 ):
-    taxonomy = pl.read_parquet(snakemake.input.taxonomy)
+    relations = pl.read_parquet(snakemake.input.taxonomy)
     settings = section(snakemake.params, "verifier", TrainingVerifierConfig)
     facts = Path(snakemake.input.facts[0]).parent
     verifier = build_verifier(settings, facts, snakemake.params["classes"])
     cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
-    pairs = pairs_to_expect(taxonomy)
-    verdicts = precompute(pairs, verifier, cache, settings, settings.precompute_model)
-    write_parquet(snapshot_of(verdicts, cache), Path(snakemake.output[0]))
+    rules, *_ = verifier.verifiers
+    pairs = pairs_to_expect(relations, rules.taxonomy)
+    snapshot = precompute(pairs, verifier, cache, settings, settings.precompute_model)
+    write_parquet(snapshot, Path(snakemake.output[0]))

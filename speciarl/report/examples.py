@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from speciarl.datasets.images import BadImage, open_image
-from speciarl.evaluation.metrics import FAILED, UNPARSABLE, best_per_sample
+from speciarl.evaluation.metrics import FAILED, STEP, UNPARSABLE, best_per_sample
 from speciarl.report.tables import Published
 from speciarl.verdicts import LABELS
 
@@ -91,8 +91,7 @@ def outcomes(judged: pl.LazyFrame, runs: Sequence[str], base: str) -> pl.DataFra
     best = best_per_sample(first, "run", "dataset")
     which = [*key, "verdict", "decided_by"]
     texts = first.select(*which, "rollout", "class_name", "prediction").collect()
-    step = pl.col("verdict").to_physical().cast(pl.Int64) + 1
-    known = step.fill_null(pl.when(pl.col("decided_by") == UNPARSABLE).then(0))
+    known = (STEP + 1).fill_null(pl.when(pl.col("decided_by") == UNPARSABLE).then(0))
     rows = (
         best.join(texts.cast({"verdict": pl.Enum(LABELS)}), on=which, nulls_equal=True)
         .sort(*_IMAGE, pl.col("run").cast(pl.Enum(runs)), "rollout")

@@ -26,6 +26,10 @@ from speciarl.report.charts import (
 from speciarl.report.tables import MOVES
 from speciarl.verdicts import OUTCOMES
 
+_TITLES = {
+    "kl": "KL (nats a token)", "clip_ratio": "clipped (share of the tokens)",
+    "completion_length": "completion (tokens)", "hits": "hits", "misses": "misses",
+}  # fmt: skip
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 
 
@@ -113,7 +117,7 @@ def _lines(
             [pl.col(names).mean()],
         )
         .unpivot(names, index="step", variable_name="kind")
-        .with_columns(pl.col("kind").str.replace_all("_", " "), run=pl.lit(run))
+        .with_columns(pl.col("kind").replace_strict(_TITLES), run=pl.lit(run))
         for run, rows in rewarded.items()
     ]
     lines = (
@@ -125,7 +129,7 @@ def _lines(
             **_stroke(rewarded, runs),
         )
         .properties(width=750 // len(names), height=180)
-        .facet(column=panel("kind", [name.replace("_", " ") for name in names]), spacing=30)
+        .facet(column=panel("kind", [_TITLES[name] for name in names]), spacing=30)
         .resolve_scale(y="independent")
     )
     return svg(lines, label, id_prefix=id_prefix)

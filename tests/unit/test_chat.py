@@ -61,4 +61,4 @@ def test_no_example_is_a_class_that_is_evaluated():
 
 def test_an_unknown_prompt_is_named():
     with pytest.raises(ConfigError, match=r"'nonsense' does not exist.*checklist"):
-        load_question("nonsense").prompt
+        load_question("nonsense")

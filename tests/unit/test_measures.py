@@ -143,20 +143,18 @@ def test_llm_inclusion_is_a_share_of_what_the_model_could_tell():
     ]  # fmt: skip
 
 
-def test_where_predictions_stop_is_told_by_the_way_down_to_them():
-    rows = SAMOYEDS
-    best = best_of_all(rows, ["r"], [DATASET])
-    found = stops(placed(rows.lazy(), best, TAXONOMY))
+def test_where_predictions_stop_is_counted_for_each_class_with_the_kinds_above_it():
+    best = best_of_all(SAMOYEDS, ["r"], [DATASET])
+    found = stops(placed(SAMOYEDS.lazy(), best, TAXONOMY), TAXONOMY)
     assert found["images"].sum() == best.height
-    by_name = {named: path for named, path in found.select("named", "path").rows() if named}
-    assert by_name["spitz"] == "spitz > samoyed" and by_name["samoyed"] == "samoyed"
-    assert by_name["dog"].startswith("dog > ") and by_name["dog"].endswith(" > samoyed")
-    (narrower,) = found.filter(outcome="more specific").select("named", "path").rows()
-    assert narrower == ("samoyed", "samoyed")  # a puppy has no name of its own
-    unplaced = found.filter(pl.col("path").is_null())
-    assert dict(unplaced.select("outcome", "images").rows()) == {
-        "wrong": 1, "unparsable": 1, "generic": 1
+    counted = {(one["named"], one["outcome"]): one["images"] for one in found.iter_rows(named=True)}
+    assert counted == {
+        ("samoyed", "specific"): 1, ("spitz", "less specific"): 1, ("dog", "generic"): 1,
+        ("animal", "generic"): 1, ("samoyed", "more specific"): 1, (None, "generic"): 1,
+        (None, "wrong"): 1, (None, "unparsable"): 1,
     }  # fmt: skip
+    (kinds,) = found["kinds"].unique().to_list()
+    assert {"spitz", "dog", "animal"} < set(kinds) and kinds.index("dog") > kinds.index("spitz")
 
 
 def test_text_inclusion_is_blind_to_case_and_counts_what_could_not_be_parsed():

@@ -47,5 +47,5 @@ with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     write_parquet(differences(runs, replicates, areas), Path(snakemake.output.differences))
     write_parquet(curves(judged, areas, weights), Path(snakemake.output.best_of))
     write_parquet(measures, Path(snakemake.output.measures))
-    write_parquet(stops(rows), Path(snakemake.output.stops))
+    write_parquet(stops(rows, taxonomy), Path(snakemake.output.stops))
     write_json(metrics_tree(scores), Path(snakemake.output.metrics))

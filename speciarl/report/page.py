@@ -140,7 +140,7 @@ def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, obj
     }
 
 
-def _measures(measures: pl.DataFrame, runs: Sequence[str]) -> dict[str, dict]:
+def _measures(measures: pl.DataFrame, runs: Sequence[str]) -> dict[str, object]:
     """By area the values of the runs by measure and place; what some lack; why some are absent."""
     table = tables.measure_table(measures, runs)
     shown = table.filter((pl.col("measure") != "specificity") | pl.col("at").is_in(WEIGHTS_SHOWN))

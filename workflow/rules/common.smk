@@ -178,7 +178,9 @@ def code(stage, unread=lambda wildcards: ()):
 def other_prompts(policy=(), judge=()):
     """All prompts but those of the names."""
     read = {"policy": policy, "judge": judge, "measures": judge}
-    return set().union(*(others(f"speciarl/prompts/{pool}", *names) for pool, names in read.items()))
+    return set().union(
+        *(others(f"speciarl/prompts/{pool}", *names) for pool, names in read.items())
+    )
 
 
 def judge_unread(judge, policy=()):

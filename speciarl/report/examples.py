@@ -18,7 +18,7 @@ from speciarl.verdicts import LABELS
 
 CHANGED = 12  # of a dataset: images on which the method lost most, and on which it gained most
 OF_EACH = 2  # of a dataset: images for each run and outcome
-MOST = 300  # in all: a megabyte of the page
+MOST = 240  # in all: a megabyte and a half of the page, with eleven runs
 SIDE = 96  # pixels of a thumbnail's longer side
 LOST, SAME, GAINED = "lost", "same", "gained"
 

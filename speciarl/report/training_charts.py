@@ -67,7 +67,8 @@ def verdict_areas(rewarded: Mapping[str, pl.DataFrame]) -> Markup | None:
     for run, rows in rewarded.items():
         thin = _thinned(rows, [pl.col(OUTCOMES).sum()])
         thin = thin.with_columns(run=pl.lit(run), rollouts=pl.sum_horizontal(OUTCOMES))
-        parts.append(stretches(thin.filter(pl.col("rollouts") > 0), ["run", "step"], "rollouts"))
+        found = stretches(thin.filter(pl.col("rollouts") > 0), ["run", "step"], "rollouts")
+        parts.append(found.drop("share", "middle"))
     areas = (
         alt.Chart(pl.concat(parts))
         .mark_area(stroke="white", strokeWidth=0.4)

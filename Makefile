@@ -75,6 +75,7 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	python bench/taxonomy.py
 	python bench/manifest.py
+	python bench/report.py
 	python bench/judge.py
 	$(BIN)/pip install --quiet -e ".[bench]" -c constraints.txt
 	python bench/cache.py

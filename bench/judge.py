@@ -22,7 +22,7 @@ from aiohttp import web
 
 from speciarl.config.verifiers import Server, ServerModel
 from speciarl.verdicts import LABELS, Pair
-from speciarl.verifiers.chat import load_prompt, messages
+from speciarl.verifiers.chat import load_question, messages
 from speciarl.verifiers.client import ChatServer
 from speciarl.verifiers.llm import LlmJudge
 
@@ -81,7 +81,7 @@ def ours(url: str, pairs: list[Pair], connections: int) -> int:
 
 def bare(url: str, pairs: list[Pair], connections: int) -> int:
     """The least that a client can do: post, read the reply, take the label out."""
-    prompt, left, labels = load_prompt(MODEL.prompt), iter(pairs), []
+    prompt, left, labels = load_question(MODEL.prompt).prompt, iter(pairs), []
 
     async def work(session: aiohttp.ClientSession) -> None:
         for pair in left:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from speciarl.evaluation.intervals import Replicates
+from speciarl.evaluation.measures import SCHEMA
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
 from speciarl.report.rollouts import COLUMNS
 from speciarl.report.tables import MOVES, load_published
@@ -129,6 +130,38 @@ TRAINING = {
     "sft": metrics(5, rewards=False, seeds=(42, 43)),
     "speciarl": metrics(300, rewards=True, seeds=(42, 43)),
 }  # best_of_64 has none at all
+
+# Of gulls and terns, two kinds of bird that may be a seabird, too: what two runs name, how often.
+STOPS = pl.DataFrame(
+    [
+        ("zero_shot", "Herring Gull", ["gull", "seabird", "bird"], "gull", "less specific", 3),
+        ("zero_shot", "Herring Gull", ["gull", "seabird", "bird"], "bird", "generic", 2),
+        ("zero_shot", "Ivory Gull", ["gull", "seabird", "bird"], None, "failed", 1),
+        ("zero_shot", "Artic Tern", ["tern", "seabird", "bird"], None, "unparsable", 4),
+        ("speciarl", "Herring Gull", ["gull", "seabird", "bird"], "Herring Gull", "specific", 4),
+        ("speciarl", "Herring Gull", ["gull", "seabird", "bird"], "American", "more specific", 1),
+        ("speciarl", "Ivory Gull", ["gull", "seabird", "bird"], "gull", "less specific", 1),
+        ("speciarl", "Artic Tern", ["tern", "seabird", "bird"], None, "wrong", 2),
+        ("speciarl", "Artic Tern", ["tern", "seabird", "bird"], "Artic Tern", "specific", 2),
+        ("sft", "Artic Tern", ["tern", "seabird", "bird"], "tern", "less specific", 9),
+    ],
+    ["run", "class_name", "kinds", "named", "outcome", "images"],
+    orient="row",
+).with_columns(dataset=pl.lit("cub200"))  # fmt: skip
+
+MEASURES = pl.DataFrame(
+    [
+        {"measure": measure, "at": at, "run": run, "level": "group", "name": "in-domain",
+         "images": 40 - dropped, "dropped": dropped, "value": value}
+        for measure, at, dropped, value in (
+            ("at_least", "generic", 0, 0.9), ("specificity", "0.3", 0, 0.8),
+            ("specificity", "0.5", 0, 0.7), ("llm_inclusion", "", 3, 0.25),
+        )
+        for run in RUNS
+    ]
+    + [{"measure": "semantic_similarity", "absent": "measures.embedding_model names no directory"}],
+    schema=SCHEMA,
+)  # fmt: skip
 
 # classes_per_group, num_generations, seeds, lucky_share, HM in domain with its interval, HM out of
 # domain with its interval, share of the unmarked images out of domain answered wrongly

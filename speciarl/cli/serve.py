@@ -25,6 +25,7 @@ class What(StrEnum):
 class Whose(StrEnum):
     JUDGE = "judge"
     VERIFIER = "verifier"
+    MEASURES = "measures"
 
 
 def serve(

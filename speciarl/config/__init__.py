@@ -101,7 +101,9 @@ class Params(Section):
         if stage == "predict":
             wide = self.evaluation.tensor_parallel
             return wide * (real or self.evaluation.engine == "vllm")
-        asked = {"judge": self.judge.model}
+        asked = {"judge": self.judge.model, "score": self.measures.model}
+        if stage == "score" and self.measures.embedding_model:
+            return int(real)
         if self.verifier.precompute_model:
             asked["precompute_verdicts"] = self.verifier.model
         return int(real and isinstance(asked.get(stage), DirectoryModel))
@@ -245,7 +247,7 @@ def check_paths(params: Params, project: Path) -> None:
     folders = {f"datasets.folders.{n}.path": f.path for n, f in params.datasets.folders.items()}
     folders["policy.path"] = params.policy.path or "."
     folders["measures.embedding_model"] = params.measures.embedding_model or "."
-    models = {"verifier": params.verifier.model, "judge": params.judge.model}
+    models = {name: getattr(params, name).model for name in ("verifier", "judge", "measures")}
     for run in params.runs:
         models[f"runs.{run}.verifier"] = params.section_of(run, "verifier").model
     for name, model in models.items():

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from speciarl.config.base import Count, Positive, ProjectPath, Section, Share
+from speciarl.config.verifiers import AskedModel, DirectoryModel, ServerModel
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Verdict
 
 
@@ -48,7 +49,20 @@ class Weights(Section):
         return self
 
 
-class Measures(Section):
+class InclusionServer(ServerModel):
+    prompt: Literal["inclusion"] = "inclusion"
+
+
+class InclusionDirectory(DirectoryModel):
+    prompt: Literal["inclusion"] = "inclusion"
+
+
+class Measures(AskedModel):
+    model: Annotated[InclusionServer | InclusionDirectory, Field(discriminator="kind")] | None = (
+        None
+    )
+    """A small language model, which says whether a prediction includes the class name (LLM
+    inclusion of lmms-owc)."""
     embedding_model: ProjectPath | None = None
     """Directory of a sentence-embedding model, whose mean of the last layer's tokens counts, for
     the similarity of predictions to class names (lmms-owc: all-MiniLM-L6-v2)."""

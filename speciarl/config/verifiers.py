@@ -1,6 +1,6 @@
 """The sections that say who judges: the training verifier and the judge of the evaluation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -95,15 +95,14 @@ class Verdicts(Section):
     data/verdicts/cache.duckdb."""
 
 
-class VerifierConfig(Section):
-    backend: Literal["taxonomy", "llm", "cascade"] = "taxonomy"
-    """What judges after the rules of form: taxonomy, language model, or one after the other."""
+class AskedModel(Section):
+    """A language model that may be asked, and how its replies are kept."""
+
     model: Annotated[ServerModel | DirectoryModel, Field(discriminator="kind")] | None = None
-    """The language model, for `llm` and `cascade`."""
     server: Server | None = None
     """Its server, for `kind: server`."""
     max_failures: Share = 0.01
-    """A run stops when a larger share of its lookups has no verdict."""
+    """A stage stops when a larger share of what it asks for has no reply that can be read."""
     store_timeout: Positive = 60.0
     """Seconds to wait for the verdict store while another program has it open."""
 
@@ -113,14 +112,23 @@ class VerifierConfig(Section):
         return self.server.concurrency if self.server else getattr(self.model, "batch_size", 1)
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "VerifierConfig":
+    def _server_fits(self) -> Self:
+        if isinstance(self.model, ServerModel) != (self.server is not None):
+            raise ValueError("server goes with a model of kind: server, and only with it")
+        return self
+
+
+class VerifierConfig(AskedModel):
+    backend: Literal["taxonomy", "llm", "cascade"] = "taxonomy"
+    """What judges after the rules of form: taxonomy, language model, or one after the other."""
+
+    @model_validator(mode="after")
+    def _backend_fits(self) -> Self:
         if (self.backend == "taxonomy") != (self.model is None):
             raise ValueError(
                 f"backend: {self.backend} "
                 + ("takes no model" if self.backend == "taxonomy" else "needs a model")
             )
-        if isinstance(self.model, ServerModel) != (self.server is not None):
-            raise ValueError("server goes with a model of kind: server, and only with it")
         return self
 
 

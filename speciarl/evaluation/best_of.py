@@ -12,12 +12,12 @@ import polars as pl
 from scipy.special import comb
 
 from speciarl.evaluation.intervals import REPLICATES, SEED, interval, replicated
-from speciarl.evaluation.metrics import LADDER, METRICS
+from speciarl.evaluation.metrics import METRICS, STEP
 from speciarl.evaluation.scores import Area
 from speciarl.verdicts import Verdict
 
 COLUMNS = (
-    "run", "seed", "level", "name", "k",
+    "run", "seed", "level", "name", "k", "images", "dropped",
     *(f"{metric}{of}" for metric in METRICS for of in ("", "_low", "_high")),
 )  # fmt: skip
 
@@ -49,7 +49,8 @@ def curves(
         areas: what to take means over datasets for.
 
     Returns:
-        COLUMNS: the metrics with their 95 % intervals over images; null where undefined.
+        COLUMNS: `images` that count and those `dropped`, which are all together, and the metrics
+        with their 95 % intervals over images; null where undefined.
     """
     several = judged.filter(pl.col("rollout").max().over("run", "seed") > 0)
     cells = several.select(
@@ -62,7 +63,7 @@ def curves(
         for row in found
     ]
     kinds = dict.fromkeys(("run", "level", "name"), pl.String()) | dict.fromkeys(
-        ("seed", "k"), pl.Int64()
+        ("seed", "k", "images", "dropped"), pl.Int64()
     )
     return pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in COLUMNS})
 
@@ -73,9 +74,11 @@ def _by_area(
     rng = np.random.default_rng(SEED)
     value = np.array([0.0, *(weights.get(v, 0.0) for v in Verdict)])
     right = np.array([False, *(v.correct for v in Verdict)])
-    replicates = {}
+    replicates, counts = {}, {}
     for name in dict.fromkeys(name for area in areas for name in area.datasets):
-        ranks = _ranks(cell.filter(dataset=name))
+        rows = cell.filter(dataset=name)
+        ranks = _ranks(rows)
+        counts[name] = len(ranks), rows["sample_id"].n_unique() - len(ranks)
         found = np.stack([chances(ranks, k) for k in range(1, ranks.shape[1] + 1)], axis=1)
         outcomes = np.stack(
             [np.ones(found.shape[:2]), found @ right, found @ (value * right)], axis=2
@@ -83,15 +86,16 @@ def _by_area(
         replicates[name] = replicated(outcomes, REPLICATES, rng)
     for area in areas:
         mean = np.mean([replicates[name] for name in area.datasets], axis=0)
-        yield area, [_row(k, mean[:, :, k - 1]) for k in range(1, mean.shape[2] + 1)]
+        images, dropped = np.sum([counts[name] for name in area.datasets], axis=0).tolist()
+        counted = {"images": images, "dropped": dropped}
+        yield area, [counted | _row(k, mean[:, :, k - 1]) for k in range(1, mean.shape[2] + 1)]
 
 
 def _ranks(rows: pl.DataFrame) -> np.ndarray:
+    """images x samples, of those images that the judge did not fail on."""
     known = rows.filter((pl.col("decided_by") != "failed").all().over("sample_id"))
-    ladder = pl.col("verdict").cast(LADDER).to_physical().cast(pl.Int64) + 1
-    ranks = known.sort("sample_id", "rollout").select("sample_id", rank=ladder.fill_null(0))
-    images = ranks["sample_id"].n_unique()
-    return ranks["rank"].to_numpy().reshape(images, -1)
+    ranks = known.sort("sample_id", "rollout").select("sample_id", rank=(STEP + 1).fill_null(0))
+    return ranks["rank"].to_numpy().reshape(-1, rows["rollout"].n_unique())
 
 
 def _row(k: int, replicates: np.ndarray) -> dict[str, float | int | None]:

@@ -7,7 +7,7 @@ import polars as pl
 
 from speciarl.errors import DataError
 from speciarl.evaluation.intervals import Replicates, compared
-from speciarl.evaluation.metrics import FAILED, METRICS
+from speciarl.evaluation.metrics import FAILED, METRICS, STEP
 from speciarl.evaluation.scores import Area
 from speciarl.verdicts import Verdict
 
@@ -69,14 +69,13 @@ def telling_images(
         said of it, with the verdict.
     """
     said = judged.select("run", "seed", *_KEY, "rollout", "prediction")
-    step = pl.col("verdict").to_physical().cast(pl.Int64).fill_null(-1)
     text = pl.format("{} ({})", "prediction", pl.col("verdict").cast(pl.String))
     middle = pl.col("text").sort_by("step", "seed").get(pl.len() // 2)
     of_run = (
         best.lazy()
         .filter((pl.col("decided_by") != FAILED).all().over("dataset", "sample_id"))
         .join(said, on=("run", "seed", "dataset", "sample_id", "rollout"))
-        .with_columns(step=step, text=text.fill_null(pl.lit("(unparsable)")))
+        .with_columns(step=STEP.fill_null(-1), text=text.fill_null(pl.lit("(unparsable)")))
         .group_by("run", *_KEY)
         .agg(pl.col("step").mean(), middle)
         .collect()

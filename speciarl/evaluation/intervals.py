@@ -114,7 +114,7 @@ def drawn_sums(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) 
     flat, sums = outcomes.reshape(images, -1), [outcomes.sum(axis=0).reshape(1, -1)]
     for block in range(0, replicates, BLOCK):
         size = min(BLOCK, replicates - block)
-        sums.append(rng.multinomial(images, np.full(images, 1 / images), size) @ flat)
+        sums.append(rng.multinomial(images, np.ones(images) / max(1, images), size) @ flat)
     return np.concatenate(sums).reshape(-1, *outcomes.shape[1:])
 
 

@@ -11,40 +11,43 @@ several rollouts the one with the best verdict counts.
 - `specific_where_base`, `wrong_where_base`, at what the best of the base policy's samples "knows"
   (is specific there) or "does not": share of the images judged specific or better, or wrong. It is
   what the reward asks for: to be specific in the first case, and not to guess in the second.
-- `text_inclusion`, `semantic_similarity`, `concept_similarity`: of Conti et al. (lmms-owc), over
-  all images; the two similarities need an embedding model.
+- `text_inclusion`, `llm_inclusion`, `semantic_similarity`, `concept_similarity`: of Conti et al.
+  (lmms-owc), over all images; the last two need an embedding model, the second a language model.
+
+`images` are those in the denominator, `dropped` those of which nothing is known to say whether they
+belong there, since the judge failed on them (or on the base policy's samples, or the language model
+did).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from speciarl.evaluation.intervals import REPLICATES, SEED, drawn_sums, interval, seed_weights
-from speciarl.evaluation.metrics import FAILED
+from speciarl.evaluation.intervals import LEVEL, REPLICATES, SEED, drawn_sums, seed_weights
+from speciarl.evaluation.metrics import CORRECT, FAILED, STEP
 from speciarl.evaluation.scores import Area
-from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import Pair, Verdict
-from speciarl.verifiers.taxonomy import Taxonomic
 
 SCHEMA = {
-    **dict.fromkeys(("measure", "at", "run", "level", "name"), pl.String()), "images": pl.Int64(),
+    **dict.fromkeys(("measure", "at", "run", "level", "name"), pl.String()),
+    **dict.fromkeys(("images", "dropped"), pl.Int64()),
     **dict.fromkeys(("value", "low", "high"), pl.Float64()), "absent": pl.String(),
 }  # fmt: skip
 WEIGHTS = [i / 10 for i in range(11)]
 SIMILARITIES = ("semantic_similarity", "concept_similarity")
-NO_LLM = "no language model is asked; text_inclusion and the judge's verdicts need none"
+NO_LLM = "measures.model names no language model"
 NO_EMBEDDINGS = "measures.embedding_model names no directory of a sentence-embedding model"
 NO_BASE = "no run draws several samples of the base policy (method: none with best_of above 1)"
 
-_IMAGE = ("run", "seed", "dataset", "sample_id")
-_step = pl.col("verdict").to_physical().cast(pl.Int64).fill_null(-1)
-_judged = pl.col("decided_by") != FAILED
-_correct = _step >= Verdict.GENERIC.step
+_step = STEP.fill_null(-1)
+_failed = pl.col("decided_by") == FAILED
 
 Similarity = Callable[[Iterable[Pair]], Mapping[Pair, tuple[float, float]]]
 """Of class names and predictions as written: whole, and the closest of the prediction's parts."""
+Inclusion = Callable[[Iterable[Pair]], Mapping[Pair, bool | None]]
+"""Whether a prediction includes the class; None where the language model failed."""
 
 
 class Ratio(NamedTuple):
@@ -52,99 +55,108 @@ class Ratio(NamedTuple):
     at: str
     value: pl.Expr
     """What an image adds, from 0 to 1."""
-    images: pl.Expr
-    """Which images are counted."""
+    over: str = "judged"
+    """Which images are counted, one of DENOMINATORS."""
+
+
+# Which images are counted, and of which that is not known.
+DENOMINATORS = {
+    "judged": (~_failed, _failed),
+    "correct": (CORRECT, _failed),
+    "knows": (~_failed & pl.col("known"), _failed | pl.col("known").is_null()),
+    "does not": (~_failed & ~pl.col("known"), _failed | pl.col("known").is_null()),
+    "asked": (~_failed & pl.col("included").is_not_null(), _failed | pl.col("included").is_null()),
+}
 
 
 def measure(
-    judged: pl.LazyFrame,
-    best: pl.DataFrame,
+    rows: pl.DataFrame,
     areas: Sequence[Area],
-    taxonomy: Taxonomy,
     base: str | None = None,
     similarity: Similarity | None = None,
+    inclusion: Inclusion | None = None,
 ) -> pl.DataFrame:
     """SCHEMA: a row for each measure, place, run and area; what cannot be told is a row with the
     reason in `absent`, and no value.
 
     Args:
-        judged: as `scores.read_judged` gives it.
-        best: as `scores.best_of_all` does.
+        rows: as `placed` gives them.
         base: the run of which several samples of the base policy were drawn.
     """
-    said = judged.select(*_IMAGE, "rollout", "class_name", "prediction", "normalized")
-    told = best.lazy().join(said, on=(*_IMAGE, "rollout"), how="left", maintain_order="left")
-    rows = _with_steps(told.collect(), taxonomy)
-    absent = {"llm_inclusion": NO_LLM}
     ratios = [*_levels(), *_stops(rows["steps"]), _text_inclusion()]
-    if base is None:
-        absent |= dict.fromkeys(("specific_where_base", "wrong_where_base"), NO_BASE)
-    else:
-        rows = _with_base(rows, base)
-        ratios += _restraint()
-    if similarity is None:
-        absent |= dict.fromkeys(SIMILARITIES, NO_EMBEDDINGS)
-    else:
-        rows = _with_similarities(rows, similarity)
-        ratios += [Ratio(m, "", pl.col(m), _judged) for m in SIMILARITIES]
+    optional: list[tuple[object, Callable[..., pl.DataFrame], list[Ratio], str]] = [
+        (inclusion, _with_inclusion, [Ratio("llm_inclusion", "", pl.col("included"), "asked")],
+         NO_LLM),
+        (base, _with_base, _restraint(), NO_BASE),
+        (similarity, _with_similarities, [Ratio(m, "", pl.col(m)) for m in SIMILARITIES],
+         NO_EMBEDDINGS),
+    ]  # fmt: skip
+    absent: dict[str, str] = {}
+    for given, add, more, why in optional:
+        if given is None:
+            absent |= {ratio.measure: why for ratio in more}
+        else:
+            rows = add(rows, given)
+            ratios += more
     found = _estimates(rows, ratios, areas)
     lacking = [{"measure": name, "absent": why} for name, why in absent.items()]
-    return pl.DataFrame([*found, *lacking], schema=SCHEMA)
+    values = pl.col("value", "low", "high").fill_nan(None)
+    return pl.DataFrame([*found, *lacking], schema=SCHEMA).with_columns(values)
 
 
 def _levels() -> list[Ratio]:
-    at_least = [Ratio("at_least", v.value, _step >= v.step, _judged) for v in Verdict if v.step]
+    at_least = [Ratio("at_least", v.value, _step >= v.step) for v in Verdict if v.step]
     generic, near, *_ = (v.step for v in Verdict if v.correct)
     for weight in WEIGHTS:
         of_step = {generic: weight, near: (1 + weight) / 2}
         value = _step.replace_strict(of_step, default=1.0, return_dtype=pl.Float64)
-        at_least.append(Ratio("specificity", f"{weight:.1f}", value, _correct))
+        at_least.append(Ratio("specificity", f"{weight:.1f}", value, "correct"))
     return at_least
 
 
 def _stops(steps: pl.Series) -> list[Ratio]:
     """From what is narrower than the class, over the class itself, up to the farthest ancestor."""
     found = steps.drop_nulls().unique().sort().to_list()
-    ratios = [Ratio("stops", "narrower" if s < 0 else str(s), pl.col("steps") == s, _correct)
+    ratios = [Ratio("stops", "narrower" if s < 0 else str(s), pl.col("steps") == s, "correct")
               for s in found]  # fmt: skip
-    return [*ratios, Ratio("stops", "unknown", pl.col("steps").is_null(), _correct)]
+    return [*ratios, Ratio("stops", "unknown", pl.col("steps").is_null(), "correct")]
 
 
 def _restraint() -> list[Ratio]:
-    parts = {"knows": pl.col("known"), "does not": ~pl.col("known")}
     return [
-        Ratio(f"{name}_where_base", at, value, _judged & images.fill_null(False))
+        Ratio(f"{name}_where_base", at, value, at)
         for name, value in (("specific", _step >= Verdict.SPECIFIC.step),
                             ("wrong", _step == Verdict.WRONG.step))
-        for at, images in parts.items()
+        for at in ("knows", "does not")
     ]  # fmt: skip
 
 
 def _text_inclusion() -> Ratio:
     label, text = (pl.col(name).str.to_lowercase() for name in ("class_name", "prediction"))
-    return Ratio("text_inclusion", "", text.str.contains(label, literal=True), _judged)
+    return Ratio("text_inclusion", "", text.str.contains(label, literal=True))
 
 
-def _with_steps(rows: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
-    """`steps` of each correct prediction up from its class, -1 for what is narrower; null where the
-    taxonomy knows of no such relation."""
-    key = ("dataset", "class_name", "normalized")
-    told = Taxonomic(taxonomy)
-    correct = rows.filter(_correct).select(key).unique(maintain_order=True)
-    steps = []
-    for dataset, class_name, said in correct.iter_rows():
-        verdict, path, _ = told.relation(Pair(class_name, said), dataset)
-        known = verdict is not None and verdict.correct
-        narrower = verdict is Verdict.MORE_SPECIFIC
-        steps.append((-1 if narrower else len(path) - 1) if known else None)
-    found = correct.with_columns(steps=pl.Series(steps, dtype=pl.Int64))
-    return rows.join(found, on=key, how="left", maintain_order="left")
+def _with_inclusion(rows: pl.DataFrame, inclusion: Inclusion) -> pl.DataFrame:
+    """`included`: null where the language model failed; what could not be parsed includes nothing.
+
+    Spellings of one normal form are one question, as for the judge.
+    """
+    key = ("class_name", "normalized")
+    said = rows.drop_nulls("prediction").select(*key, "prediction")
+    asked = said.unique(key, keep="first", maintain_order=True)
+    found = inclusion([Pair(*row) for row in asked.iter_rows()])
+    replies = [found[Pair(*names)] for names in asked.select(key).iter_rows()]
+    told = asked.select(key).with_columns(included=pl.Series(replies, dtype=pl.Boolean))
+    unparsable = pl.col("prediction").is_null()
+    return rows.join(told, on=key, how="left", maintain_order="left").with_columns(
+        included=pl.when(unparsable).then(False).otherwise("included")
+    )
 
 
 def _with_base(rows: pl.DataFrame, base: str) -> pl.DataFrame:
     """`known`: whether the best of the base policy's samples is specific; null without verdict."""
     known = (
-        rows.filter(_judged, run=base)
+        rows.filter(~_failed, run=base)
         .group_by("dataset", "sample_id")
         .agg(known=(_step >= Verdict.SPECIFIC.step).any())
     )
@@ -163,41 +175,51 @@ def _with_similarities(rows: pl.DataFrame, similarity: Similarity) -> pl.DataFra
 
 def _estimates(
     rows: pl.DataFrame, ratios: Sequence[Ratio], areas: Sequence[Area]
-) -> Iterable[dict[str, str | int | float | None]]:
-    """Rows in the order of ratios, areas and runs."""
+) -> Iterator[dict[str, str | int | float | None]]:
+    """Rows in the order of ratios, areas and runs; NaN where undefined."""
     rng = np.random.default_rng(SEED)
     units = rows.select("run", "seed").unique(maintain_order=True)
+    overs = list(dict.fromkeys(ratio.over for ratio in ratios))
+    columns = [pl.when(DENOMINATORS[r.over][0]).then(r.value).otherwise(0) for r in ratios]
+    columns += [DENOMINATORS[over][0] for over in overs]
     sums = {
-        name: drawn_sums(_outcomes(rows.filter(dataset=name), units, ratios), REPLICATES, rng)
+        name: drawn_sums(_outcomes(rows.filter(dataset=name), units, columns), REPLICATES, rng)
         for area in areas if area.level == "dataset" for name in area.datasets
     }  # fmt: skip
+    lost = rows.group_by("run", "dataset").agg(DENOMINATORS[o][1].sum().alias(o) for o in overs)
+    dropped = {(row["run"], row["dataset"]): row for row in lost.iter_rows(named=True)}
+    runs = units["run"].unique(maintain_order=True).to_list()
+    seeds = {run: (units["run"] == run).to_numpy() for run in runs}
+    weights = {run: seed_weights(run, int(mine.sum()), REPLICATES) for run, mine in seeds.items()}
     for place, ratio in enumerate(ratios):
+        counted = len(ratios) + overs.index(ratio.over)
         for area in areas:
-            parts = np.stack([sums[name][:, :, place] for name in area.datasets])
+            added, images = (
+                np.stack([sums[name][:, :, column] for name in area.datasets])
+                for column in (place, counted)
+            )
             with np.errstate(invalid="ignore"):  # no image is counted: undefined
-                by_unit = (parts[..., 0] / parts[..., 1]).mean(axis=0)
-            for run in units["run"].unique(maintain_order=True):
-                chosen = (units["run"] == run).to_numpy()
-                weights = seed_weights(run, int(chosen.sum()), REPLICATES)
-                values = (by_unit[:, chosen] * weights).sum(axis=1)
-                low, high = interval(values[1:])
+                by_unit = (added / images).mean(axis=0)
+            drawn = np.stack(
+                [(by_unit[:, mine] * weights[run]).sum(axis=1) for run, mine in seeds.items()]
+            )
+            ends = np.quantile(drawn[:, 1:], LEVEL, axis=1).T
+            for (run, mine), values, (low, high) in zip(seeds.items(), drawn, ends, strict=True):
                 yield {
                     "measure": ratio.measure, "at": ratio.at, "run": run,
                     "level": area.level, "name": area.name,
-                    "images": int(parts[:, 0, chosen, 1].sum()),
-                    "value": None if np.isnan(values[0]) else float(values[0]),
-                    "low": low, "high": high,
+                    "images": int(images[:, 0, mine].sum()),
+                    "dropped": sum(dropped[run, name][ratio.over] for name in area.datasets),
+                    "value": values[0], "low": low, "high": high,
                 }  # fmt: skip
 
 
-def _outcomes(rows: pl.DataFrame, units: pl.DataFrame, ratios: Sequence[Ratio]) -> np.ndarray:
-    """images x units x ratios x (what is added, whether it is counted)."""
+def _outcomes(rows: pl.DataFrame, units: pl.DataFrame, columns: Sequence[pl.Expr]) -> np.ndarray:
+    """images x units x columns."""
     known = units.with_row_index("unit").join(rows, on=("run", "seed")).sort("unit", "sample_id")
-    columns = [
-        column.cast(pl.Float64).fill_null(0.0).alias(f"{place} {part}")
-        for place, ratio in enumerate(ratios)
-        for part, column in (("value", pl.when(ratio.images).then(ratio.value)),
-                             ("images", ratio.images))
-    ]  # fmt: skip
-    by_unit = known.select(columns).to_numpy().reshape(units.height, -1, len(ratios), 2)
-    return by_unit.transpose(1, 0, 2, 3)
+    numbers = known.select(
+        column.cast(pl.Float64).fill_null(0.0).alias(str(place))
+        for place, column in enumerate(columns)
+    )
+    by_unit = numbers.to_numpy().reshape(units.height, -1, len(columns))
+    return by_unit.transpose(1, 0, 2)

@@ -13,7 +13,9 @@ from speciarl.verdicts import LABELS, Verdict
 
 LADDER = pl.Enum(LABELS)
 METRICS = ("correctness", "specificity", "hm")
-
+# Of a row of judged predictions; null without a verdict.
+STEP = pl.col("verdict").cast(LADDER).to_physical().cast(pl.Int64)
+CORRECT = (Verdict.GENERIC.step <= STEP).fill_null(False)
 
 FAILED, UNPARSABLE, UNDECIDED = "failed", "unparsable", "undecided"
 _TALLY = {
@@ -36,8 +38,7 @@ def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataF
         keys, sample_id, verdict (Enum in ladder order), decided_by and rollout of that verdict,
         several_tagged (rollouts with several tagged predictions).
     """
-    step = pl.col("verdict").to_physical().cast(pl.Int64) + 1
-    rank = step.fill_null((pl.col("decided_by") == FAILED).cast(pl.Int64) - 1)
+    rank = (STEP + 1).fill_null((pl.col("decided_by") == FAILED).cast(pl.Int64) - 1)
     return (
         judged.lazy()
         .with_columns(pl.col("verdict").cast(LADDER))

@@ -10,6 +10,7 @@ from speciarl.errors import ConfigError
 
 FOR_THE_POLICY = Path(__file__).with_name("policy")
 FOR_THE_JUDGES = Path(__file__).with_name("judge")
+FOR_MEASURES = Path(__file__).with_name("measures")
 
 
 def names_in(folder: Path) -> list[str]:

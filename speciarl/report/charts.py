@@ -254,8 +254,10 @@ def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
                           symbolOpacity=1, columns=8)
     )  # fmt: skip
     with alt.data_transformers.disable_max_rows():  # many runs are more than 5,000 rows
-        specification = _all_visible(styled.to_dict())
+        specification = _fit_for_a_page(styled.to_dict())
     text = vl_convert.vegalite_to_svg(specification)
+    # Coordinates are told to a hundredth of a pixel.
+    text = re.sub(r'(?<= d=")[^"]*', lambda line: re.sub(r"(\.\d\d)\d+", r"\1", line[0]), text)
     # Inline elements need no namespace, and the ids of several charts must not meet in one page.
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'\bid="', f'id="{id_prefix}-', text).replace("url(#", f"url(#{id_prefix}-")
@@ -264,10 +266,13 @@ def svg(chart: alt.TopLevelMixin, label: str, id_prefix: str) -> Markup:
     return Markup(f'{drawn}<script type="application/json">{json}</script>')
 
 
-def _all_visible(value):
-    """A specification with every text in it made visible; a NUL would end the process."""
+def _fit_for_a_page(value):
+    """A specification with every text in it made visible, since a NUL would end the process, and
+    numbers no longer than a chart shows, which at the paper's scale is a megabyte less."""
     if isinstance(value, dict):
-        return {key: _all_visible(item) for key, item in value.items()}
+        return {key: _fit_for_a_page(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_all_visible(item) for item in value]
+        return [_fit_for_a_page(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 5)
     return visible(value) if isinstance(value, str) else value

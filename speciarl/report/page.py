@@ -19,7 +19,10 @@ from speciarl.report.findings import Seen
 from speciarl.report.rendering import render
 from speciarl.report.rollouts import rollouts_chart, rollouts_findings
 from speciarl.report.tables import Published
+from speciarl.report.tree import trees
 from speciarl.verdicts import LABELS
+
+WEIGHTS_SHOWN = ["0.0", "0.5", "1.0"]  # of Specificity as a curve
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Evidence:
     """As the score stage writes it (`evaluation.best_of`)."""
     measures: pl.DataFrame | None = None
     """Likewise (`evaluation.measures`)."""
+    stops: pl.DataFrame | None = None
+    """Likewise (`evaluation.stops`)."""
     rollouts: pl.DataFrame | None = None
     """As `rollouts.COLUMNS`, for a section of its own."""
     ablations: pl.DataFrame | None = None
@@ -65,6 +70,7 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
     scores = tables.over_seeds(e.scores)
     main = tables.main_table(scores, e.runs, e.published)
     areas = tables.names_of(scores, *tables.AREAS)
+    of_areas = pl.col("level").is_in(tables.AREAS)
     compared = (scores, e.differences, e.runs, e.published)
     rewarded = training_charts.with_rewards(e.training, e.runs)
     unseen = findings.unseen_groups(scores, e.runs, e.published, e.seen)
@@ -77,9 +83,12 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "sizes": _sizes(scores, unseen),
         "groups": [_group(name, main, e.published) for name in areas],
         "main": main.rows(named=True),
-        "harmonic_means": {name: _harmonic_means(e, scores, name) for name in areas},
         "differences": {name: _paired(e, name) for name in areas},
-        "at_or_above": tables.at_or_above(scores, e.runs),
+        "left_out": scores.filter(of_areas, pl.col("failed") > 0).rows(named=True),
+        "runs": e.runs,
+        "measures": None if e.measures is None else _measures(e.measures, e.runs),
+        "trees": [] if e.stops is None else trees(e.stops, _before_and_after(e)[:2]).items(),
+        "before_and_after": _before_and_after(e)[:2],
         "examples": e.examples,
         "choices": _choices(e.examples),
         "base": e.published.baselines[0],
@@ -92,9 +101,9 @@ def render_page(evidence: Evidence, provenance: Mapping[str, object]) -> str:
         "rollouts_findings": [] if e.rollouts is None else rollouts_findings(e.rollouts),
         "ablations": e.ablations,
         "losses": {
-            run: _losses(e.training[run]) if run in e.training else []
+            run: losses
             for run in e.runs
-            if run not in rewarded
+            if run not in rewarded and run in e.training and (losses := _losses(e.training[run]))
         },
         "lookups": [{"run": run, **_lookups(rows)} for run, rows in rewarded.items()],
         "reward_hacking": signs_by_run(e.predictions, e.runs),
@@ -131,15 +140,21 @@ def _group(name: str, main: pl.DataFrame, published: Published) -> dict[str, obj
     }
 
 
-def _harmonic_means(e: Evidence, scores: pl.DataFrame, name: str) -> list[dict[str, object]]:
-    """The scores of all runs on a group, with what the method's HM differs by from theirs."""
-    rows = {run: tables.score_of(scores, run, *tables.AREAS, name=name) for run in e.runs}
-    given = e.differences, e.published.method
-    return [
-        {**row, "difference": findings.difference_of(*given, run, name)}
-        for run, row in rows.items()
-        if row
-    ]
+def _measures(measures: pl.DataFrame, runs: Sequence[str]) -> dict[str, object]:
+    """By area the values of the runs by measure and place; what some lack; why some are absent."""
+    table = tables.measure_table(measures, runs)
+    shown = table.filter((pl.col("measure") != "specificity") | pl.col("at").is_in(WEIGHTS_SHOWN))
+    by_area: dict[str, list] = {}
+    for name, measure, at, *values in shown.iter_rows():
+        by_area.setdefault(name, []).append((measure, at, values))
+    lacking = measures.filter(pl.col("level").is_in(tables.AREAS), pl.col("dropped") > 0)
+    return {
+        "areas": by_area,
+        "dropped": lacking.unique(
+            ["measure", "run", "name"], keep="first", maintain_order=True
+        ).rows(named=True),
+        "absent": dict(measures.drop_nulls("absent").select("measure", "absent").rows()),
+    }
 
 
 def _paired(e: Evidence, name: str) -> dict[str, list[findings.Difference]]:

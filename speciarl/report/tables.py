@@ -14,7 +14,7 @@ import polars as pl
 import yaml
 
 from speciarl.files import atomic_write, write_csv
-from speciarl.verdicts import OUTCOMES, Verdict
+from speciarl.verdicts import OUTCOMES
 
 METRICS = ("specificity", "correctness", "hm")
 AREAS = ("group", "overall")
@@ -145,30 +145,14 @@ def outcome_shares(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
     return groups.select("run", pl.col("name").alias("group"), pl.col(OUTCOMES) / pl.col("samples"))
 
 
-def at_or_above(scores: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:
-    """group, run, and per correct verdict the share of the images that reach it or one above.
-
-    Like Correctness, which the first of them is for a single dataset, of what the judge could tell.
-    """
-    right = [v.name.lower() for v in Verdict if v.correct]
-    known = pl.col("samples") - pl.col("failed")
-    return _ordered(scores.filter(level="group"), runs).select(
-        pl.col("name").alias("group"),
-        "run",
-        *(
-            (pl.sum_horizontal(right[place:]) / known).fill_nan(None).alias(level.replace("_", " "))
-            for place, level in enumerate(right)
-        ),
-    )
-
-
-def best_of_table(curves: pl.DataFrame, runs: Sequence[str]) -> list[dict] | None:
-    """Rows of `evaluation.best_of` for groups: every k that doubles, and the last; None if none."""
+def best_of_table(curves: pl.DataFrame, runs: Sequence[str]) -> list[list[dict]] | None:
+    """Rows of `evaluation.best_of` by run, seed and area: every k that doubles, and the last."""
     last = pl.col("k") == pl.col("k").max().over("run", "seed")
     doubled = [2**n for n in range(31)]
     chosen = pl.col("level").is_in(AREAS) & pl.col("run").is_in(list(runs))
     rows = curves.filter(chosen & (last | pl.col("k").is_in(doubled)))
-    return rows.rows(named=True) or None
+    parts = rows.partition_by("run", "seed", "name", maintain_order=True)
+    return [part.rows(named=True) for part in parts] or None
 
 
 def measure_table(measures: pl.DataFrame, runs: Sequence[str]) -> pl.DataFrame:

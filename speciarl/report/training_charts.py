@@ -26,6 +26,10 @@ from speciarl.report.charts import (
 from speciarl.report.tables import MOVES
 from speciarl.verdicts import OUTCOMES
 
+_TITLES = {
+    "kl": "KL (nats a token)", "clip_ratio": "clipped (share of the tokens)",
+    "completion_length": "completion (tokens)", "hits": "hits", "misses": "misses",
+}  # fmt: skip
 _MOST_POINTS = 120  # along the steps of a run; more become means of neighbors
 
 
@@ -63,7 +67,8 @@ def verdict_areas(rewarded: Mapping[str, pl.DataFrame]) -> Markup | None:
     for run, rows in rewarded.items():
         thin = _thinned(rows, [pl.col(OUTCOMES).sum()])
         thin = thin.with_columns(run=pl.lit(run), rollouts=pl.sum_horizontal(OUTCOMES))
-        parts.append(stretches(thin.filter(pl.col("rollouts") > 0), ["run", "step"], "rollouts"))
+        found = stretches(thin.filter(pl.col("rollouts") > 0), ["run", "step"], "rollouts")
+        parts.append(found.drop("share", "middle"))
     areas = (
         alt.Chart(pl.concat(parts))
         .mark_area(stroke="white", strokeWidth=0.4)
@@ -113,7 +118,7 @@ def _lines(
             [pl.col(names).mean()],
         )
         .unpivot(names, index="step", variable_name="kind")
-        .with_columns(pl.col("kind").str.replace_all("_", " "), run=pl.lit(run))
+        .with_columns(pl.col("kind").replace_strict(_TITLES), run=pl.lit(run))
         for run, rows in rewarded.items()
     ]
     lines = (
@@ -125,7 +130,7 @@ def _lines(
             **_stroke(rewarded, runs),
         )
         .properties(width=750 // len(names), height=180)
-        .facet(column=panel("kind", [name.replace("_", " ") for name in names]), spacing=30)
+        .facet(column=panel("kind", [_TITLES[name] for name in names]), spacing=30)
         .resolve_scale(y="independent")
     )
     return svg(lines, label, id_prefix=id_prefix)

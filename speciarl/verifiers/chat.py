@@ -2,12 +2,15 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from speciarl.answers import DECIDING
 from speciarl.files import content_hash
-from speciarl.prompts import FOR_THE_JUDGES, load_from
-from speciarl.verdicts import LABELS, Pair, Verdict
+from speciarl.prompts import FOR_MEASURES, FOR_THE_JUDGES, load_from, names_in
+from speciarl.verdicts import Pair, Verdict
 
 LONGEST_LABEL = 200  # characters of a reply after its thoughts; a longer one is a text
 _FENCE = re.compile(r"\A```(?:\w+\n)?(.*?)```\Z", re.DOTALL)
@@ -15,20 +18,35 @@ _AROUND = " \n\t\r\"'`*_."
 _PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
 
-def load_prompt(name: str) -> str:
-    """Text of one prompt; a ConfigError where there is no such prompt."""
-    return load_from(FOR_THE_JUDGES, name)
+GRADES: Mapping[str, Verdict] = MappingProxyType({v.value: v for v in Verdict})
+INCLUDED: Mapping[str, Verdict] = MappingProxyType({"0": Verdict.WRONG, "1": Verdict.SPECIFIC})
 
 
-def identity_of_question(prompt: str) -> dict[str, object]:
-    """What the question contributes to a verifier's identity; `prompt` is the full text.
+class Question(NamedTuple):
+    """What is asked about a pair."""
+
+    prompt: str
+    """The full text."""
+    replies: Mapping[str, Verdict]
+    """The labels to choose from, and what each stands for."""
+
+
+def load_question(name: str) -> Question:
+    """The question of a prompt; a ConfigError where there is no such prompt."""
+    if name in names_in(FOR_MEASURES):
+        return Question(load_from(FOR_MEASURES, name), INCLUDED)
+    return Question(load_from(FOR_THE_JUDGES, name), GRADES)
+
+
+def identity_of_question(question: Question) -> dict[str, object]:
+    """What the question contributes to a verifier's identity.
 
     What wrapping is does too: it decides which text is asked about.
     """
     return {
-        "prompt": prompt,
+        "prompt": question.prompt,
         "code": content_hash([Path(__file__), *DECIDING]),
-        "labels": list(LABELS),
+        "labels": list(question.replies),
     }
 
 
@@ -44,8 +62,9 @@ def messages(prompt: str, pair: Pair) -> list[dict[str, str]]:
     return [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
 
 
-def read_label(said: str) -> Verdict | None:
-    """The label that a reply is, however it is dressed; None where it is none, or more than that.
+def read_label(said: str, replies: Mapping[str, Verdict] = GRADES) -> Verdict | None:
+    """What a reply stands for that is one of the labels, however it is dressed; None where it is
+    none, or more than that.
 
     Thoughts before it are passed over. A fence, JSON of one field, emphasis, quotes and a full stop
     around it, hyphens or underscores for spaces, and its case do not count.
@@ -55,7 +74,7 @@ def read_label(said: str) -> Verdict | None:
         return None
     text = _only_field(_FENCE.sub(r"\1", text)).translate(_PLAIN_QUOTES)
     label = " ".join(re.split(r"[\s_-]+", text.strip(_AROUND).lower()))
-    return Verdict(label) if label in LABELS else None
+    return replies.get(label)
 
 
 def _only_field(text: str) -> str:

@@ -1,7 +1,7 @@
 """A language model behind an OpenAI-compatible server (vLLM in production) as a judge.
 
 One pair per request, so that a bad pair spoils no other; greedy; the reply is constrained to the
-six labels by the server and checked against them here.
+labels of the question by the server and checked against them here.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from threading import Thread
 import aiohttp
 
 from speciarl.config.verifiers import ServerModel
-from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair
-from speciarl.verifiers.chat import identity_of_question, load_prompt, messages, read_label
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair
+from speciarl.verifiers.chat import identity_of_question, load_question, messages, read_label
 from speciarl.verifiers.client import ChatServer
 
 Tell = Callable[[tuple[Pair, Judgment]], None]
@@ -34,7 +34,7 @@ class LlmJudge:
     def __init__(self, model: ServerModel, server: ChatServer) -> None:
         self.model = model
         self.server = server
-        self._prompt = load_prompt(model.prompt)
+        self._question = load_question(model.prompt)
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -42,7 +42,7 @@ class LlmJudge:
             "verifier": "llm",
             "model": self.model.name,
             "revision": self.model.revision,
-            **identity_of_question(self._prompt),
+            **identity_of_question(self._question),
             "decoding": self._decoding(),
         }
 
@@ -81,10 +81,11 @@ class LlmJudge:
     def _judgment(self, said: str | Failure, milliseconds: float) -> Judgment:
         if isinstance(said, Failure):
             return Judgment(None, failure=said, milliseconds=milliseconds)
-        verdict = read_label(said)
+        verdict = read_label(said, self._question.replies)
         said = self.server.redacted(said)
         if verdict is None:
-            message = f"expected one of the six labels, the judge said {said[:100]!r}"
+            expected = ", ".join(self._question.replies)
+            message = f"expected one of {expected}, the judge said {said[:100]!r}"
             failure = Failure(FailureKind.INVALID, message)
             return Judgment(None, failure=failure, judge_reply=said, milliseconds=milliseconds)
         return Judgment(verdict, "llm", judge_reply=said, milliseconds=milliseconds)
@@ -92,7 +93,7 @@ class LlmJudge:
     def _request(self, pair: Pair) -> dict[str, object]:
         return {
             "model": self.model.name,
-            "messages": messages(self._prompt, pair),
+            "messages": messages(self._question.prompt, pair),
             **self._decoding(),
         }
 
@@ -100,7 +101,7 @@ class LlmJudge:
         return {
             "temperature": 0,
             "max_tokens": self.model.max_tokens,
-            "structured_outputs": {"choice": list(LABELS)},
+            "structured_outputs": {"choice": list(self._question.replies)},
             "chat_template_kwargs": {"enable_thinking": self.model.thinking},
         }
 

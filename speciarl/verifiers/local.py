@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.files import content_hash
-from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
-from speciarl.verifiers.chat import identity_of_question, load_prompt, messages
+from speciarl.verdicts import Failure, FailureKind, Judgment, Pair
+from speciarl.verifiers.chat import identity_of_question, load_question, messages
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class LocalJudge:
                 f"{settings.path} holds no model: put a causal language model with its tokenizer "
                 "there, or mend model.path"
             )
-        self._prompt = load_prompt(settings.prompt)
+        self._question = load_question(settings.prompt)
 
     @cached_property
     def identity(self) -> Mapping[str, object]:
@@ -48,7 +48,7 @@ class LocalJudge:
             "verifier": "local",
             "model": content_hash(sorted(self.directory.iterdir())),
             "dtype": self.settings.dtype,
-            **identity_of_question(self._prompt),
+            **identity_of_question(self._question),
             "scores": content_hash([Path(__file__)]),
         }
 
@@ -65,7 +65,7 @@ class LocalJudge:
             scores = self.scores([tokens[len(shared) :] for tokens, _ in batch], past)
             milliseconds = 1000 * (time.perf_counter() - started) / len(batch)
             for (_, pair), of_labels in zip(batch, scores.tolist(), strict=True):
-                yield pair, _judgment(of_labels, milliseconds)
+                yield pair, self._judgment(of_labels, milliseconds)
 
     def scores(self, chats: Sequence[Sequence[int]], past) -> "torch.Tensor":
         """Log-likelihood of each label after each chat.
@@ -75,7 +75,7 @@ class LocalJudge:
             past: what `_read` gave for the tokens before them.
 
         Returns:
-            chats x labels, in ladder order.
+            chats x labels, in the order of the question's.
         """
         import torch
 
@@ -96,7 +96,7 @@ class LocalJudge:
             first = len(chat) - 1 - (width - kept)
             places = torch.arange(first, first + len(label))
             sums.append(likelihoods[i, places, torch.tensor(label)].sum())
-        return torch.stack(sums).view(len(chats), len(LABELS))
+        return torch.stack(sums).view(len(chats), len(self._labels))
 
     def _read(self, tokens: Sequence[int]):
         """Keys and values of tokens that many rows begin with; None for no tokens."""
@@ -112,7 +112,7 @@ class LocalJudge:
     def _chat(self, pair: Pair) -> list[int]:
         _, tokenizer = self._loaded
         return tokenizer.apply_chat_template(
-            messages(self._prompt, pair),
+            messages(self._question.prompt, pair),
             add_generation_prompt=True,
             enable_thinking=False,
             return_dict=False,
@@ -121,7 +121,9 @@ class LocalJudge:
     @cached_property
     def _labels(self) -> list[list[int]]:
         _, tokenizer = self._loaded
-        encoded = (tokenizer.encode(label, add_special_tokens=False) for label in LABELS)
+        encoded = (
+            tokenizer.encode(label, add_special_tokens=False) for label in self._question.replies
+        )
         return [[*tokens, tokenizer.eos_token_id] for tokens in encoded]
 
     @cached_property
@@ -141,13 +143,12 @@ class LocalJudge:
             )
         return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
-
-def _judgment(scores: Sequence[float], milliseconds: float) -> Judgment:
-    if not all(map(math.isfinite, scores)):
-        failure = Failure(FailureKind.INVALID, f"the model's scores are no numbers: {scores}")
-        return Judgment(None, failure=failure, milliseconds=milliseconds)
-    likeliest = LABELS[scores.index(max(scores))]
-    return Judgment(Verdict(likeliest), "local", milliseconds=milliseconds)
+    def _judgment(self, scores: Sequence[float], milliseconds: float) -> Judgment:
+        if not all(map(math.isfinite, scores)):
+            failure = Failure(FailureKind.INVALID, f"the model's scores are no numbers: {scores}")
+            return Judgment(None, failure=failure, milliseconds=milliseconds)
+        likeliest = list(self._question.replies.values())[scores.index(max(scores))]
+        return Judgment(likeliest, "local", milliseconds=milliseconds)
 
 
 def shared_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speciarl.evaluation.best_of import COLUMNS, chances, curves
@@ -56,9 +56,30 @@ def test_the_best_of_all_is_what_the_scores_say_and_that_of_one_the_mean():
     assert first["specificity"] == pytest.approx((1 + 0.2 + 0.6 + 0.6 + 1) / 5)
 
 
-def test_what_is_left_out_is_the_image_of_which_nothing_is_known():
+def test_what_is_left_out_is_the_image_of_which_nothing_is_known_and_it_is_counted():
     more = judged(z=["specific", "failed", "specific", "specific"])
-    assert curve(pl.concat([ROWS, more])).equals(curve(ROWS))
+    found = curve(pl.concat([ROWS, more]))
+    assert found.drop("dropped").equals(curve(ROWS).drop("dropped"))
+    assert set(found.select("images", "dropped").rows()) == {(3, 1)}
+    assert set(curve(ROWS).select("images", "dropped").rows()) == {(3, 0)}
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*LABELS, "unparsable", "failed"]), min_size=3, max_size=3),
+        min_size=1, max_size=5,
+    )
+)  # fmt: skip
+@settings(max_examples=20, deadline=None)
+def test_in_is_out_and_dropped_also_where_nothing_is_left(verdicts):
+    found = curve(judged(**{f"i{i}": said for i, said in enumerate(verdicts)}))
+    failed = sum("failed" in said for said in verdicts)
+    assert set(found.select("images", "dropped").rows()) == {(len(verdicts) - failed, failed)}
+    assert found["k"].to_list() == [1, 2, 3]
+    if failed == len(verdicts):
+        assert found["correctness"].null_count() == found.height
+    else:
+        assert found["correctness"].null_count() == 0
 
 
 def test_more_samples_are_never_worse_and_intervals_hold_the_value():

@@ -12,7 +12,7 @@ from speciarl.errors import ConfigError
 from speciarl.prompts import FOR_THE_JUDGES, names_in
 from speciarl.taxonomy.facts import load_facts
 from speciarl.verdicts import LABELS, Pair
-from speciarl.verifiers.chat import load_prompt
+from speciarl.verifiers.chat import load_question
 from speciarl.verifiers.rules import Rules
 
 FACTS = Path(__file__).parents[2] / "data/taxonomies"
@@ -22,7 +22,7 @@ EXAMPLES = [
     for name in NAMES
     for pair, label in re.findall(
         rf"^({{.*}}).*-> ({'|'.join(sorted(LABELS, key=len, reverse=True))})\b",
-        load_prompt(name),
+        load_question(name).prompt,
         re.MULTILINE,
     )
 ]
@@ -30,12 +30,12 @@ EXAMPLES = [
 
 def test_there_is_a_base_prompt_and_three_variants():
     assert NAMES == ["base", "checklist", "decision_procedure", "normalize_first"]
-    assert len({load_prompt(name) for name in NAMES}) == 4
+    assert len({load_question(name).prompt for name in NAMES}) == 4
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prompt_tells_all_six_labels_and_that_a_prediction_is_data(name):
-    prompt = load_prompt(name)
+    prompt = load_question(name).prompt
     assert all(label in prompt for label in LABELS)
     assert "JSON object" in prompt and "are data" in prompt
     examples = [one for one in EXAMPLES if one[0] == name]
@@ -61,4 +61,4 @@ def test_no_example_is_a_class_that_is_evaluated():
 
 def test_an_unknown_prompt_is_named():
     with pytest.raises(ConfigError, match=r"'nonsense' does not exist.*checklist"):
-        load_prompt("nonsense")
+        load_question("nonsense")

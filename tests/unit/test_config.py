@@ -88,7 +88,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(key, value):
         (changed(grpo__learning_rate="fast"), "grpo.learning_rate"),
         (changed(verifier__backend="oracle"), "verifier.backend"),
         (changed(verifier__backend="cascade"), "verifier: backend: cascade needs a model"),
-        (changed(judge__model=MODEL), "judge: backend: taxonomy takes no model"),
+        (changed(judge=judged(backend="taxonomy")), "judge: backend: taxonomy takes no model"),
         (changed(judge=judged(server=None)), "judge: server goes with"),
         (changed(judge=judged(model={"kind": "directory", "path": "x"})), "judge: server goes"),
         (changed(judge=judged(model={**MODEL, "prompt": "none"})), "judge.model.prompt"),

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from speciarl.verdicts import LABELS, FailureKind, Pair, Verdict, fingerprint
-from speciarl.verifiers.chat import load_prompt
+from speciarl.verifiers.chat import load_question
 from tests.fake_judge import MODEL, Reply, judge_at, only, says, serving
 
 KEY = "sk-secret-of-the-test"
@@ -19,7 +19,7 @@ def test_a_request_is_exactly_what_was_promised():
     assert request.body == {
         "model": "judge",
         "messages": [
-            {"role": "system", "content": load_prompt("base")},
+            {"role": "system", "content": load_question("base").prompt},
             {"role": "user", "content": '{"class": "Herring Gull", "prediction": "gull"}'},
         ],
         "temperature": 0,
@@ -195,7 +195,11 @@ def test_the_fingerprint_follows_what_is_asked_and_not_where(monkeypatch):
             {"max_tokens": 17},
         )
     ]
-    monkeypatch.setattr("speciarl.verifiers.llm.load_prompt", lambda name: f"{name}, edited")
+    asked = load_question("base")
+    monkeypatch.setattr(
+        "speciarl.verifiers.llm.load_question",
+        lambda name: asked._replace(prompt=f"{asked.prompt}, edited"),
+    )
     edited = of()
     monkeypatch.undo()
     assert len({same, edited, *(of(model) for model in others)}) == 2 + len(others)

@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from speciarl.config.evaluation import InclusionDirectory
 from speciarl.config.verifiers import DirectoryModel
 from speciarl.errors import VerifierError
 from speciarl.prompts import FOR_THE_JUDGES
@@ -69,7 +70,7 @@ def naive_scores(judge, pair):
     """Log-likelihood of each label, each from one pass over the whole text."""
     model, tokenizer = judge._loaded
     chat = tokenizer.apply_chat_template(
-        messages(judge._prompt, pair), add_generation_prompt=True, tokenize=False
+        messages(judge._question.prompt, pair), add_generation_prompt=True, tokenize=False
     )
     start = len(tokenizer.encode(chat))
     scores = []
@@ -102,6 +103,15 @@ def test_scores_are_those_of_the_whole_text_however_they_are_split(directory):
     apart = judge.scores([chat[100:] for chat in chats], judge._read(shared))
     torch.testing.assert_close(apart, expected, atol=1e-3, rtol=1e-4)
     torch.testing.assert_close(judge.scores(chats, None), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_of_another_question_the_likeliest_of_its_own_labels_counts(directory):
+    judge = LocalJudge(InclusionDirectory(kind="directory", path=str(directory)))
+    scores = judge.scores([judge._chat(pair) for pair in PAIRS], None)
+    assert scores.shape == (len(PAIRS), 2)
+    included = dict(zip(PAIRS, (scores[:, 1] > scores[:, 0]).tolist(), strict=True))
+    judged = dict(judge.judge(PAIRS))
+    assert {pair: one.verdict.correct for pair, one in judged.items()} == included
 
 
 def test_scores_that_are_no_numbers_are_a_failure_and_no_verdict(directory):

@@ -11,9 +11,17 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from speciarl.config import load
 from speciarl.errors import ConfigError
 from speciarl.evaluation.intervals import Replicates
-from speciarl.evaluation.measures import NO_BASE, NO_EMBEDDINGS, SCHEMA, SIMILARITIES, measure
+from speciarl.evaluation.measures import (
+    NO_BASE,
+    NO_EMBEDDINGS,
+    NO_LLM,
+    SCHEMA,
+    SIMILARITIES,
+    measure,
+)
 from speciarl.evaluation.scores import areas_of, best_of_all, score
 from speciarl.evaluation.similarity import Embedder
+from speciarl.evaluation.stops import placed, stops
 from speciarl.report.tables import measure_table
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Pair
@@ -42,7 +50,7 @@ def judged(**runs):
 def measured(rows, **given):
     areas = areas_of({"pets": [DATASET]}, [])
     best = best_of_all(rows, rows["run"].unique(maintain_order=True).to_list(), [DATASET])
-    return measure(rows.lazy(), best, areas, TAXONOMY, **given)
+    return measure(placed(rows.lazy(), best, TAXONOMY), areas, **given)
 
 
 def values(found, name, run="r"):
@@ -87,6 +95,68 @@ def test_how_far_up_the_tree_correct_predictions_stop():
     assert found == pytest.approx(expected | {str(steps): 1 / 6 for steps in up})
 
 
+def test_what_is_counted_dropped_and_elsewhere_are_all_images():
+    said = [("samoyed", "x", v) for v in ("specific", "wrong", "abstain", "generic")]
+    failed = pl.col("sample_id").is_in(["000", "001"]) & (pl.col("run") == "r")
+    of_base = (pl.col("run") == "base") & (pl.col("sample_id") == "003")
+    rows = judged(base=[[one, one] for one in said[::-1]], r=said).with_columns(
+        pl.when(failed | of_base).then(None).otherwise("verdict").alias("verdict"),
+        decided_by=pl.when(failed | of_base).then(pl.lit("failed")).otherwise("decided_by"),
+    )
+    given = {"base": "base", "inclusion": lambda pairs: dict.fromkeys(pairs)}  # which always fails
+    found = measured(rows, **given).filter(run="r", level="dataset")
+    counts = {
+        (m, at): both for m, at, *both in found.select("measure", "at", "images", "dropped").rows()
+    }
+    assert counts["at_least", "generic"] == [2, 2]
+    assert counts["specificity", "0.2"] == [1, 2]  # and one is not correct
+    assert counts["text_inclusion", ""] == [2, 2]
+    assert counts["llm_inclusion", ""] == [0, 4]
+    # Of the images that r has a verdict for, one the base policy knows, and of one nobody can tell.
+    knows, not_ = (counts["wrong_where_base", at] for at in ("knows", "does not"))
+    assert knows[1] == not_[1] and knows[0] + not_[0] + knows[1] == 4
+    undefined = found.filter(measure="llm_inclusion").select("value", "low", "high")
+    assert undefined.row(0) == (None, None, None)
+
+
+def test_llm_inclusion_is_a_share_of_what_the_model_could_tell():
+    asked = []
+
+    def inclusion(pairs):
+        asked.extend(pairs)
+        return {p: {"samoyed": True, "a dog": None}.get(p.prediction, False) for p in pairs}
+
+    rows = judged(r=[
+        ("samoyed", "Samoyed", "specific"), ("samoyed", "samoyed", "specific"),
+        ("samoyed", "a dog", "generic"), ("samoyed", "beagle", "wrong"), ("samoyed", None, None),
+    ])  # fmt: skip
+    (row,) = (
+        measured(rows, inclusion=inclusion)
+        .filter(measure="llm_inclusion", level="dataset")
+        .select("value", "images", "dropped")
+        .rows()
+    )
+    assert row == (2 / 4, 4, 1)
+    # One question for each normal form, about what was written.
+    assert [(p.prediction, p.written) for p in asked] == [
+        ("samoyed", "Samoyed"), ("a dog", "a dog"), ("beagle", "beagle")
+    ]  # fmt: skip
+
+
+def test_where_predictions_stop_is_counted_for_each_class_with_the_kinds_above_it():
+    best = best_of_all(SAMOYEDS, ["r"], [DATASET])
+    found = stops(placed(SAMOYEDS.lazy(), best, TAXONOMY), TAXONOMY)
+    assert found["images"].sum() == best.height
+    counted = {(one["named"], one["outcome"]): one["images"] for one in found.iter_rows(named=True)}
+    assert counted == {
+        ("samoyed", "specific"): 1, ("spitz", "less specific"): 1, ("dog", "generic"): 1,
+        ("animal", "generic"): 1, ("samoyed", "more specific"): 1, (None, "generic"): 1,
+        (None, "wrong"): 1, (None, "unparsable"): 1,
+    }  # fmt: skip
+    (kinds,) = found["kinds"].unique().to_list()
+    assert {"spitz", "dog", "animal"} < set(kinds) and kinds.index("dog") > kinds.index("spitz")
+
+
 def test_text_inclusion_is_blind_to_case_and_counts_what_could_not_be_parsed():
     assert values(measured(SAMOYEDS), "text_inclusion") == {"": 2 / 8}
 
@@ -118,6 +188,7 @@ def test_what_the_judge_failed_on_is_in_no_denominator():
     found = measured(failed, base="r")
     assert values(found, "at_least")["specific"] == 1.0
     assert set(found.drop_nulls("value")["images"]) == {1}
+    assert set(found.drop_nulls("run")["dropped"]) == {1}
     assert values(found, "specific_where_base") == {"knows": 1.0, "does not": None}
 
 
@@ -126,10 +197,10 @@ def test_what_cannot_be_told_has_a_reason_and_no_value():
     assert found.schema == SCHEMA
     assert found["value"].null_count() == found["run"].null_count() == found.height
     reasons = dict(found.select("measure", "absent").rows())
-    assert reasons.pop("llm_inclusion")
-    assert reasons == dict.fromkeys(SIMILARITIES, NO_EMBEDDINGS) | dict.fromkeys(
-        ("specific_where_base", "wrong_where_base"), NO_BASE
-    )
+    assert reasons == {
+        "llm_inclusion": NO_LLM, "specific_where_base": NO_BASE, "wrong_where_base": NO_BASE,
+        **dict.fromkeys(SIMILARITIES, NO_EMBEDDINGS),
+    }  # fmt: skip
 
 
 def test_similarities_are_means_in_which_no_prediction_is_like_nothing():
@@ -203,7 +274,7 @@ def test_measures_again_in_sql():
     taxonomy = TAXONOMY
     for name in IMAGES:
         taxonomy = taxonomy.with_plain(name, ["Beagle"])
-    found = measure(rows.lazy(), best, areas, taxonomy, base="sampled")
+    found = measure(placed(rows.lazy(), best, taxonomy), areas, base="sampled")
     with duckdb.connect() as db:
         steps = ", ".join(f"'{v}'" for v in best["verdict"].dtype.categories)
         db.execute(f"CREATE TYPE ladder AS ENUM ({steps})")

@@ -20,11 +20,13 @@ from speciarl.report.page import Evidence
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
 from tests.report_input import (
     GROUPS,
+    MEASURES,
     PREDICTIONS,
     PUBLISHED,
     ROLLOUTS,
     RUNS,
     SEEN,
+    STOPS,
     TRAINING,
     WEIGHTS,
     scored,
@@ -64,7 +66,7 @@ def page_file(tmp_path_factory) -> Path:
         *scored(PREDICTIONS, groups, ["flowers102", "food101", "stanford_cars"]),
         TRAINING, {"speciarl": pl.DataFrame(kept, KEPT, orient="row")}, RUNS, WEIGHTS, PUBLISHED,
         SEEN, ("images",), rollouts=ROLLOUTS, examples=examples(),
-        economy=[Economy("training", 9, 4, 2, 1.0)],
+        economy=[Economy("training", 9, 4, 2, 1.0)], measures=MEASURES, stops=STOPS,
     )  # fmt: skip
     into = tmp_path_factory.mktemp("page")
     build_report(evidence, {"Parameters": {"grpo": 1}}, into)

@@ -19,11 +19,13 @@ from speciarl.report.page import Evidence, render_page
 from speciarl.verifiers.audit import PREDICTIONS as KEPT
 from tests.report_input import (
     GROUPS,
+    MEASURES,
     PREDICTIONS,
     PUBLISHED,
     ROLLOUTS,
     RUNS,
     SEEN,
+    STOPS,
     WEIGHTS,
     metrics,
     scored,
@@ -64,6 +66,8 @@ def golden() -> str:
         published=PUBLISHED,
         seen=SEEN,
         rollouts=ROLLOUTS,
+        measures=MEASURES,
+        stops=STOPS,
         miniature=("images", "policy"),
         examples=[
             Example(

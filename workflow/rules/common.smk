@@ -188,7 +188,10 @@ def folder_of(path):
 
 def other_prompts(policy=(), judge=()):
     """All prompts but those of the names."""
-    return others("speciarl/prompts/policy", *policy) | others("speciarl/prompts/judge", *judge)
+    read = {"policy": policy, "judge": judge, "measures": judge}
+    return set().union(
+        *(others(f"speciarl/prompts/{pool}", *names) for pool, names in read.items())
+    )
 
 
 def judge_unread(judge, policy=()):

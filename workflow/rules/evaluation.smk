@@ -101,11 +101,13 @@ rule score:
         verdicts=expand("results/verdicts/{run}", run=RUNS),
         facts=TAXONOMIES,
         embedder=embedder_of(PARAMS.measures),
+        weights=weights_of(PARAMS.measures),
     output:
         scores="results/scores.parquet",
         differences="results/differences.parquet",
         best_of="results/best_of.parquet",
         measures="results/measures.parquet",
+        stops="results/stops.parquet",
         metrics="results/metrics.json",
     log:
         "logs/score.log",
@@ -115,9 +117,11 @@ rule score:
     resources:
         **takes("score"),
     params:
-        **reads("groups", "specificity", "measures"),
+        **reads("groups", "specificity"),
+        **reads_judge("measures", "model", "max_failures", "embedding_model"),
         **code("score", unread=code_unread_in_scoring),
         settings={"runs": RUNS, "unseen": UNSEEN, "base": PARAMS.sampled_base},
         classes=classes_to_name(PARAMS),
+        store=store_of_job,
     script:
         "../scripts/score.py"

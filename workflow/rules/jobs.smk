@@ -19,7 +19,9 @@ def code_unread_in_prediction(wildcards):
 
 
 def code_unread_in_scoring(wildcards):
-    return set() if PARAMS.measures.embedding_model else {"speciarl/evaluation/similarity.py"}
+    given = {"similarity": PARAMS.measures.embedding_model, "inclusion": PARAMS.measures.model}
+    idle = {f"speciarl/evaluation/{name}.py" for name, model in given.items() if not model}
+    return idle | judge_unread(PARAMS.measures)
 
 
 def made_by_stages():

@@ -7,6 +7,7 @@ rule report:
         differences="results/differences.parquet",
         best_of="results/best_of.parquet",
         measures="results/measures.parquet",
+        stops="results/stops.parquet",
         training=expand("results/training/{run}/metrics.parquet", run=RUNS),
         predictions=expand("results/training/{run}/predictions.parquet", run=RUNS),
         verdicts=expand("results/training/{run}/verdicts.parquet", run=RUNS),

@@ -75,7 +75,6 @@ rule robustness:
             **{seed: f"workspaces/base-{seed}" for seed in BASE_SEEDS},
         },
         unseen=UNSEEN,
-        method="speciarl",
         code=digest_of(code_of(SCRIPTS / "robustness.py")),
     script:
         "../scripts/robustness.py"

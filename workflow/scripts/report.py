@@ -35,6 +35,7 @@ with stage(snakemake.log[0]):
         differences=pl.read_parquet(snakemake.input.differences),
         best_of=pl.read_parquet(snakemake.input.best_of),
         measures=pl.read_parquet(snakemake.input.measures),
+        stops=pl.read_parquet(snakemake.input.stops),
         training=training,
         predictions=predictions,
         runs=runs,

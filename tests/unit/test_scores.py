@@ -15,6 +15,7 @@ from speciarl.evaluation.scores import (
     best_of_all,
     differences,
     metrics_tree,
+    read_judged,
     score,
 )
 from speciarl.verdicts import COUNTS, SPECIFICITY_WEIGHTS, Verdict
@@ -279,3 +280,18 @@ def test_pairing_leaves_less_doubt_than_two_intervals_do():
     found = differences(["a", "b"], replicates, areas).row(0, named=True)
     low, high = interval(replicates.of("b", ["d"])["hm"][1:])
     assert found["high"] - found["low"] < (high - low) / 2
+
+
+def test_the_rows_of_all_runs_are_read_with_the_run_they_are_of(tmp_path):
+    for run in ("b", "a"):
+        for seed in (7, 42):
+            (tmp_path / run / str(seed)).mkdir(parents=True)
+            for dataset in ("planes", "birds"):
+                rows = table(*judged(None, seed, dataset, "specific", None)).drop("run")
+                rows.write_parquet(tmp_path / run / str(seed) / f"{dataset}.parquet")
+        (tmp_path / run / "note.parquet").write_text("of no seed")
+    read = read_judged([tmp_path / "b", tmp_path / "a"]).collect()
+    order = [(run, seed, name) for run in "ab" for seed in (42, 7) for name in ("birds", "planes")]
+    assert read.select("run", "seed", "dataset").rows()[::2] == order  # by the names of the files
+    assert read["verdict"].to_list() == ["specific", None] * 8
+    assert set(read.columns) == set(SCHEMA)

@@ -1,7 +1,7 @@
 """What is asked of a store: statistics, verdicts by verifier, predictions beside its tables."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,12 +22,13 @@ STATISTICS = (
 @contextmanager
 def asked(store: Path, prepare: Prepare | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """`copied` store; before there is one, as in a clone, what it would begin with."""
-    with TemporaryDirectory(prefix="speciarl-") as folder:
-        begun = Path(folder) / store.name
+    with ExitStack() as open_until_then:
         if not store.is_file():
+            folder = open_until_then.enter_context(TemporaryDirectory(prefix="speciarl-"))
+            begun = Path(folder) / store.name
             begin(begun, store)
-        with copied(begun if begun.is_file() else store, prepare) as db:
-            yield db
+            store = begun if begun.is_file() else store
+        yield open_until_then.enter_context(copied(store, prepare))
 
 
 def statistics(store: Path) -> dict[str, pl.DataFrame]:

@@ -90,3 +90,23 @@ def test_a_supervised_batch_is_shared_out_whole():
         plan_supervised(Sft(batch_size=40), 3)
     with pytest.raises(TrainingError, match=r"the 20 examples .* take 20, 10, 5, 4, 2, 1$"):
         plan_supervised(Sft(batch_size=40, per_device_batch_size=7), 2)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "named"),
+    [
+        (64, 48, "64, 32, 16, 8, 4, 2, 1"),
+        (128, 48, "128, 64, 32, 16, 8, 4, 2, 1"),
+        (180, 48, "180, 90, 60, 45, 36, 30, 20, 18, ..."),
+        (256, 48, "256, 128, 64, 32, 16, 8, 4, 2, ..."),
+    ],
+)
+def test_of_the_numbers_that_do_eight_are_named(batch, micro, named):
+    with pytest.raises(TrainingError) as refused:
+        plan_supervised(Sft(batch_size=batch, per_device_batch_size=micro), 1)
+    assert str(refused.value).endswith(f": take {named}")
+
+
+def test_devices_are_named_below_those_that_do_not_do():
+    with pytest.raises(TrainingError, match=r", or training.devices 5, 4, 2, 1$"):
+        plan_supervised(Sft(batch_size=20), 8)

@@ -67,11 +67,12 @@ def tagged(*predictions):
 
 
 def test_rewards_are_of_the_disturbed_verdicts_and_counts_of_the_given_ones():
-    class Upside:
+    class NoName:
         def disturb(self, row, verdicts):
+            assert row == 3
             return [Verdict.WRONG if one is Verdict.SPECIFIC else one for one in verdicts]
 
-    bridge = bridge_on(noise=Upside())
+    bridge = bridge_on(noise=NoName())
     assert call(bridge, [3, 3], *tagged("Herring Gull", "gull")) == [0, 1]
     assert bridge.rows[0]["specific"] == bridge.rows[0]["less_specific"] == 1
 

@@ -10,7 +10,7 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
-    # Of what could start the longest does, lest it runs alone at the end; and what all wait for.
+    # Of what could start the longest does, lest it runs alone at the end.
     priority: lambda w: len(PARAMS.runs[w.run].seeds) - 1
     threads: threads_of("train")
     resources:

@@ -9,7 +9,6 @@ rule precompute_verdicts:
         "logs/precompute_verdicts/{domain}.log",
     benchmark:
         "benchmarks/precompute_verdicts/{domain}.tsv"
-    priority: 1
     threads: threads_of("precompute_verdicts")
     resources:
         **takes("precompute_verdicts"),

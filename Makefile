@@ -53,7 +53,7 @@ test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm
 
 # Which share of small changes of the arithmetic the tests notice, by module: at least nine in ten.
-# Takes about a quarter of an hour on two cores; begun again, it goes on where it was stopped.
+# Takes the better part of an hour; begun again, it goes on where it was stopped.
 # `mutmut show NAME` shows what survived, tests/equivalent_mutants.md says why.
 mutate: $(VENV)/.installed
 	$(BIN)/pip install --quiet -e ".[mutate]" -c constraints.txt

@@ -31,7 +31,7 @@ def made_by_stages():
     earlier one has made.
     """
     used = {row.training_set for row in PARAMS.runs.values() if row.method != "none"}
-    for job, _ in settings_and_code():
+    for job in settings_and_code():
         stage, _, item = job.partition("/")
         unused = stage == "sample_training" and item not in used
         if not unused and (stage != "render_mirror" or mirror_of(item)):
@@ -64,10 +64,12 @@ def listed_inputs(run):
     return sorted(path for v in files.values() for path in ([v] if isinstance(v, str) else v))
 
 
+@cache
 def settings_and_code():
     """What each job watches of code and of a run's settings, by its name."""
     items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
     items["name"] = list(PARAMS.training_sets)
+    watched = {}
     for one in workflow.rules:
         if one.name not in CODE:  # without `predict_shard`, which watches what `predict` does
             continue
@@ -75,9 +77,9 @@ def settings_and_code():
         for item in items.get(wildcard, [None]):
             found = Wildcards(fromdict={wildcard: item} if wildcard else {})
             settings = one.params.get("settings", {})
-            path = f"{one.name}/{item}" if wildcard else one.name
             files = CODE[one.name](found).items()
-            yield path, {
+            watched[f"{one.name}/{item}" if wildcard else one.name] = {
                 "settings": settings(found) if callable(settings) else settings,
                 "code": [f"{file} {digest}" for file, digest in files],
             }
+    return watched

@@ -54,7 +54,7 @@ rule study:
         over=lambda w: STUDIES[w.study][1],
         # watched whole: what of it concerns the study, its own Snakemake finds out
         values=PARAMS.model_dump(),
-        code=lambda wildcards: digest_of(dict(settings_and_code())),
+        code=lambda wildcards: digest_of(settings_and_code()),
     script:
         "../scripts/study.py"
 

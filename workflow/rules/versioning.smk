@@ -12,8 +12,8 @@ rule list_code:
     resources:
         cpu=1,
     params:
-        lists=lambda wildcards, threads: dict(settings_and_code()),
-        digest=lambda wildcards: digest_of(dict(settings_and_code())),
+        lists=lambda wildcards, threads: settings_and_code(),
+        digest=lambda wildcards: digest_of(settings_and_code()),
     script:
         "../scripts/list_code.py"
 

@@ -104,18 +104,26 @@ def _outcomes(
         correct=weight.is_not_null(),
         weight=weight.fill_null(0.0),
     )
-    by_unit = columns.cast(pl.Float64).to_numpy().reshape(units.height, -1, columns.width)
-    return by_unit.transpose(1, 0, 2)
+    return by_image(columns.cast(pl.Float64).to_numpy(), units.height)
+
+
+def by_image(rows: np.ndarray, units: int) -> np.ndarray:
+    """images x units x columns of rows that are sorted by unit, then image; also of no rows."""
+    images = len(rows) // max(1, units)
+    return rows.reshape(units, images, rows.shape[1]).transpose(1, 0, 2)
 
 
 def drawn_sums(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
     """Sums over the images, which come first: those of the sample, then of each replicate."""
-    images = len(outcomes)
-    flat, sums = outcomes.reshape(images, -1), [outcomes.sum(axis=0).reshape(1, -1)]
+    images, shape = len(outcomes), outcomes.shape[1:]
+    if not images:
+        return np.zeros((replicates + 1, *shape))
+    flat = outcomes.reshape(images, -1)
+    sums = [flat.sum(axis=0, keepdims=True)]
     for block in range(0, replicates, BLOCK):
         size = min(BLOCK, replicates - block)
-        sums.append(rng.multinomial(images, np.ones(images) / max(1, images), size) @ flat)
-    return np.concatenate(sums).reshape(-1, *outcomes.shape[1:])
+        sums.append(rng.multinomial(images, np.ones(images) / images, size) @ flat)
+    return np.concatenate(sums).reshape(-1, *shape)
 
 
 def replicated(outcomes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:

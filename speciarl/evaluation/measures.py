@@ -25,7 +25,14 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from speciarl.evaluation.intervals import LEVEL, REPLICATES, SEED, drawn_sums, seed_weights
+from speciarl.evaluation.intervals import (
+    LEVEL,
+    REPLICATES,
+    SEED,
+    by_image,
+    drawn_sums,
+    seed_weights,
+)
 from speciarl.evaluation.metrics import CORRECT, FAILED, STEP
 from speciarl.evaluation.scores import Area
 from speciarl.verdicts import Pair, Verdict
@@ -221,5 +228,4 @@ def _outcomes(rows: pl.DataFrame, units: pl.DataFrame, columns: Sequence[pl.Expr
         column.cast(pl.Float64).fill_null(0.0).alias(str(place))
         for place, column in enumerate(columns)
     )
-    by_unit = numbers.to_numpy().reshape(units.height, -1, len(columns))
-    return by_unit.transpose(1, 0, 2)
+    return by_image(numbers.to_numpy(), units.height)

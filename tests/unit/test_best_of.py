@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from speciarl.evaluation.best_of import COLUMNS, chances, curves
@@ -70,6 +70,7 @@ def test_what_is_left_out_is_the_image_of_which_nothing_is_known_and_it_is_count
         min_size=1, max_size=5,
     )
 )  # fmt: skip
+@example([["wrong", "wrong", "failed"]])
 @settings(max_examples=20, deadline=None)
 def test_in_is_out_and_dropped_also_where_nothing_is_left(verdicts):
     found = curve(judged(**{f"i{i}": said for i, said in enumerate(verdicts)}))

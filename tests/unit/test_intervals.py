@@ -11,7 +11,9 @@ from speciarl.evaluation.intervals import (
     REPLICATES,
     SEED,
     Replicates,
+    by_image,
     compared,
+    drawn_sums,
     interval,
     seed_weights,
 )
@@ -149,6 +151,15 @@ def test_the_same_rows_give_the_same_replicates_in_whatever_order():
 def test_replicates_that_are_no_whole_number_of_blocks():
     found = replicated(("r", 0, "d", ["wrong"]), replicates=BLOCK + 7)
     assert found.of("r", ["d"])["correctness"].shape == (BLOCK + 8,)
+
+
+def test_of_no_images_the_sums_are_zero_and_the_scores_undefined():
+    sums = drawn_sums(np.ones((0, 2, 3)), 5, np.random.default_rng(0))
+    assert sums.shape == (6, 2, 3) and not sums.any()
+    assert by_image(np.ones((0, 3)), 2).shape == (0, 2, 3)
+    assert by_image(np.ones((0, 3)), 0).shape == (0, 0, 3)
+    found = replicated(("r", 0, "d", []), ("r", 0, "e", ["wrong"])).of("r", ["d"])
+    assert all(np.isnan(values).all() for values in found.values())
 
 
 # The whole table again, in SQL, from the judged rows and a table of the draws.

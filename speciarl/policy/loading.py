@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import warnings
-from functools import wraps
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from transformers import (
 from speciarl.config.learning import Loading
 from speciarl.errors import ConfigError, DataError, one_line
 from speciarl.files import content_hash, write_json
+from speciarl.policy.repeats import share_repeats
 
 SOURCE = "source.json"  # in the place of a model directory that lies elsewhere
 LOADING = "loading.json"  # beside it or beside the miniature's files
@@ -195,25 +195,8 @@ def load_model(directory: Path) -> Qwen2_5_VLForConditionalGeneration:
             f"policy.attn_implementation is {attention!r}, which cannot be used here "
             f"({one_line(error)}): install it, or set sdpa"
         ) from error
-    without_graph(model.model.visual)
+    share_repeats(model)
     return model.eval().to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]  # wrapped method
-
-
-def without_graph(tower: torch.nn.Module) -> None:
-    """Let a module record no gradients while none of its parameters learns.
-
-    With inputs that are made to require them, as for adapters, a frozen tower would keep the whole
-    graph of what nothing is learned from.
-    """
-    forward = tower.forward
-
-    @wraps(forward)
-    def run(*inputs, **named):
-        learns = any(parameter.requires_grad for parameter in tower.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            return forward(*inputs, **named)
-
-    tower.forward = run  # type: ignore[method-assign]
 
 
 def has_adapters(run: Path) -> bool:

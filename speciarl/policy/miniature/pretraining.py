@@ -29,6 +29,7 @@ from speciarl.policy.miniature.curriculum import (
     draw_lessons,
     text_of,
 )
+from speciarl.policy.repeats import share_repeats
 from speciarl.progress import Progress
 
 WARMUP = 0.05  # share of the steps
@@ -105,6 +106,7 @@ def pretrain(
     tokenizer = build_tokenizer(all_texts())
     processor = build_processor(tokenizer, shown.image_size)
     model = build_model(tokenizer, settings.seed).train()
+    share_repeats(model)
     images, candidates = draw_images(
         all_classes(shown.classes_per_group),
         settings.images_per_class,

@@ -14,7 +14,7 @@ import polars as pl
 
 from speciarl.cache.index import PairKeys
 from speciarl.cache.reading import ask, copied
-from speciarl.cache.store import opened, quoted, sql
+from speciarl.cache.store import opened
 from speciarl.cache.verdict_cache import INSERT_VERIFIER
 from speciarl.errors import CacheError, DataError
 from speciarl.files import read_foreign_parquet, write_parquet
@@ -32,6 +32,9 @@ _KINDS = dict.fromkeys(EXPORT, _TEXT) | {
     "milliseconds": (pl.Float32, pl.Float64),
     "created_at": (pl.Datetime,),
 }
+_SNAPSHOT = dict.fromkeys(
+    ("verifier", "class", "prediction", "decided_by"), pl.String
+) | {"verdict": pl.Enum(LABELS), "key_high": pl.UInt64, "key_low": pl.UInt64}  # fmt: skip
 MAX_IDENTITY = 100_000  # characters; the longest prompt has a twentieth of it
 MAX_VERIFIERS = 1_000  # of one import
 _TAKE_IN = "INSERT INTO verdicts BY NAME FROM incoming ANTI JOIN verdicts USING (key_high, key_low)"
@@ -85,9 +88,15 @@ def begin(store: Path, source: Path) -> None:
     """Fill an absent store with what another, absent too, would begin with, if anything: verdicts
     beside it, paid or precomputed, as `dvc pull` brings them."""
     refill(store, source.with_name(PAID))
-    if list(source.parent.glob(SNAPSHOTS)):
+    files = sorted(source.parent.glob(SNAPSHOTS))
+    snapshots = [read_foreign_parquet(file, _SNAPSHOT) for file in files]
+    if snapshots:
+        # a pair stands in the snapshots of all datasets that have its class
+        rows = pl.concat(snapshots).unique(["key_high", "key_low"], maintain_order=True)
+        rows = rows.with_columns(pl.col("verdict").cast(pl.String), run=pl.lit("snapshot"))
         with opened(store) as db:
-            db.execute(sql("begin", snapshots=quoted(source.parent / SNAPSHOTS)))
+            db.register("incoming", rows).execute(_TAKE_IN)
+            db.unregister("incoming")
 
 
 def stored_verdicts(store: Path, decided_by: Sequence[str] | None = None) -> pl.DataFrame:

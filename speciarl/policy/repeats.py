@@ -45,7 +45,7 @@ def _share_positions(model) -> None:
 
 
 def _share_images(model) -> None:
-    """While none of the vision tower's parameters learns: each image goes through it once.
+    """While the vision tower learns nothing: each image goes through it once.
 
     It also records no gradients then. With inputs that are made to require them, as for adapters,
     a frozen tower would keep the whole graph of what nothing is learned from.
@@ -54,7 +54,8 @@ def _share_images(model) -> None:
 
     @wraps(get_image_features)
     def shared(pixel_values, image_grid_thw, **named):
-        if any(parameter.requires_grad for parameter in model.visual.parameters()):
+        learns = any(parameter.requires_grad for parameter in model.visual.parameters())
+        if learns and torch.is_grad_enabled():
             return get_image_features(pixel_values, image_grid_thw, **named)
         images = pixel_values.split(image_grid_thw.prod(-1).tolist())
         places: dict[bytes, int] = {}

@@ -292,7 +292,7 @@ def test_in_a_clone_what_a_store_would_begin_with_is_asked(store, results, tmp_p
         assert ask(db, counts).rows() == [("r", 1, 1), ("snapshot", 6, 0)]
     assert not store.exists()
     (store.parent / "precomputed/cats.parquet").write_bytes(b"PAR1 not a table PAR1")
-    with pytest.raises(CacheError, match=r"cats\.parquet") as refused, asked(store):
+    with pytest.raises(DataError, match=r"cats\.parquet cannot be read") as refused, asked(store):
         raise AssertionError("nothing was refused")
     assert "\n" not in str(refused.value)
 

@@ -82,11 +82,13 @@ def test_rows_without_an_image_or_with_two_are_left_to_transformers(models):
         assert torch.equal(found, expected)
 
 
-def test_an_image_goes_through_a_frozen_tower_once_wherever_its_rows_stand():
-    model = loaded(shared=True)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_image_goes_once_through_a_tower_that_learns_nothing(frozen):
+    model = loaded(shared=True, learns=not frozen)
     calls = counted(model.model.visual, "forward")
     inputs = rows((0, 1), (1, 1), (0, 1), (2, 1), (1, 1))
-    found = model(**inputs).logits
+    with torch.set_grad_enabled(frozen):
+        found = model(**inputs).logits
     assert [len(named["grid_thw"]) for _, named in calls] == [3]
     assert torch.equal(found, loaded(shared=False)(**inputs).logits)
 

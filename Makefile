@@ -42,12 +42,12 @@ plots: $(VENV)/.installed
 
 # Two files at a time: most of a test's time on the whole chain is that of single-threaded jobs.
 test: $(VENV)/.installed
-	pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
 # Kills, full disks, damaged files, hard places: all of them, also what `make test` leaves out, and
 # the install of a container's image.
 test-faults: $(VENV)/.installed
-	pytest --numprocesses 2 --dist worksteal -m "long or not long" tests/faults tests/unit/test_containers.py
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal -m "long or not long" tests/faults tests/unit/test_containers.py
 
 test-vllm: $(VENV_VLLM)/.installed
 	$(VENV_VLLM)/bin/pytest tests/vllm

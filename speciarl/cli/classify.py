@@ -1,6 +1,5 @@
 """`speciarl classify`: a trained policy on custom images."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,10 +50,10 @@ def classify(
 
 
 def _say(one: "Classified", as_json: bool) -> None:
-    from speciarl.report.visible import visible
+    from speciarl.report.visible import json_line, visible
 
     if as_json:
-        print(json.dumps(one._asdict(), ensure_ascii=False), flush=True)
+        print(json_line(one._asdict()), flush=True)
     elif one.error:
         print(visible(f"error: {one.error}"), file=sys.stderr)
     else:

@@ -1,6 +1,5 @@
 """The command line: arguments in, one call, text out. Heavy imports wait for their command."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from speciarl.cli.verdicts import verdicts
 from speciarl.disk import disk_error
 from speciarl.errors import SpeciaRLError
 from speciarl.paths import FACTS, MAIN_TABLE, PROJECT
+from speciarl.report.visible import json_line
 
 app = typer.Typer(
     help="Specificity-aware reinforcement learning for open-world fine-grained classification.",
@@ -114,7 +114,7 @@ def judge(
     found = pairs.explain(class_name, prediction, dataset)
     if as_json:
         row = {"class": class_name, "prediction": prediction, **found._asdict()}
-        print(json.dumps(row, ensure_ascii=False))
+        print(json_line(row))
         return
     print(found.verdict, f"decided by: {found.decided_by}", sep="\n")
     lines = {
@@ -141,7 +141,7 @@ def taxonomy_show(
 
     for found in Taxonomy.load_all(facts).describe(class_name, dataset):
         if as_json:
-            print(json.dumps(asdict(found), ensure_ascii=False))
+            print(json_line(asdict(found)))
             continue
         print(f"{found.name} ({found.dataset})")
         for key, names in asdict(found).items():

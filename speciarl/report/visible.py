@@ -1,5 +1,6 @@
 """Characters that act without being seen, made visible: names and predictions are untrusted."""
 
+import json
 import re
 
 # Controls but newline and tab, separators of lines and paragraphs, surrogates, what is no character
@@ -13,3 +14,9 @@ _UNSEEN = re.compile(
 def visible(text: str) -> str:
     """The text with each such character as Python would write it, `\\x1b` or `\\u202e`."""
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def json_line(value: object) -> str:
+    """A value as JSON on one line, for programs and terminals: each such character escaped."""
+    said = json.dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", said)

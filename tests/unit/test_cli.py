@@ -80,6 +80,13 @@ def test_sql_prints_rows_and_refuses_in_one_line(tmp_path):
     assert "empty.duckdb is no verdict store" in line and line.count("\n") == 1
 
 
+def test_json_commands_no_terminal_and_says_the_same():
+    said = "a \x1b[31m dog\x7f \x9b31m \u202e spitz \u2028 Gr\u00fc\u00dfe"
+    line = speciarl("judge", "samoyed", said, "--json")
+    assert line.rstrip("\n").isprintable() and "Gr\u00fc\u00dfe" in line
+    assert json.loads(line)["prediction"] == said
+
+
 def test_judge_says_what_decided(tmp_path):
     assert speciarl("judge", "Herring Gull", "a sea gull") == (
         "less specific\ndecided by: taxonomy\nread as: a sea gull\nnames: gull (less specific)\n"

@@ -127,6 +127,14 @@ def test_what_a_difference_and_its_p_are_by_hand():
     assert found["low"][0] == pytest.approx(np.quantile(draws[0, 1:], 0.025))
 
 
+def test_differences_in_several_tables_are_compared_one_by_one():
+    drawn = np.random.default_rng(0).normal(0.5, 1, (2, 3, 101))
+    found = compared(drawn)
+    for place in np.ndindex(2, 3):
+        alone = compared(drawn[place])
+        assert {name: values[place] for name, values in found.items()} == alone
+
+
 def test_datasets_are_drawn_apart_and_weigh_alike():
     small, large = ["specific", "wrong"] * 5, ["specific"] * 90 + ["wrong"] * 10
     found = replicated(("r", 0, "a", small), ("r", 0, "b", large))

@@ -59,6 +59,18 @@ def row_of(scores, seed=None, **values):
     return rows.row(0, named=True)
 
 
+def test_best_verdicts_come_by_dataset_then_run_seed_and_sample():
+    rows = table(
+        *(row for d in ("cars", "planes") for run in ("b", "a") for seed in (2, 1)
+          for row in judged(run, seed, d, "wrong", "wrong"))
+    ).reverse()  # fmt: skip
+    best = best_of_all(rows, ["b", "a"], ["planes", "cars"])
+    assert best.select("dataset", "run", "seed", "sample_id").rows() == [
+        (d, run, seed, f"{i:03}")
+        for d in ("planes", "cars") for run in ("b", "a") for seed in (1, 2) for i in range(2)
+    ]  # fmt: skip
+
+
 def test_areas_are_datasets_then_groups_then_what_no_run_was_trained_on():
     assert areas_of(GROUPS, ["planes"]) == [
         Area("dataset", "birds", ["birds"]), Area("dataset", "planes", ["planes"]),

@@ -27,7 +27,7 @@ def compare(
     import polars as pl
 
     from speciarl.config import load
-    from speciarl.evaluation.comparison import judged_folders, paired_table, telling_images
+    from speciarl.evaluation.comparison import counts, judged_folders, paired_table, telling_images
     from speciarl.evaluation.scores import Area, areas_of, best_of_all, read_judged
     from speciarl.report.terminal import print_table
     from speciarl.verdicts import Verdict
@@ -43,6 +43,7 @@ def compare(
     best = best_of_all(judged, runs, datasets)
     weights = {Verdict[name.upper()]: weight for name, weight in params.specificity}
     print_table(paired_table(best, runs, areas, weights))
+    print(counts(best, runs))
     shown = telling_images(judged, best, runs)
     files = [pl.scan_parquet(MANIFESTS / f"{name}.parquet") for name in shown["dataset"].unique()]
     if not files:

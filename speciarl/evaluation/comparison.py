@@ -55,6 +55,14 @@ def paired_table(
     return pl.DataFrame(rows).fill_nan(None)
 
 
+def counts(best: pl.DataFrame, runs: Sequence[str]) -> str:
+    """How many images there are and how many verdicts of each run do not count, on a line."""
+    images = best.select("dataset", "sample_id").n_unique()
+    verdicts = {run: best.filter(run=run)["decided_by"] for run in runs}
+    failed = (f"{(by == FAILED).sum()} of {len(by)} of {run}" for run, by in verdicts.items())
+    return f"{images} images; the judge failed, so that it does not count: {', '.join(failed)}"
+
+
 def telling_images(
     judged: pl.LazyFrame, best: pl.DataFrame, runs: Sequence[str], number: int = 10
 ) -> pl.DataFrame:

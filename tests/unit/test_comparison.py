@@ -125,6 +125,19 @@ def test_the_command_prints_both_tables(results):
     assert "one and same have equal verdicts on every image" in printed("one", "same")
 
 
+def test_images_and_what_does_not_count_are_counted(results):
+    file = results / "results/verdicts/other/1/food101.parquet"
+    rows = pl.read_parquet(file)
+    first = pl.int_range(pl.len()) == 0
+    rows.with_columns(
+        verdict=pl.when(~first).then("verdict"),
+        decided_by=pl.when(first).then(pl.lit("failed")).otherwise("decided_by"),
+    ).write_parquet(file)
+    line = "2 images; the judge failed, so that it does not count: 0 of 2 of one, 1 of 2 of other"
+    assert line in printed("one", "other", "--dataset", "food101").splitlines()
+    assert "12 images; the judge failed" in printed("one", "other")
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "said"),
     [

@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: reproduce verify plots test test-faults test-vllm mutate lint format bench lock sbom audit wheel
+.PHONY: reproduce verify plots test test-all test-faults test-vllm mutate lint format bench lock sbom audit wheel
 .DEFAULT_GOAL := reproduce
 
 # Each stage says when it is finished, the long ones how far they are; the rest is in their logs.
@@ -41,8 +41,14 @@ plots: $(VENV)/.installed
 	dvc plots diff --html-template build/plots.html
 
 # Two files at a time: most of a test's time on the whole chain is that of single-threaded jobs.
+TEST = OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
+
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
+	$(TEST)
+
+# Also the long ones on the whole chain.
+test-all: $(VENV)/.installed
+	$(TEST) -m "not slurm and (chain or not long)"
 
 # Kills, full disks, damaged files, hard places: all of them, also what `make test` leaves out, and
 # the install of a container's image.

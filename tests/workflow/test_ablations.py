@@ -11,7 +11,7 @@ from tests.fake_judge import says, serving
 from tests.workflow.conftest import SMALL
 from tests.workflow.test_reruns import of_dvc, of_snakemake
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.long]
 
 MODEL = {"kind": "server", "name": "judge", "revision": "1", "prompt": "checklist"}
 DAPO = {"loss_type": "dapo", "epsilon_high": 0.28, "delta": 10.0, "beta": 0.0}

@@ -130,12 +130,14 @@ def test_one_name_per_stage(finished):
     assert logs == benchmarks | {"version"} == scripts - STUDIES
 
 
+@pytest.mark.long
 def test_twice_the_same_parameters_give_the_same_bytes(finished, repeated):
     first, second = artifacts(finished), artifacts(repeated)
     assert len(first) > 25
     assert first == second
 
 
+@pytest.mark.long
 def test_no_stage_needs_a_network(repeated):
     if repeated.interfaces is None:
         pytest.skip("network namespaces are not permitted on this machine")
@@ -157,6 +159,7 @@ def test_a_dataset_of_one_s_own_is_trained_on_and_evaluated(finished):
     assert group["samples"].to_list() == [3]
 
 
+@pytest.mark.long
 def test_a_seed_trains_the_same_whichever_was_trained_before(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     project.change(runs={**SMALL["runs"], "speciarl": {**SMALL["runs"]["speciarl"], "seeds": [7]}})
@@ -188,6 +191,7 @@ def test_dvc_reruns_exactly_the_stages_that_read_a_changed_value(finished, tmp_p
     assert "up to date" in project.run("dvc", "status")
 
 
+@pytest.mark.long
 def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     """kill -9 in mid-training, start again: it ends as the undisturbed run did, bit for bit."""
     project = finished.copy(tmp_path / "copy")

@@ -12,7 +12,7 @@ import yaml
 from speciarl.cli.main import app
 from tests.workflow.conftest import ROOT, SMALL
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.long]
 
 PAGE = (ROOT / "docs/data.md").read_text()
 SECTION = PAGE.partition("## Custom datasets")[2].partition("### Facts")[0]

@@ -214,7 +214,16 @@ EDITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EDITS)
+# One of each kind; the others are long.
+FIRST = {
+    "reward", "supervised training", "prompt of the policy", "fact", "reader of custom datasets",
+    "chart", "comment", "sft", "verifier of one run", "one more image",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in FIRST else pytest.mark.long) for n in EDITS]
+)
 def test_an_edit_reruns_what_depends_on_it_and_no_more(finished, tmp_path, name):
     edit, jobs, stages = EDITS[name]
     project = finished.copy(tmp_path / "copy")
@@ -223,6 +232,7 @@ def test_an_edit_reruns_what_depends_on_it_and_no_more(finished, tmp_path, name)
     assert of_dvc(project) == stages
 
 
+@pytest.mark.long
 def test_under_dvc_one_more_image_trains_no_other_run(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     another_image(project)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from tests import tiny
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 RUN = "models/speciarl"

@@ -72,6 +72,7 @@ def test_an_edited_source_makes_what_reads_it_run_in_a_clone(clone):
     assert not planned & {"render_mirror", "download", "manifest", "build_policy"}
 
 
+@pytest.mark.long
 def test_an_experiment_in_a_clone_changes_the_metrics_and_says_how(clone):
     output = clone.run("dvc", "exp", "run", "-S", "specificity.less_specific=0.65")
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
@@ -107,6 +108,7 @@ def test_an_experiment_in_a_clone_changes_the_metrics_and_says_how(clone):
     assert "score, report: score, report ran with other parameters" in said
 
 
+@pytest.mark.long
 def test_a_changed_artifact_is_named_with_its_stage(finished, repeated, tmp_path):
     same = finished.run("speciarl", "record", "diff", "dvc.lock", f"{repeated.folder}/dvc.lock")
     assert same.startswith("0 of ")
@@ -121,6 +123,7 @@ def test_a_changed_artifact_is_named_with_its_stage(finished, repeated, tmp_path
     assert output.splitlines()[-1].startswith("1 of ")
 
 
+@pytest.mark.long
 def test_a_preset_has_its_own_artifacts_and_its_own_record(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     trial = {

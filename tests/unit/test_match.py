@@ -189,6 +189,12 @@ SEVERAL = {
     "a class of quite another sort": ("wrong", [claim("western"), claim("pug")]),
     "wrong but set apart": ("specific", [claim("western"), claim("herring", bounded=True)]),
     "a list that goes on": ("specific", [claim("western"), claim("herring", continues=True)]),
+    "a list that goes on, and a second prediction": (
+        "wrong", [claim("western"), claim("herring", continues=True), claim("herring")],
+    ),
+    "narrowed by a clause, with words after it": (
+        "more specific", [claim("western"), claim(roles=[Role.NARROWING]), claim()],
+    ),
     "that is no list, but kin": (
         "more specific", [claim("western"), claim("wymans", continues=True)],
     ),
@@ -252,6 +258,9 @@ def test_what_decides_is_named_with_its_path():
     assert found(claim("western", "skimmer")) == UNDECIDED
     subtype = found(claim(named("gull", subtype=True)))
     assert (subtype.matched, subtype.path) == ("gull", ("western", "gull"))
+    assert found(claim("legged", "wymans")).matched == "legged"  # of equal ones the first
+    kinds = [named("legged"), named("wymans")]
+    assert found(claim("western", kinds=kinds)).matched == "legged"
     likened = found(claim("bird", "western", roles=[Role.LIKENESS]))
     assert likened.matched == "bird"
     assert found(claim("animal", "bird", roles=[Role.LIKENESS])).matched == "animal"  # the head
@@ -277,6 +286,8 @@ def test_entities_are_all_names_in_the_order_they_are_said():
         ("bird gull", "gull", "less specific"),
         ("herring", "western", "specific"),
     ]
+    (doubtful,) = entities(IDS["western"], prediction(claim(named("herring", "skimmer"))), TREE)
+    assert (doubtful.name, doubtful.relation) == ("herring", UNDECIDED)
     (foreign,) = entities(IDS["western"], prediction(claim("gull"), foreign=(IDS["nose"],)), TREE)
     assert (foreign.text, foreign.name, foreign.relation.verdict.value) == ("", "nose", "wrong")
     assert foreign.relation.path == (
@@ -302,3 +313,20 @@ def test_an_ingredient_makes_a_kind_only_where_the_facts_name_one(class_name, pr
     facts = Path(__file__).parents[2] / "data/taxonomies"
     relation = Taxonomy.load(facts, ["food101"]).relation(class_name, prediction)
     assert relation.verdict.value == expected
+
+
+@pytest.mark.parametrize(
+    ("prediction", "expected"),
+    [
+        ("2012 Honda Accord sedan", "specific"),
+        ("Honda Accord", "less specific"),
+        ("2010 Honda Accord sedan", "wrong"),
+        ("2012 Honda Civic sedan", "wrong"),
+        ("2012 Honda Accord EX-L sedan", "more specific"),
+        ("car", "generic"),
+    ],
+)
+def test_a_class_that_states_its_year_is_matched_by_it(prediction, expected):
+    facts = Path(__file__).parents[2] / "data/taxonomies"
+    cars = Taxonomy.load(facts, ["stanford_cars"])
+    assert cars.relation("Honda Accord Sedan 2012", prediction).verdict.value == expected

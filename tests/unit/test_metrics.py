@@ -54,6 +54,13 @@ def test_the_best_rollout_counts():
     assert counted(rows)["unparsable"] == 1
 
 
+def test_the_best_is_found_among_many_rollouts_and_is_the_first_of_its_like():
+    rows = judged([["generic", *["wrong"] * 200, "less specific", "less specific"]])
+    best = best_per_sample(rows)
+    assert best.select("verdict", "rollout").row(0) == ("less specific", 201)
+    assert best.schema["verdict"] == pl.Enum([v.value for v in Verdict])
+
+
 def test_undecided_is_a_part_of_wrong():
     rows = judged(["wrong", "wrong"]).with_columns(decided_by=pl.Series(["taxonomy", "undecided"]))
     counts = counted(rows)

@@ -65,6 +65,7 @@ def test_best_verdicts_come_by_dataset_then_run_seed_and_sample():
           for row in judged(run, seed, d, "wrong", "wrong"))
     ).reverse()  # fmt: skip
     best = best_of_all(rows, ["b", "a"], ["planes", "cars"])
+    assert [best.schema[name] for name in ("dataset", "run", "sample_id")] == [pl.String] * 3
     assert best.select("dataset", "run", "seed", "sample_id").rows() == [
         (d, run, seed, f"{i:03}")
         for d in ("planes", "cars") for run in ("b", "a") for seed in (1, 2) for i in range(2)

@@ -26,7 +26,8 @@ SETTINGS = Settings(
     run={"method": "grpo", "num_generations": 4, "seeds": [9]},
     grpo={
         "steps": 3, "prompts_per_step": 4, "updates_per_step": 2, "per_device_batch_size": 4,
-        "checkpoint_every": 2, "dynamic_sampling_tries": 6,
+        "checkpoint_every": 2, "dynamic_sampling_tries": 6, "generation_tokens": 512,
+        "max_prompt_tokens": 77,
     },
     lora={"rank": 3},
     verifier={},
@@ -82,7 +83,14 @@ def trained(monkeypatch, tmp_path):
     saved, compared = [], []
     monkeypatch.setattr(grpo, "require_all", lambda *steps: compared.append(steps))
     monkeypatch.setattr(grpo, "GroupTrainer", Trainer)
-    monkeypatch.setattr(grpo, "process_once", lambda processor, most: None)
+    asked = {}
+    monkeypatch.setattr(grpo, "process_once", lambda *given: asked.update(remembered=given))
+
+    def usable(samples, processor, prompt, open_image, **given):
+        asked.update(processor=processor, prompt=prompt, **given)
+        return samples
+
+    monkeypatch.setattr(grpo, "usable_samples", usable)
     monkeypatch.setattr(grpo, "save_adapters", lambda *given: saved.append(given))
 
     monkeypatch.setattr(Job, "policy", lambda job: ("model", "processor"))
@@ -91,9 +99,10 @@ def trained(monkeypatch, tmp_path):
 
     def run(bridge):
         job = Job("name", 9, SETTINGS, Inputs(tmp_path), tmp_path / "work", tmp_path / "into",
-                  live=tmp_path / "live.csv")  # fmt: skip
+                  threads=2, live=tmp_path / "live.csv")  # fmt: skip
         rows = grpo.train_grpo(job, bridge)
         trainer = Trainer.made.pop()
+        trainer.asked = asked
         assert saved == [(trainer, tmp_path / "into")]
         assert compared == [(len(bridge.rows), 3)]
         return trainer, rows
@@ -108,7 +117,11 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     given = trainer.given
     assert (given["model"], given["processing_class"]) == ("model", "processor")
     assert given["bridge"] is bridge
-    assert given["tries"] == 6
+    assert (given["tries"], given["generation_tokens"]) == (6, 512)
+    assert trainer.asked == {
+        "processor": "processor", "prompt": "plain", "threads": 2, "max_prompt_tokens": 77,
+        "remembered": ("processor", 4),
+    }  # fmt: skip
     assert given["peft_config"].r == 3
     args = given["args"]
     assert (args.seed, args.output_dir) == (9, str(tmp_path / "work"))
@@ -126,6 +139,7 @@ def test_the_trainer_is_given_the_schedule_the_reward_and_the_settings(trained, 
     assert trainer.removed == ["PrinterCallback"] and trainer.resumed is None
     log, mark = given["callbacks"]
     assert (log.updates, log.live, log.shown) == (2, tmp_path / "live.csv", 0)
+    assert [text.format(0.5) for text in log.note.values()] == ["reward 0.50", "50% specific"]
     assert list(log.note) == ["reward", "specific"]
     assert isinstance(mark, MarkComplete)
     assert mark.progress() == {

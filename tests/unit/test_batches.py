@@ -85,6 +85,7 @@ def test_a_supervised_batch_is_shared_out_whole():
     for micro, processes, expected in ((40, 1, (40, 1)), (40, 4, (10, 1)), (5, 4, (5, 2))):
         plan = plan_supervised(Sft(batch_size=40, per_device_batch_size=micro), processes)
         assert (*plan.values(),) == expected
+        assert all(type(number) is int for number in plan.values())
         assert [*plan] == ["per_device_train_batch_size", "gradient_accumulation_steps"]
     with pytest.raises(TrainingError, match=r"multiple of 3, or training.devices 2, 1$"):
         plan_supervised(Sft(batch_size=40), 3)

@@ -97,11 +97,18 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     monkeypatch.setattr(sft, "generate", generated)
     monkeypatch.setattr(Job, "samples", lambda job: SAMPLES)
     monkeypatch.setattr(Job, "open_image", lambda job, reference: open_named(reference))
+
+    def usable(samples, processor, prompt, open_image, *, threads):
+        assert (processor, prompt, threads) == ("processor", "be_specific", 2)
+        return samples
+
+    monkeypatch.setattr(sft, "usable_samples", usable)
     settings = Settings(
         run={"method": "sft", "seeds": [9], "prompt": "be_specific"}, verifier={},
         sft={"learning_rate": 0.1, "reasoning_tokens": 7}, lora={"rank": 3},
     )  # fmt: skip
-    job = Job("name", 9, settings, Inputs(tmp_path), tmp_path, tmp_path / "into")
+    live = tmp_path / "live.csv"
+    job = Job("name", 9, settings, Inputs(tmp_path), tmp_path, tmp_path / "into", 2, live)
     result = sft.train_sft(job)
     trainer = Trainer.made.pop()
     assert trainer.steps == ["PrinterCallback", "train"]
@@ -117,7 +124,8 @@ def test_a_run_trains_adapters_on_all_samples(monkeypatch, tmp_path):
     assert (trainer.given["args"].seed, trainer.given["args"].learning_rate) == (9, 0.1)
     assert trainer.given["args"].output_dir == str(tmp_path)
     (log,) = trainer.given["callbacks"]
-    assert (log.table, log.updates, log.live, list(log.note)) == (sft.metrics, 1, None, ["loss"])
+    assert (log.table, log.updates, log.live) == (sft.metrics, 1, live)
+    assert {name: text.format(0.5) for name, text in log.note.items()} == {"loss": "loss 0.500"}
     assert saved == [(trainer, tmp_path / "into")]
     assert result.metrics.to_dicts() == HISTORY[:2]
     assert result.verdicts.is_empty() and result.predictions.is_empty()

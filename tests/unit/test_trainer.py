@@ -193,16 +193,17 @@ def test_each_process_refills_its_own_groups_as_often_as_the_other(process):
 
 @pytest.mark.parametrize(("tries", "calls"), [(0, 1), (1, 2), (3, 4)])
 def test_when_tries_run_out_the_rest_is_kept_and_counted(tries, calls, tmp_path):
-    bridge = Bridge({row: [1, 1] for row in range(100)} | {0: [0, 1], 2: [None, None]})
+    failed = {2: [None, None], 3: [None, None]}
+    bridge = Bridge({row: [1, 1] for row in range(100)} | {0: [0, 1], **failed})
     trainer = build(tmp_path, bridge, tries=tries)
     output = trainer._generate_and_score_completions(batch())
     assert len(bridge.calls) == calls and trainer.next_row == 8 + 3 * tries
     (noted,) = bridge.noted
     assert noted == {
-        "refills": tries, "dropped_groups": 3 * tries, "equal_groups": 2, "failed_groups": 1,
+        "refills": tries, "dropped_groups": 3 * tries, "equal_groups": 1, "failed_groups": 2,
     }  # fmt: skip
     assert [value != 0 for value in output["advantages"].tolist()] == [True] * 2 + [False] * 6
-    assert output["tool_mask"][:, 0].tolist() == [1] * 4 + [0] * 2 + [1] * 2
+    assert output["tool_mask"][:, 0].tolist() == [1] * 4 + [0] * 4
 
 
 def test_the_next_batch_is_drawn_anew(tmp_path):

@@ -10,8 +10,8 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
-    # Of what could start the longest does, lest it runs alone at the end.
-    priority: lambda w: len(PARAMS.runs[w.run].seeds) - 1
+    # Before predictions, since one follows; of what could start the longest, lest it ends alone.
+    priority: lambda w: 100 * len(PARAMS.runs[w.run].seeds)
     threads: threads_of("train")
     resources:
         **takes("train"),

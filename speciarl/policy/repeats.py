@@ -58,8 +58,12 @@ def _share_images(model) -> None:
         if learns and torch.is_grad_enabled():
             return get_image_features(pixel_values, image_grid_thw, **named)
         images = pixel_values.split(image_grid_thw.prod(-1).tolist())
-        places: dict[bytes, int] = {}
-        which = [places.setdefault(_content(image), len(places)) for image in images]
+        shapes = map(tuple, image_grid_thw.tolist())  # patches alike may be laid out otherwise
+        places: dict[tuple, int] = {}
+        which = [
+            places.setdefault((shape, _content(image)), len(places))
+            for shape, image in zip(shapes, images, strict=True)
+        ]
         first = [which.index(place) for place in range(len(places))]
         with torch.no_grad():
             found = get_image_features(

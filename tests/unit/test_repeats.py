@@ -102,6 +102,16 @@ def test_images_that_differ_in_one_value_are_two():
     assert [len(named["grid_thw"]) for _, named in calls] == [2]
 
 
+def test_images_of_one_content_and_two_shapes_are_two(models):
+    plain, shared = models
+    processor = build_processor(TOKENIZER, SIZE)
+    processor.image_processor.max_pixels = processor.image_processor.size["longest_edge"] = 10**6
+    shown = [Image.new("RGB", size, "white") for size in ((112, 56), (56, 112), (112, 56))]
+    inputs = processor(images=shown, text=[IMAGE] * 3, return_tensors="pt", padding=True)
+    assert len(inputs["image_grid_thw"].unique(dim=0)) == 2
+    assert torch.equal(shared(**inputs).logits, plain(**inputs).logits)
+
+
 def test_images_of_different_sizes_keep_their_places(models):
     plain, shared = models
     processor = build_processor(TOKENIZER, SIZE)

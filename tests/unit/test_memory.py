@@ -132,6 +132,11 @@ def test_generation_is_cut_to_the_tokens_allowed_and_stays_reproducible(train, m
     assert all(rows * (prompt + GRPO["max_new_tokens"]) <= 150 for rows, prompt in shapes)
     assert max(rows for rows, _ in shapes) == 3
     assert train("second", generation_tokens=150, steps=1) == first
+    prompt = shapes[0][1]
+    for allowed, expected in ((3 * prompt, 2), (1, 1)):  # the completions count; one row at least
+        shapes.clear()
+        train(f"within {allowed}", generation_tokens=allowed, steps=1)
+        assert max(rows for rows, _ in shapes) == expected
 
 
 def test_parts_hold_what_the_processor_made_of_their_prompts(processor):

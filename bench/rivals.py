@@ -71,7 +71,7 @@ def _wait_for(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    sys.exit(f"error: redis-server does not prediction on port {port}")
+    sys.exit(f"error: redis-server does not answer on port {port}")
 
 
 def redis_lookups(port: int, labels: Mapping[tuple[str, str], str]) -> dict[str, LookUp]:

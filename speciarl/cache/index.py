@@ -1,17 +1,25 @@
-"""The keys of one verifier's pairs, and an index of them in memory, each with a small number.
+"""The keys of one verifier's pairs, and an index of them, each with a small number.
 
-A key is 128 bits of (verifier, class, prediction), as two unsigned 64-bit halves.
+A key is 128 bits of (verifier, class, prediction), as two unsigned 64-bit halves. The index lies in
+memory, what was saved of it in a mapped file.
 """
 
 import hashlib
-from collections.abc import Iterable
+import json
+import zlib
+from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+
+from speciarl.files import atomic_write
 
 ABSENT = 0
 KEY = ("key_high", "key_low")
+_COLUMNS = ("high", "low", "code")
 FOLD_AT = 4096  # recent keys; above this and an eighth of the others they are sorted in
 
 
@@ -23,13 +31,18 @@ class _Layer:
     """
 
     def __init__(self, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> None:
-        """`high` need not be sorted; of two sorted parts it is as good as sorted."""
-        order = np.argsort(high, kind="stable")
-        self.high, self.low, self.codes = high[order], low[order], codes[order]
-        bits = max(len(high).bit_length() - 3, 1)
+        """Of keys whose high halves are sorted."""
+        self.high, self.low, self.codes = high, low, codes
+        bits = max(len(high).bit_length() - 6, 1)
         self._shift = np.uint64(64 - bits)
         bounds = np.arange(2**bits, dtype=np.uint64) << self._shift
         self._starts = np.append(np.searchsorted(self.high, bounds), len(high))
+
+    @classmethod
+    def sorted(cls, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> "_Layer":
+        """Of keys in any order; two sorted parts are as good as sorted."""
+        order = np.argsort(high, kind="stable")
+        return cls(high[order], low[order], codes[order])
 
     def __len__(self) -> int:
         return len(self.high)
@@ -39,7 +52,7 @@ class _Layer:
         if not (len(self) and len(other)):
             return self if len(self) else other
         pairs = ((self.high, other.high), (self.low, other.low), (self.codes, other.codes))
-        return _Layer(*map(np.concatenate, pairs))
+        return _Layer.sorted(*map(np.concatenate, pairs))
 
     def find(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Code of each key, ABSENT where there is none."""
@@ -59,6 +72,8 @@ class _Layer:
 
     def _first_places(self, high: np.ndarray) -> np.ndarray:
         """The first place whose high half is not below that of each key: a binary search of all."""
+        if len(high) > len(self) // 64:  # of many, sorted as they mostly are, this is quicker
+            return np.searchsorted(self.high, high)
         first = (high >> self._shift).astype(np.int64)
         low, top = self._starts[first], self._starts[first + 1]
         for _ in range(int((top - low).max(initial=0)).bit_length()):
@@ -87,7 +102,7 @@ class Index:
     def add(self, high: np.ndarray, low: np.ndarray, codes: np.ndarray) -> None:
         """Take up keys, in halves, that it does not have."""
         large, recent = self._layers
-        fresh = _Layer(high, low, codes)
+        fresh = _Layer.sorted(high, low, codes)
         if len(recent) + len(high) > FOLD_AT + len(large) // 8:
             self._layers = (large.with_added(recent).with_added(fresh), _EMPTY)
         else:
@@ -102,6 +117,44 @@ class Index:
             absent = np.flatnonzero(found == ABSENT)
             found[absent] = recent.find(high[absent], low[absent])
         return found
+
+    def outgrows(self, count: int) -> bool:
+        """Whether it has so many keys more than `count` that it is worth being saved anew."""
+        return len(self) - count > FOLD_AT + count // 8
+
+    def save(self, path: Path, about: Mapping[str, object]) -> None:
+        """Write it to a file for `load`, with what JSON can say about it."""
+        large, recent = self._layers
+        whole = large.with_added(recent)
+        columns = [whole.high, whole.low, whole.codes]
+        text = json.dumps(about)
+        named = {"about": text, "sum": f"{_checksum(columns, text.encode())}"}
+        batch = pa.record_batch(list(map(pa.array, columns)), names=_COLUMNS, metadata=named)
+        with atomic_write(path) as partial, pa.ipc.new_file(str(partial), batch.schema) as file:
+            file.write_batch(batch)
+
+    @classmethod
+    def load(cls, path: Path) -> "tuple[Index, dict] | None":
+        """A saved index, whose file is mapped, and what was said about it; None where there is
+        none, or a damaged one."""
+        try:
+            file = pa.ipc.open_file(pa.memory_map(str(path)))
+            named, batch = file.schema.metadata, file.get_batch(0)
+            columns = [batch[name].to_numpy() for name in _COLUMNS]
+            if int(named[b"sum"]) != _checksum(columns, named[b"about"]):
+                return None
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+        index = cls()
+        index._layers = (_Layer(*columns), _EMPTY)
+        return index, json.loads(named[b"about"])
+
+
+def _checksum(columns: Iterable[np.ndarray], about: bytes) -> int:
+    total = zlib.crc32(about)
+    for column in columns:
+        total = zlib.crc32(column.data, total)
+    return total
 
 
 class PairKeys:

@@ -1,6 +1,11 @@
-"""Verdicts of one verifier: read from an index in memory, written to the shared store."""
+"""Verdicts of one verifier: read from an index, written to the shared store.
+
+The index of a store that has grown is saved beside it, and mapped by whoever opens it next, who
+then reads newer rows only. It is taken for true if the store has the rows that it was made of.
+"""
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +21,10 @@ import polars as pl
 from speciarl.cache.index import ABSENT, KEY, Index, PairKeys
 from speciarl.cache.lock import LOCK_SECONDS
 from speciarl.cache.store import opened, store_id
-from speciarl.errors import CacheError
+from speciarl.errors import CacheError, DiskError, one_line
 from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
+
+log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
 MEANING = ("verdict", "decided_by")
@@ -35,6 +42,11 @@ NEWER_KEYS = f"""
 SELECT key_high, key_low, code FROM (SELECT *, verdict::VARCHAR AS label {NEWER}) AS newer
 JOIN meanings ON label = meanings.verdict
     AND newer.decided_by IS NOT DISTINCT FROM meanings.decided_by
+"""
+# Tells a store whose rows were removed, changed or put back; .03 s a million rows.
+STATE = """
+SELECT (SELECT id FROM store), count(*), bit_xor(hash(key_high, key_low, verdict, decided_by))
+FROM verdicts WHERE verifier = $1 AND number <= $2
 """
 
 
@@ -59,6 +71,7 @@ class VerdictCache:
         self._identity = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         self._pid = os.getpid()
         self._index = Index()
+        self._saved = path.with_name(f"{path.name}.{self.verifier}.index")
         self._store_id: str | None = None
         self._last = 0  # number of the newest row taken up
         # What a code of the index says; one object for all pairs that were judged alike.
@@ -67,7 +80,8 @@ class VerdictCache:
         self._changing = threading.Lock()
         self._notes = WriteBehind[dict[str, object]](self._store_notes)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.refresh()
+        with opened(self.path, seconds=self.seconds) as db:
+            self._begin(db)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -166,6 +180,26 @@ class VerdictCache:
             db.register("noted", pl.DataFrame(rows))
             db.execute("INSERT INTO lookups BY NAME SELECT * FROM noted")
             db.unregister("noted")
+
+    def _begin(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Take up the saved index, if the store has its rows, and save it anew once they are many
+        more."""
+        index, about = Index.load(self._saved) or (Index(), {})
+        if about and about["state"] == self._state(db, about["last"]):
+            self._index, self._last, self._store_id = index, about["last"], about["state"][0]
+            self._coded((label, decided_by) for label, decided_by in about["meanings"])
+        saved = len(self._index)
+        self._take_up(db)
+        if self._index.outgrows(saved):
+            state = self._state(db, self._last)
+            about = {"state": state, "last": self._last, "meanings": list(self._codes)}
+            try:
+                self._index.save(self._saved, about)
+            except (OSError, DiskError) as error:  # the next one reads the rows instead
+                log.warning("the index of %s was not saved: %s", self.path, one_line(error))
+
+    def _state(self, db: duckdb.DuckDBPyConnection, last: int) -> list[str | int]:
+        return list(db.execute(STATE, [self.verifier, last]).fetchall()[0])
 
     def _take_up(self, db: duckdb.DuckDBPyConnection) -> None:
         """Add the rows that are newer than the newest seen; all of them, if the file is new."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from speciarl.cache import VerdictCache, query_store
-from speciarl.cache.index import PairKeys
+from speciarl.cache.index import FOLD_AT, Index, PairKeys
 from speciarl.cache.lock import locked
 from speciarl.cache.store import opened
 from speciarl.errors import CacheError
@@ -302,6 +302,96 @@ def test_a_deleted_store_is_begun_anew(path):
     assert cache.put(dict.fromkeys(pairs(4), GULL)) == 4
     assert cache.get(pairs(5)) == [GULL] * 4 + [None]
     assert rows(path, "SELECT count(*) FROM verifiers") == [(1,)]
+
+
+def taken_up(monkeypatch):
+    """How many keys an index is given, each time that it is."""
+    counts, add = [], Index.add
+    monkeypatch.setattr(Index, "add", lambda *given: counts.append(len(given[1])) or add(*given))
+    return counts
+
+
+MANY = FOLD_AT + 10
+
+
+def saved(path):
+    """A store that has grown, opened again: the index is saved beside it."""
+    VerdictCache(path, IDENTITY, "run").put(dict.fromkeys(pairs(MANY), GULL))
+    assert len(VerdictCache(path, IDENTITY, "run")) == MANY
+    (found,) = path.parent.glob("*.index")
+    return found
+
+
+def test_a_saved_index_is_taken_up_and_newer_rows_after_it(path, monkeypatch):
+    saved(path)
+    other = {pair: Judgment(Verdict.WRONG, "llm") for pair in pairs(3, start=MANY)}
+    counts = taken_up(monkeypatch)
+    VerdictCache(path, IDENTITY, "run").put(other)
+    assert counts == [3], "only what was put"
+    cache = VerdictCache(path, IDENTITY, "run")
+    assert counts == [3, 3], "of all rows the newer ones"
+    assert cache.get(pairs(MANY + 4)) == [GULL] * MANY + [*other.values(), None]
+    assert VerdictCache(path, {"verifier": "another"}, "run").get(pairs(1)) == [None]
+
+
+def test_a_store_of_few_rows_has_no_saved_index(path):
+    VerdictCache(path, IDENTITY, "run").put(dict.fromkeys(pairs(FOLD_AT), GULL))
+    VerdictCache(path, IDENTITY, "run")
+    assert not list(path.parent.glob("*.index"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM verdicts WHERE prediction = 'prediction 0'",
+        "UPDATE verdicts SET verdict = 'wrong' WHERE prediction = 'prediction 0'",
+        "UPDATE verdicts SET decided_by = NULL WHERE prediction = 'prediction 0'",
+        "UPDATE verdicts SET verifier = 'another' WHERE prediction = 'prediction 0'",
+        "UPDATE store SET id = 'another'",
+    ],
+)
+def test_a_saved_index_is_not_believed_when_the_rows_are_others(path, statement, monkeypatch):
+    saved(path)
+    with duckdb.connect(str(path)) as db:
+        db.execute(statement)
+        changed = db.sql(
+            "SELECT verdict::VARCHAR, decided_by FROM verdicts WHERE prediction = 'prediction 0' "
+            "AND verifier != 'another'"
+        ).fetchall()
+    counts = taken_up(monkeypatch)
+    found = VerdictCache(path, IDENTITY, "run").get(pairs(2))
+    assert found == [Judgment(Verdict(changed[0][0]), changed[0][1]) if changed else None, GULL]
+    assert counts == [MANY - (not changed)]
+
+
+def test_a_store_that_was_put_back_takes_no_later_index(path):
+    VerdictCache(path, IDENTITY, "run").put(dict.fromkeys(pairs(1), GULL))
+    kept = path.read_bytes()
+    saved(path)
+    path.write_bytes(kept)
+    cache = VerdictCache(path, IDENTITY, "run")
+    wrong = Judgment(Verdict.WRONG, "llm")
+    assert cache.put(dict.fromkeys(pairs(MANY, start=1), wrong)) == MANY
+    assert VerdictCache(path, IDENTITY, "run").get(pairs(3)) == [GULL, wrong, wrong]
+
+
+def test_a_damaged_index_is_made_anew(path):
+    file = saved(path)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    assert VerdictCache(path, IDENTITY, "run").get(pairs(2, start=MANY - 1)) == [GULL, None]
+    assert file.read_bytes() == content
+
+
+def test_a_run_goes_on_where_the_index_cannot_be_saved(path, caplog):
+    VerdictCache(path, IDENTITY, "run").put(dict.fromkeys(pairs(MANY), GULL))
+    cache = VerdictCache(path, IDENTITY, "run")
+    (file,) = path.parent.glob("*.index")
+    file.unlink()
+    file.mkdir()
+    (file / "in the way").touch()
+    assert VerdictCache(path, IDENTITY, "run").get(pairs(1)) == cache.get(pairs(1)) == [GULL]
+    assert "was not saved" in caplog.text
 
 
 def test_threads_share_a_cache(path):

@@ -100,3 +100,37 @@ def test_a_large_index_finds_every_key_and_no_other():
         index.add(part[:, 0], part[:, 1], np.full(len(part), len(part) % 1000 + 1, np.uint16))
     assert (index.find(held) != ABSENT).all() and (index.find(others) == ABSENT).all()
     assert index.find(held[[0, 150, 20_500, 49_999]]).tolist() == [101, 901, 1, 1]
+
+
+@given(st.lists(key_sets, max_size=3), st.lists(st.tuples(halves, halves), max_size=40))
+def test_a_saved_index_finds_what_it_found(tmp_path_factory, parts, wanted):
+    index = Index()
+    for number, part in enumerate(parts):
+        fresh = np.array(sorted(part), np.uint64).reshape(-1, 2)
+        fresh = fresh[index.find(fresh) == ABSENT]
+        index.add(fresh[:, 0], fresh[:, 1], np.arange(len(fresh), dtype=np.uint16) + 1 + number)
+    path = tmp_path_factory.mktemp("index") / "saved"
+    index.save(path, {"last": 7, "label": "é"})
+    loaded, about = Index.load(path)
+    keys = np.array(wanted, np.uint64).reshape(-1, 2)
+    assert (loaded.find(keys) == index.find(keys)).all()
+    assert (len(loaded), about) == (len(index), {"last": 7, "label": "é"})
+
+
+@given(st.integers(0, 2**16), st.sampled_from(["cut", "flipped", "empty"]))
+def test_a_damaged_index_is_none_or_what_it_was(tmp_path_factory, place, how):
+    keys = np.random.default_rng(1).integers(0, 2**64, (50, 2), dtype=np.uint64)
+    index = Index()
+    index.add(keys[:, 0], keys[:, 1], np.arange(1, 51, dtype=np.uint16))
+    path = tmp_path_factory.mktemp("index") / "saved"
+    index.save(path, {"last": 50})
+    content = bytearray(path.read_bytes())
+    place %= len(content)
+    content[place] ^= 1 << place % 8
+    whole = bytes(content)
+    path.write_bytes({"cut": whole[:place], "flipped": whole, "empty": b""}[how])
+    found = Index.load(path)
+    assert found is None or (
+        found[1] == {"last": 50} and found[0].find(keys).tolist() == list(range(1, 51))
+    )
+    assert Index.load(path.with_name("absent")) is None

@@ -7,12 +7,14 @@ name's stemmed tokens without spaces, so that "Sea Gulls", "sea-gull" and "seagu
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from speciarl.taxonomy.facts import Words
 
 Tokens = tuple[str, ...]
 
+_KEPT = 50_000  # texts and words whose reading is kept: building an index reads each several times
 MAX_CHARACTERS = 400  # beyond it a prediction is a text, not a name
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s|$)")
 _NOT_WORD = re.compile(r"[\W_]+")  # names may be in any script
@@ -40,6 +42,7 @@ def fold(text: str) -> str:
     return text
 
 
+@lru_cache(_KEPT)
 def stem(token: str) -> str:
     """The token without plural ending.
 
@@ -59,10 +62,14 @@ def stem(token: str) -> str:
 
 def tokens(text: str, words: Words) -> Tokens:
     """Stemmed tokens of a text; `the` and `and` are dropped, known spellings made one."""
+    spelled = [words.spelling.get(t, t) for t in _split(text)]
+    return tuple([stem(t) for t in spelled if t not in _DROPPED])
+
+
+@lru_cache(_KEPT)
+def _split(text: str) -> Tokens:
     text = _POSSESSIVE.sub("", fold(text)).replace("'", "")
-    found = (t for t in _NOT_WORD.split(text) if t and t not in _DROPPED)
-    spelled = (words.spelling.get(t, t) for t in found)
-    return tuple(stem(t) for t in spelled if t not in _DROPPED)
+    return tuple([t for t in _NOT_WORD.split(text) if t and t not in _DROPPED])
 
 
 def key(parts: Sequence[str]) -> str:

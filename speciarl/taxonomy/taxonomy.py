@@ -16,7 +16,7 @@ from speciarl.taxonomy.match import entities, match
 from speciarl.taxonomy.nodes import COMMON, Node, build, genera
 from speciarl.taxonomy.parse import parse
 from speciarl.taxonomy.table import relation_table
-from speciarl.taxonomy.tree import Description, Entity, Relation, describe, grow
+from speciarl.taxonomy.tree import Description, Entity, Relation, Tree, describe, grow
 
 _PARSED = 200_000  # predictions, and classes, whose reading is kept
 
@@ -25,7 +25,8 @@ class Taxonomy:
     """Facts about the classes of some datasets, and the relations that follow from them.
 
     Whoever asks about a class without an entry gets a TaxonomyError. A class is of the dataset
-    that is given, or else of every one that has a class of that name.
+    that is given, or else of every one that has a class of that name. What relations take beyond
+    the facts is made at the first question: a run that finds all verdicts stored has none.
 
     Args:
         files: the common facts and one per dataset; `Taxonomy.load` reads them.
@@ -35,16 +36,25 @@ class Taxonomy:
         self._files = tuple(files)
         self._common = next(f for f in files if f.dataset == COMMON)
         self._nodes = build(files, self._common.words)
-        self._derived = derived_forms(self._nodes, _known_genera(files), self._common.words)
-        self._lexicons = lexicons(files, self._nodes, self._derived, self._common.words)
         self._classes = {
             (n.dataset, self._key(n.name)): n.node_id for n in self._nodes if n.kind == "class"
         }
-        self._tree = grow(self._nodes)
         self._node_ids = lru_cache(_PARSED)(self._find_classes)
         self._parse = lru_cache(_PARSED)(
             lambda dataset, prediction: parse(prediction, self._lexicons[dataset])
         )
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return grow(self._nodes)
+
+    @cached_property
+    def _derived(self) -> dict[int, tuple[str, ...]]:
+        return derived_forms(self._nodes, _known_genera(self._files), self._common.words)
+
+    @cached_property
+    def _lexicons(self) -> dict[str, Lexicon]:
+        return lexicons(self._files, self._nodes, self._derived, self._common.words)
 
     @classmethod
     def load(
@@ -102,7 +112,7 @@ class Taxonomy:
     @property
     def datasets(self) -> tuple[str, ...]:
         """The datasets described, in the order in which they were loaded."""
-        return tuple(self._lexicons)
+        return tuple(facts.dataset for facts in self._files if facts.dataset != COMMON)
 
     @property
     def classes(self) -> dict[str, list[str]]:

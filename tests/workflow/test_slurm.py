@@ -55,7 +55,7 @@ def test_a_cluster_makes_what_one_machine_makes(slurm, project, tmp_path, monkey
     output, _ = process.communicate(timeout=900)
 
     assert process.returncode == 0, output
-    assert f"external: {training}" in output, "Snakemake names the job that was cancelled"
+    assert f"external_jobid: {training}" in output, "Snakemake names the job that was cancelled"
     assert "going on from checkpoint" in (project.folder / "logs/train/speciarl.log").read_text()
     assert artifacts(project) == artifacts(local)
     jobs = slurm.ask("squeue", "--noheader", "--states=all", "--format=%j %T").splitlines()

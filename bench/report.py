@@ -21,7 +21,7 @@ from speciarl.evaluation.best_of import curves
 from speciarl.evaluation.intervals import Replicates
 from speciarl.evaluation.measures import measure
 from speciarl.evaluation.scores import areas_of, best_of_all, differences, score
-from speciarl.evaluation.stops import placed, stops
+from speciarl.evaluation.stops import SAID, placed, stops
 from speciarl.report.build import build_report
 from speciarl.report.examples import MOST, Example, Said
 from speciarl.report.page import Evidence
@@ -90,9 +90,9 @@ def evidence(images: int) -> Evidence:
     rows = judged(taxonomy, images, dice)
     unseen = [name for group in list(GROUPS)[1:] for name in GROUPS[group]]
     areas, datasets = areas_of(GROUPS, unseen), [n for names in GROUPS.values() for n in names]
-    best = best_of_all(rows, RUNS, datasets)
+    best = best_of_all(rows, RUNS, datasets, SAID)
     replicates = Replicates(best, datasets, SPECIFICITY_WEIGHTS)
-    told = placed(rows.lazy(), best, taxonomy)
+    told = placed(best, taxonomy)
     thumbnail = base64.b64encode(dice.bytes(2500)).decode()  # as long as that of a photograph
     said = [Said(run, "a prediction of several words", "less specific", "gained") for run in RUNS]
     shown = [Example(datasets[i % 6], "a class", f"data:image/webp;base64,{thumbnail}", said)

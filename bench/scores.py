@@ -31,7 +31,7 @@ from speciarl.evaluation.scores import (
     read_judged,
     score,
 )
-from speciarl.evaluation.stops import placed, stops
+from speciarl.evaluation.stops import SAID, placed, stops
 from speciarl.taxonomy import Taxonomy
 from speciarl.taxonomy.facts import BUILT_IN
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Judgment, Pair, Verdict
@@ -196,7 +196,7 @@ def scoring(work: Path, rows: int, runs: int, rollouts: int) -> None:
     areas, started = areas_of(GROUPS, GROUPS["very fine"]), time.process_time()
 
     def judged_and_best() -> pl.DataFrame:
-        return best_of_all(read_judged(folder.iterdir()), names, DATASETS)
+        return best_of_all(read_judged(folder.iterdir()), names, DATASETS, SAID)
 
     best, _ = timed("read, best of each image, checked", judged_and_best, bare)
     replicates, _ = timed(
@@ -207,11 +207,13 @@ def scoring(work: Path, rows: int, runs: int, rollouts: int) -> None:
           lambda: score(best, replicates, areas, SPECIFICITY_WEIGHTS))  # fmt: skip
     timed(f"bootstrap: {runs * (runs - 1) // 2} paired differences",
           lambda: differences(names, replicates, areas))  # fmt: skip
-    judged = read_judged(folder.iterdir())
-    placed_rows, _ = timed("places in the tree", lambda: placed(judged, best, taxonomy), bare)
+    placed_rows, _ = timed("places in the tree", lambda: placed(best, taxonomy), bare)
     timed("where predictions stop", lambda: stops(placed_rows, taxonomy), bare)
     timed("bootstrap: measures", lambda: measure(placed_rows, areas, names[0], alike, included))
-    timed("bootstrap: best of k", lambda: curves(judged, areas, SPECIFICITY_WEIGHTS))
+    timed(
+        "bootstrap: best of k",
+        lambda: curves(read_judged(folder.iterdir()), areas, SPECIFICITY_WEIGHTS),
+    )
     print(f"{'all that the stage does':56}{(all_ := time.process_time() - started):7.2f} CPU s"
           f"   x {all_ / bare:.1f}")  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.special import comb
 
-from speciarl.evaluation.intervals import REPLICATES, SEED, interval, replicated
+from speciarl.evaluation.intervals import interval, replicated
 from speciarl.evaluation.metrics import METRICS, STEP
 from speciarl.evaluation.scores import Area
 from speciarl.verdicts import Verdict
@@ -22,20 +22,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def chances(ranks: np.ndarray, k: int) -> np.ndarray:
-    """How likely the best of k samples has each rank.
+def chances(ranks: np.ndarray) -> np.ndarray:
+    """How likely the best of k samples has each rank, for every k.
 
     Args:
         ranks: images x n, each sample's place on the ladder: 0 for an output that could not be
             parsed, 1 for wrong, up to 6 for more specific.
-        k: from 1 to n.
 
     Returns:
-        images x 7; every row sums to 1.
+        images x n x 7, the first for k = 1; every row sums to 1.
     """
     n = ranks.shape[1]
+    k = np.arange(1, n + 1)
+    all_at_or_below = comb(np.arange(n + 1)[:, None], k) / comb(n, k)
     at_or_below = (ranks[:, :, None] <= np.arange(len(Verdict) + 1)).sum(axis=1)
-    return np.diff(comb(at_or_below, k) / comb(n, k), axis=1, prepend=0.0)
+    return np.diff(all_at_or_below[at_or_below].swapaxes(1, 2), axis=2, prepend=0.0)
 
 
 def curves(
@@ -71,7 +72,6 @@ def curves(
 def _by_area(
     cell: pl.DataFrame, areas: Sequence[Area], weights: Mapping[Verdict, float]
 ) -> Iterator[tuple[Area, list[dict]]]:
-    rng = np.random.default_rng(SEED)
     value = np.array([0.0, *(weights.get(v, 0.0) for v in Verdict)])
     right = np.array([False, *(v.correct for v in Verdict)])
     replicates, counts = {}, {}
@@ -79,11 +79,11 @@ def _by_area(
         rows = cell.filter(dataset=name)
         ranks = _ranks(rows)
         counts[name] = len(ranks), rows["sample_id"].n_unique() - len(ranks)
-        found = np.stack([chances(ranks, k) for k in range(1, ranks.shape[1] + 1)], axis=1)
+        found = chances(ranks)
         outcomes = np.stack(
             [np.ones(found.shape[:2]), found @ right, found @ (value * right)], axis=2
         )
-        replicates[name] = replicated(outcomes, REPLICATES, rng)
+        replicates[name] = replicated(outcomes, name)
     for area in areas:
         mean = np.mean([replicates[name] for name in area.datasets], axis=0)
         images, dropped = np.sum([counts[name] for name in area.datasets], axis=0).tolist()

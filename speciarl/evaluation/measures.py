@@ -28,7 +28,6 @@ import polars as pl
 from speciarl.evaluation.intervals import (
     LEVEL,
     REPLICATES,
-    SEED,
     by_image,
     drawn_sums,
     seed_weights,
@@ -184,13 +183,12 @@ def _estimates(
     rows: pl.DataFrame, ratios: Sequence[Ratio], areas: Sequence[Area]
 ) -> Iterator[dict[str, str | int | float | None]]:
     """Rows in the order of ratios, areas and runs; NaN where undefined."""
-    rng = np.random.default_rng(SEED)
     units = rows.select("run", "seed").unique(maintain_order=True)
     overs = list(dict.fromkeys(ratio.over for ratio in ratios))
     columns = [pl.when(DENOMINATORS[r.over][0]).then(r.value).otherwise(0) for r in ratios]
     columns += [DENOMINATORS[over][0] for over in overs]
     sums = {
-        name: drawn_sums(_outcomes(rows.filter(dataset=name), units, columns), REPLICATES, rng)
+        name: drawn_sums(_outcomes(rows.filter(dataset=name), units, columns), name)
         for area in areas if area.level == "dataset" for name in area.datasets
     }  # fmt: skip
     lost = rows.group_by("run", "dataset").agg(DENOMINATORS[o][1].sum().alias(o) for o in overs)

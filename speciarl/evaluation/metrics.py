@@ -5,7 +5,7 @@ those (arXiv 2603.03197, section 4). A sample whose output could not be parsed s
 denominator; one that the judge failed on has no verdict and is counted apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -28,15 +28,17 @@ _TALLY = {
 }  # fmt: skip
 
 
-def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataFrame:
+def best_per_sample(
+    judged: pl.DataFrame | pl.LazyFrame, *keys: str, also: Sequence[str] = ()
+) -> pl.DataFrame:
     """The best verdict among each sample's rollouts, of equal ones the first, in no order.
 
     Where none has a verdict it is null, and `decided_by` is "failed" if the judge failed on any of
     them, else "unparsable".
 
     Returns:
-        keys, sample_id, verdict (Enum in ladder order), decided_by and rollout of that verdict,
-        several_tagged (rollouts with several tagged predictions).
+        keys, sample_id, verdict (Enum in ladder order), decided_by and rollout of that verdict, and
+        what else is asked for of it; several_tagged (rollouts with several tagged predictions).
     """
     rank = (STEP + 1).fill_null((pl.col("decided_by") == FAILED).cast(pl.Int64) - 1)
     return (
@@ -45,7 +47,7 @@ def best_per_sample(judged: pl.DataFrame | pl.LazyFrame, *keys: str) -> pl.DataF
         .with_columns(rank=rank * 2**32 - pl.col("rollout"))
         .group_by(*keys, "sample_id")
         .agg(
-            pl.col("verdict", "decided_by", "rollout").max_by("rank"),
+            pl.col("verdict", "decided_by", "rollout", *also).max_by("rank"),
             pl.col("several_tagged").sum(),
         )
         .collect()

@@ -58,7 +58,10 @@ def areas_of(groups: Mapping[str, Sequence[str]], unseen: Sequence[str]) -> list
 
 
 def best_of_all(
-    judged: pl.DataFrame | pl.LazyFrame, runs: Sequence[str], datasets: Sequence[str]
+    judged: pl.DataFrame | pl.LazyFrame,
+    runs: Sequence[str],
+    datasets: Sequence[str],
+    also: Sequence[str] = (),
 ) -> pl.DataFrame:
     """`best_per_sample` of every run, seed and dataset, with these columns before; in order of
     datasets, runs, seeds and samples.
@@ -66,12 +69,13 @@ def best_of_all(
     Args:
         judged: rows of all runs, with columns run, seed, dataset, sample_id, rollout, verdict,
             decided_by.
+        also: further columns of the row with the best verdict.
 
     Raises:
         DataError: a run has no rows of a dataset, which would pass for a score of nothing, or
             other images than the rest.
     """
-    best = best_per_sample(judged, *_CELL)
+    best = best_per_sample(judged, *_CELL, also=also)
     # Numbers instead of texts, in the order wanted: rows by the million are sorted.
     kinds = {"dataset": datasets, "run": runs, "sample_id": best["sample_id"].unique().sort()}
     best = (

@@ -7,26 +7,21 @@ from speciarl.taxonomy import Relation, Taxonomy
 from speciarl.verdicts import Pair, Verdict
 from speciarl.verifiers.taxonomy import Taxonomic
 
-_IMAGE = ("run", "seed", "dataset", "sample_id")
+SAID = ("class_name", "prediction", "normalized")
 
 
-def placed(judged: pl.LazyFrame, best: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
-    """What was said of each image at its best, and where in the tree it stops if it is correct.
+def placed(best: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
+    """Where in the tree the best prediction of each image stops, if it is correct.
 
     Args:
-        judged: as `scores.read_judged` gives it.
-        best: as `scores.best_of_all` does.
+        best: as `scores.best_of_all` gives it, with SAID also.
 
     Returns:
-        The columns of `best`, class_name, prediction, normalized; and where the taxonomy knows of
-        such a relation what is `named`, and `steps` up to it from the class, -1 where that is
-        narrower.
+        The columns of `best`; and where the taxonomy knows of such a relation what is `named`, and
+        `steps` up to it from the class, -1 where that is narrower.
     """
-    said = judged.select(*_IMAGE, "rollout", "class_name", "prediction", "normalized")
-    told = best.lazy().join(said, on=(*_IMAGE, "rollout"), how="left", maintain_order="left")
-    rows = told.collect()
     key = ("dataset", "class_name", "normalized")
-    correct = rows.filter(CORRECT).select(key).unique(maintain_order=True)
+    correct = best.filter(CORRECT).select(key).unique(maintain_order=True)
     taxonomic = Taxonomic(taxonomy)
     places = [
         _place(taxonomic.relation(Pair(class_name, said), dataset))
@@ -34,7 +29,7 @@ def placed(judged: pl.LazyFrame, best: pl.DataFrame, taxonomy: Taxonomy) -> pl.D
     ]
     found = pl.DataFrame(places, {"steps": pl.Int64, "named": pl.String}, orient="row")
     known = pl.concat([correct, found], how="horizontal")
-    return rows.join(known, on=key, how="left", maintain_order="left")
+    return best.join(known, on=key, how="left", maintain_order="left")
 
 
 def _place(relation: Relation) -> tuple[int | None, str | None]:

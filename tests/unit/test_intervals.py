@@ -162,7 +162,7 @@ def test_replicates_that_are_no_whole_number_of_blocks():
 
 
 def test_of_no_images_the_sums_are_zero_and_the_scores_undefined():
-    sums = drawn_sums(np.ones((0, 2, 3)), 5, np.random.default_rng(0))
+    sums = drawn_sums(np.ones((0, 2, 3)), "d", 5)
     assert sums.shape == (6, 2, 3) and not sums.any()
     assert by_image(np.ones((0, 3)), 2).shape == (0, 2, 3)
     assert by_image(np.ones((0, 3)), 0).shape == (0, 0, 3)
@@ -231,11 +231,11 @@ def judged_rows():
 
 def drawn():
     """How often each replicate draws each image (by its place, from 1), as numpy draws them."""
-    rng = np.random.default_rng(SEED)
     for dataset, images in IMAGES.items():
-        blocks = [rng.multinomial(images, np.full(images, 1 / images), BLOCK)
-                  for _ in range(REPLICATES // BLOCK)]  # fmt: skip
-        times = np.concatenate([np.ones((1, images), int), *blocks])
+        rng = np.random.default_rng([SEED, 0, *dataset.encode()])
+        drawn = rng.integers(images, size=(REPLICATES, images), dtype=np.int32)
+        times = (drawn[:, :, None] == np.arange(images)).sum(axis=1)
+        times = np.concatenate([np.ones((1, images), int), times])
         replicate, place = np.indices(times.shape)
         columns = {"replicate": replicate, "place": place + 1, "times": times}
         yield pl.DataFrame({k: v.ravel() for k, v in columns.items()}).with_columns(

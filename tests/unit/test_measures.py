@@ -21,7 +21,7 @@ from speciarl.evaluation.measures import (
 )
 from speciarl.evaluation.scores import areas_of, best_of_all, score
 from speciarl.evaluation.similarity import Embedder
-from speciarl.evaluation.stops import placed, stops
+from speciarl.evaluation.stops import SAID, placed, stops
 from speciarl.report.tables import measure_table
 from speciarl.taxonomy import Taxonomy
 from speciarl.verdicts import SPECIFICITY_WEIGHTS, Pair
@@ -49,8 +49,8 @@ def judged(**runs):
 
 def measured(rows, **given):
     areas = areas_of({"pets": [DATASET]}, [])
-    best = best_of_all(rows, rows["run"].unique(maintain_order=True).to_list(), [DATASET])
-    return measure(placed(rows.lazy(), best, TAXONOMY), areas, **given)
+    best = best_of_all(rows, rows["run"].unique(maintain_order=True).to_list(), [DATASET], SAID)
+    return measure(placed(best, TAXONOMY), areas, **given)
 
 
 def values(found, name, run="r"):
@@ -144,8 +144,8 @@ def test_llm_inclusion_is_a_share_of_what_the_model_could_tell():
 
 
 def test_where_predictions_stop_is_counted_for_each_class_with_the_kinds_above_it():
-    best = best_of_all(SAMOYEDS, ["r"], [DATASET])
-    found = stops(placed(SAMOYEDS.lazy(), best, TAXONOMY), TAXONOMY)
+    best = best_of_all(SAMOYEDS, ["r"], [DATASET], SAID)
+    found = stops(placed(best, TAXONOMY), TAXONOMY)
     assert found["images"].sum() == best.height
     counted = {(one["named"], one["outcome"]): one["images"] for one in found.iter_rows(named=True)}
     assert counted == {
@@ -270,11 +270,11 @@ def test_measures_again_in_sql():
     rows = rows.with_columns(several_tagged=pl.lit(False), class_name=pl.lit("Beagle"),
                              prediction=said, normalized=said.str.to_lowercase())  # fmt: skip
     areas = areas_of(GROUPS, ["planes", "cars"])
-    best = best_of_all(rows, list(RUNS), list(IMAGES))
+    best = best_of_all(rows, list(RUNS), list(IMAGES), SAID)
     taxonomy = TAXONOMY
     for name in IMAGES:
         taxonomy = taxonomy.with_plain(name, ["Beagle"])
-    found = measure(placed(rows.lazy(), best, taxonomy), areas, base="sampled")
+    found = measure(placed(best, taxonomy), areas, base="sampled")
     with duckdb.connect() as db:
         steps = ", ".join(f"'{v}'" for v in best["verdict"].dtype.categories)
         db.execute(f"CREATE TYPE ladder AS ENUM ({steps})")

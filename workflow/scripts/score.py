@@ -12,7 +12,7 @@ from speciarl.evaluation.scores import (
     read_judged,
     score,
 )
-from speciarl.evaluation.stops import placed, stops
+from speciarl.evaluation.stops import SAID, placed, stops
 from speciarl.files import write_json, write_parquet
 from speciarl.stage import section, stage
 from speciarl.taxonomy import Taxonomy
@@ -26,12 +26,12 @@ with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     specificity = section(snakemake.params, "specificity", Weights)
     weights = {Verdict[name.upper()]: weight for name, weight in specificity}
     datasets = [area.name for area in areas if area.level == "dataset"]
-    best = best_of_all(judged, runs, datasets)
+    best = best_of_all(judged, runs, datasets, SAID)
     replicates = Replicates(best, datasets, weights)
     scores = score(best, replicates, areas, weights)
     facts = Path(snakemake.input.facts[0]).parent
     taxonomy = Taxonomy.of_classes(facts, snakemake.params["classes"])
-    rows = placed(judged, best, taxonomy)
+    rows = placed(best, taxonomy)
     asked = section(snakemake.params, "measures", Measures)
     similarity = inclusion = None
     if asked.embedding_model:

@@ -3,10 +3,12 @@
     python bench/graph.py               # 200 runs beside those of params.yaml
     python bench/graph.py --runs 640    # about 2,000 jobs
 
-Prints jobs, seconds of a processor and memory of each command in a clone with nothing made.
+Prints jobs, seconds of a processor and memory of each command in a clone with nothing made, but with
+every run in dvc.lock.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -16,16 +18,25 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
+LIKE = "speciarl"  # the run whose record the others have
 
 
 def with_runs(folder: Path, count: int) -> None:
-    """A clone of the last commit with so many more runs, each with a training."""
+    """A clone of the last commit with so many more runs, each trained and recorded as one there."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     path = folder / "params.yaml"
     params = yaml.safe_load(path.read_text())
     for i in range(count):
         params["runs"][f"more_{i}"] = {"method": "grpo", "seeds": [i]}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path = folder / "dvc.lock"
+    record = yaml.load(path.read_bytes(), yaml.CSafeLoader)
+    for stage in ("train", "predict", "judge"):
+        one = json.dumps(record["stages"][f"{stage}@{LIKE}"])
+        for i in range(count):
+            copied = json.loads(one.replace(f"/{LIKE}", f"/more_{i}"))
+            record["stages"][f"{stage}@more_{i}"] = copied
+    path.write_text(yaml.safe_dump(record, sort_keys=False))
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float, str]:

@@ -81,6 +81,7 @@ def _intact(project: Path, stages: Mapping[str, Mapping], params: Mapping[str, A
         for stage in reversed(list(networkx.topological_sort(graph))):
             recorded = stages.get(stage.addressing)
             files = [dep for dep in stage.deps if not hasattr(dep, "params")]
+            digests = [dep for dep in stage.deps if dep.fs_path.endswith("digest.json")]
             edited = [dep for dep in files if dep.exists and dep.changed_checksum()]
             for dep in edited:
                 os.utime(dep.fs_path)
@@ -89,6 +90,7 @@ def _intact(project: Path, stages: Mapping[str, Mapping], params: Mapping[str, A
                 and not stage.cmd_changed
                 and all(intact[before] for before in graph.successors(stage))
                 and all(value_of(params, key) == value for key, value in _params_of(recorded))
+                and not any(dep.workspace_status() for dep in digests)
                 and not any(map(changed, [*files, *stage.outs]))
             )
         return [stage.addressing for stage, kept in intact.items() if kept]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import subprocess
 from collections import defaultdict
@@ -86,6 +87,13 @@ def test_the_two_graphs_are_one(finished):
     assert set(commands) == set(expected) == set(outputs)
     assert expected.pop("list_code") == {"digest"}  # of what its params, code and rules make
     assert params.pop("list_code") >= {"runs", "grpo", "sft", "lora", "verifier", "judge"}
+    for stage in ("train", "predict", "judge"):  # DVC reads no params.yaml for each run
+        lists = finished.folder.glob(f"data/code/{stage}/*.json")
+        read = [set(json.loads(path.read_text())["params"]) for path in lists
+                if not path.name.endswith(".digest.json")]  # fmt: skip
+        assert read and all(keys == expected[stage] for keys in read)
+        assert not params[stage]
+        expected[stage] = set()
     assert {stage: params[stage] for stage in expected} == expected
     deps["train"] |= {path for path in deps["list_inputs"] if "data/code/" not in path}
     for stage in set(commands) - {"list_code"}:

@@ -62,6 +62,7 @@ FOLDERS = list(PARAMS.datasets.folders)
 DATASETS = PARAMS.datasets.names
 RUNS = list(PARAMS.runs)
 UNSEEN = PARAMS.unseen
+IN_FULL = PARAMS.in_full()
 
 # A custom dataset need not have facts.
 TAXONOMIES = [f"{FACTS}/{name}.yaml" for name in ["common", *BENCHMARKS]]
@@ -90,6 +91,10 @@ os.environ.update(
 
 
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
+
+# Asked for each job, and the same for most.
+others = cache(others)
+row_of = cache(PARAMS.job)
 
 
 wildcard_constraints:
@@ -159,10 +164,11 @@ def embedder_of(measures):
 CODE = {}
 
 
-def code(stage, unread=lambda wildcards: ()):
+def code(stage, unread=lambda wildcards: (), jobs=({},)):
     """The code of a stage as params, a folder each: which one changed is the reason of a rerun.
 
     unread: the files that are not for the job of the wildcards.
+    jobs: the wildcards of all its jobs, where `unread` asks for them.
     """
     script = SCRIPTS / f"{stage}.py"
     code_without = cache(lambda unread: code_of(script, unread))
@@ -175,6 +181,10 @@ def code(stage, unread=lambda wildcards: ()):
         return {folder: f"{folder} {digest_of(list(below))}" for folder, below in by_folder}
 
     def of_folder(folder):
+        """As a value where all jobs have the same, since a function takes time in each of them."""
+        found = {digests(unread_in(tuple(job.items()))).get(folder) for job in jobs}
+        if len(found) == 1:
+            return found.pop()
         return lambda wildcards: digests(unread_in(tuple(wildcards.items()))).get(folder)
 
     CODE[stage] = lambda wildcards: code_without(unread_in(tuple(wildcards.items())))
@@ -210,14 +220,14 @@ def judge_unread(judge, policy=()):
 
 def threads_of(stage):
     """The processors of a job by its row of params.yaml."""
-    return lambda wildcards: PARAMS.job(stage, wildcards.get("run")).threads
+    return lambda wildcards: row_of(stage, wildcards.get("run")).threads
 
 
 def takes(stage):
     """The resources of a job by its row of params.yaml, as Snakemake names them."""
 
     def of_row(value):
-        return lambda wildcards: value(PARAMS.job(stage, wildcards.get("run")))
+        return lambda wildcards: value(row_of(stage, wildcards.get("run")))
 
     return {
         "gpu": of_row(lambda row: row.gpu),

@@ -12,6 +12,7 @@ rule render_mirror:
         **code(
             "render_mirror",
             unread=lambda w: others("speciarl/datasets/miniature/layouts", w.dataset),
+            jobs=[{"dataset": name} for name in BENCHMARKS],
         ),
     script:
         "../scripts/render_mirror.py"
@@ -52,7 +53,11 @@ rule manifest:
         **takes("manifest"),
     params:
         **reads("datasets.mirror", "datasets.splits.{dataset}"),
-        **code("manifest", unread=lambda w: others("speciarl/datasets/readers", w.dataset)),
+        **code(
+            "manifest",
+            unread=lambda w: others("speciarl/datasets/readers", w.dataset),
+            jobs=[{"dataset": name} for name in BENCHMARKS],
+        ),
     script:
         "../scripts/manifest.py"
 

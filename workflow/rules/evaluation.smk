@@ -26,7 +26,7 @@ rule predict:
         **takes("predict") | ({} if SHARDS == 1 else {"gpu": 0}),  # which the shards need
     params:
         **reads("evaluation", "datasets.splits"),
-        **code("predict", unread=code_unread_in_prediction),
+        **code("predict", unread=code_unread_in_prediction, jobs=[{"run": run} for run in RUNS]),
         settings=lambda w: PARAMS.runs[w.run].model_dump(
             include={"prompt", "seeds", "best_of", "answer_tag"}
         ),

@@ -66,7 +66,7 @@ def listed_inputs(run):
 
 @cache
 def settings_and_code():
-    """What each job watches of code and of a run's settings, by its name."""
+    """What each job watches of code, of a run's settings and params.yaml, by its name."""
     items = {"dataset": BENCHMARKS, "folder": FOLDERS, "domain": DATASETS, "run": RUNS}
     items["name"] = list(PARAMS.training_sets)
     watched = {}
@@ -78,8 +78,21 @@ def settings_and_code():
             found = Wildcards(fromdict={wildcard: item} if wildcard else {})
             settings = one.params.get("settings", {})
             files = CODE[one.name](found).items()
-            watched[f"{one.name}/{item}" if wildcard else one.name] = {
+            listed = {
                 "settings": settings(found) if callable(settings) else settings,
                 "code": [f"{file} {digest}" for file, digest in files],
             }
+            watched[f"{one.name}/{item}" if wildcard else one.name] = listed
+            if wildcard == "run":  # DVC would parse params.yaml for each of them
+                listed["params"] = sections_of(one.params)
     return watched
+
+
+def sections_of(params):
+    """What of a rule's params comes from params.yaml, by its keys there, and is watched."""
+    sections = type(PARAMS).model_fields
+    return {
+        key: value
+        for key, value in params.items()
+        if key.partition(".")[0] in sections and not callable(value)
+    }

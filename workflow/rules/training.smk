@@ -16,11 +16,11 @@ rule train:
     resources:
         **takes("train"),
     params:
-        **code("train", unread=code_unread_in_training),
+        **code("train", unread=code_unread_in_training, jobs=[{"run": run} for run in RUNS]),
         # what trains a run again; with threads, and so unwatched, is all that it is started with
         settings=lambda wildcards: training_settings(PARAMS, wildcards.run),
         classes=lambda w: inputs_of(PARAMS, w.run).classes or None,
-        values=lambda wildcards, threads: PARAMS.in_full(),
+        values=lambda wildcards, threads: IN_FULL,
         store=store_of_job,
     script:
         "../scripts/train.py"

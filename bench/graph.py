@@ -3,8 +3,8 @@
     python bench/graph.py               # 200 runs beside those of params.yaml
     python bench/graph.py --runs 640    # about 2,000 jobs
 
-Prints jobs, seconds of a processor and memory of each command in a clone with nothing made, but with
-every run in dvc.lock.
+Prints jobs, seconds of a processor and memory of each command in a clone with nothing made, but
+with every run in dvc.lock.
 """
 
 import argparse

@@ -63,6 +63,23 @@ def test_an_edit_before_the_first_start_is_not_lost(clone):
     assert "build_taxonomy" in jobs(clone.snakemake("--dry-run", "all"))
 
 
+def test_of_what_dvc_knows_by_digests_no_edit_is_lost(clone):
+    clone.change(evaluation={"max_failures": 0.5})
+    planned = jobs(clone.snakemake("--dry-run", "all"))
+    assert {"list_code", "predict", "judge", "score"} <= planned
+    assert not planned & {"train", "build_policy", "manifest"}
+
+
+def test_a_record_of_other_code_vouches_for_nothing(clone):
+    path = clone.folder / "dvc.lock"
+    record = yaml.safe_load(path.read_text())
+    read = record["stages"]["judge@zero_shot"]["params"]
+    read["data/code/judge/zero_shot.digest.json"]["code"] = "of yesterday"
+    path.write_text(yaml.safe_dump(record))
+    planned = jobs(clone.snakemake("--dry-run", "all"))
+    assert {"judge", "score"} <= planned and not planned & {"train", "predict"}
+
+
 def test_an_edited_source_makes_what_reads_it_run_in_a_clone(clone):
     facts = clone.folder / "data/taxonomies/cub200.yaml"
     facts.write_text(facts.read_text() + "# edited\n")

@@ -72,8 +72,10 @@ class _Layer:
 
     def _first_places(self, high: np.ndarray) -> np.ndarray:
         """The first place whose high half is not below that of each key: a binary search of all."""
-        if len(high) > len(self) // 64:  # of many, sorted as they mostly are, this is quicker
-            return np.searchsorted(self.high, high)
+        if len(high) > len(self) // 64:  # of many this is quicker, of sorted ones by far
+            order, places = np.argsort(high, kind="stable"), np.empty(len(high), np.intp)
+            places[order] = np.searchsorted(self.high, high[order])
+            return places
         first = (high >> self._shift).astype(np.int64)
         low, top = self._starts[first], self._starts[first + 1]
         for _ in range(int((top - low).max(initial=0)).bit_length()):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -42,21 +42,28 @@ def parse_record(text: str, name: str) -> dict[str, StageRecord]:
     """The stages of a record, in its order; a DataError where `name` is none."""
     try:
         stages = yaml.load(text, yaml.CSafeLoader)["stages"]
-        made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
-        return {key: _stage(stage, made) for key, stage in stages.items()}
+        outs = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+        made = outs | {above for path in outs for above in _above(path)}
+        return {key: _stage(stage, outs, made) for key, stage in stages.items()}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{name} is no record: expected dvc.lock or record.json") from error
 
 
-def _stage(stage: Mapping[str, Any], made: set[str]) -> StageRecord:
+def _stage(stage: Mapping[str, Any], outs: set[str], made: set[str]) -> StageRecord:
+    """Args: made: what stages make, and the folders above it."""
+
     def is_made(path: str) -> bool:
-        return any(f"{path}/".startswith(f"{one}/") or one.startswith(f"{path}/") for one in made)
+        return path in made or any(above in outs for above in _above(path))
 
     sources = {d["path"]: d.get("md5") for d in stage.get("deps", []) if not is_made(d["path"])}
     return StageRecord(
         {out["path"]: out.get("md5") or out["blake2b"] for out in stage.get("outs", [])},
         {"cmd": stage.get("cmd"), "params": stage.get("params"), "sources": sources},
     )
+
+
+def _above(path: str) -> Iterator[str]:
+    return map(str, PurePosixPath(path).parents)
 
 
 def read_record(path: Path) -> dict[str, StageRecord]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MAKE_SETS = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+MAKE_SETS = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON"}
 FITS, DOES_NOT = "exit 0", "exit 1"  # of a version that the pins are for, and able to make a venv
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 def dry_run(folder, pythons, *arguments):
     """What `make reproduce` would do where exactly these Pythons are on the path."""
-    for name, prediction in pythons.items():
-        (folder / name).write_text(f"#!/bin/sh\n{prediction}\n")
+    for name, does in pythons.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
         (folder / name).chmod(0o755)
     (folder / "sh").symlink_to("/bin/sh")
     # Called by `make test`, this make would be a sub-make, which tells its directory and our flags.

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
 from speciarl.cache import VerdictCache
@@ -210,8 +211,7 @@ def started(*arguments, **streams):
 
 def _asks(pid):
     """Whether the process has its copy of the store open, and not the store."""
-    links = Path(f"/proc/{pid}/fd").glob("*")
-    files = " ".join(str(link.readlink()) for link in links if link.is_symlink())
+    files = " ".join(file.path for file in psutil.Process(pid).open_files())
     return re.search(r"speciarl-\S*/store\.duckdb", files) and ".lock" not in files
 
 
@@ -223,6 +223,7 @@ def test_ctrl_c_ends_it_and_a_writer_does_not_wait(store, query):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not _asks(asking.pid):
         time.sleep(0.02)
+    assert _asks(asking.pid)
     cache = VerdictCache(store, {"verifier": "t"}, "meanwhile", 0.0)
     assert cache.put({Pair("Samoyed", "new"): Judgment(Verdict.WRONG, "t")}) == 1
     asking.send_signal(signal.SIGINT)

@@ -192,6 +192,13 @@ def test_dvc_reruns_exactly_the_stages_that_read_a_changed_value(finished, tmp_p
 
 
 @pytest.mark.long
+def _command(process):
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # it ended after it was listed
+        return []
+
+
 def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     """kill -9 in mid-training, start again: it ends as the undisturbed run did, bit for bit."""
     project = finished.copy(tmp_path / "copy")
@@ -205,7 +212,7 @@ def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     (training,) = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if any(argument.endswith("train.py") for argument in child.cmdline())
+        if any(argument.endswith("train.py") for argument in _command(child))
     ]
     training.kill()
     process.communicate(timeout=120)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 
 from speciarl.config import load, parse
 from speciarl.errors import ConfigError
@@ -78,12 +78,19 @@ def test_paths_of_a_workspace_lead_to_the_project():
     assert paths(Path("../..")) == [*(f"../../{path}" for path in given[:4]), given[4]]
 
 
-def test_dvc_changes_no_other_line_of_params_yaml(tmp_path):
-    """As `dvc exp run -S specificity.generic=0.3` does."""
+@pytest.mark.parametrize(
+    ("edit", "line", "edited"),
+    [
+        ("specificity.generic=0.3", "  generic: 0.2\n", "  generic: 0.3\n"),
+        ("grpo.beta=0.0", "  beta: 0.03\n", "  beta: 0.0\n"),
+        ("runs.rft.reward=graded", "reward: binary, seeds", "reward: graded, seeds"),
+    ],
+)
+def test_dvc_changes_no_other_line_of_params_yaml(tmp_path, edit, line, edited):
+    """As `dvc exp run -S` does, which hands lists back as Python's."""
     file = tmp_path / "params.yaml"
     before = (ROOT / "params.yaml").read_text()
     file.write_text(before)
-    with modify_yaml(str(file)) as params:
-        params["specificity"]["generic"] = 0.3
-    assert file.read_text() == before.replace("  generic: 0.2\n", "  generic: 0.3\n")
-    assert "generic: 0.3" in file.read_text()
+    apply_overrides(file, [edit])
+    assert before.count(line) == 1
+    assert file.read_text() == before.replace(line, edited)

@@ -163,15 +163,15 @@ MEASURES = pl.DataFrame(
     schema=SCHEMA,
 )  # fmt: skip
 
-# classes_per_group, num_generations, seeds, lucky_share, HM in domain with its interval, HM out of
-# domain with its interval, share of the unmarked images out of domain answered wrongly
+# classes_per_group, num_generations, seeds, lucky_share; in domain, then out of it, samples, failed
+# and HM with its interval; share of the unmarked images out of domain answered wrongly
 ROLLOUTS = pl.DataFrame(
     [
-        (4, 3, 3, 0.55, 0.900, 0.89, 0.91, 0.860, 0.85, 0.87, 0.15),
-        (4, 15, 3, 0.98, 0.790, 0.78, 0.80, 0.850, 0.84, 0.86, 0.36),
-        (8, 3, 3, 0.33, 0.911, 0.90, 0.92, None, None, None, None),
-        (8, 5, 3, 0.49, 0.915, 0.90, 0.93, 0.880, 0.87, 0.89, 0.04),
-        (8, 15, 3, 0.86, 0.940, 0.935, 0.95, 0.850, 0.84, 0.86, 0.36),
+        (4, 3, 3, 0.55, 30, 0, 0.900, 0.89, 0.91, 90, 0, 0.860, 0.85, 0.87, 0.15),
+        (4, 15, 3, 0.98, 30, 0, 0.790, 0.78, 0.80, 90, 0, 0.850, 0.84, 0.86, 0.36),
+        (8, 3, 3, 0.33, 30, 1, 0.911, 0.90, 0.92, 90, 90, None, None, None, None),
+        (8, 5, 3, 0.49, 30, 0, 0.915, 0.90, 0.93, 90, 2, 0.880, 0.87, 0.89, 0.04),
+        (8, 15, 3, 0.86, 30, 0, 0.940, 0.935, 0.95, 90, 0, 0.850, 0.84, 0.86, 0.36),
     ],
     COLUMNS,
     orient="row",

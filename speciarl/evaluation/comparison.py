@@ -59,8 +59,8 @@ def counts(best: pl.DataFrame, runs: Sequence[str]) -> str:
     """How many images there are and how many verdicts of each run do not count, on a line."""
     images = best.select("dataset", "sample_id").n_unique()
     verdicts = {run: best.filter(run=run)["decided_by"] for run in runs}
-    failed = (f"{(by == FAILED).sum()} of {len(by)} of {run}" for run, by in verdicts.items())
-    return f"{images} images; the judge failed, so that it does not count: {', '.join(failed)}"
+    failed = (f"{run} {(by == FAILED).sum()} of {len(by)}" for run, by in verdicts.items())
+    return f"{images} images; verdicts left out because the judge failed: {', '.join(failed)}"
 
 
 def telling_images(

@@ -11,6 +11,8 @@ from speciarl.datasets.miniature.ambiguous import ambiguous_samples
 from speciarl.evaluation.scores import UNSEEN, read_judged
 from speciarl.verdicts import Verdict
 
+_COUNTED = ("samples", "failed", "hm", "hm_low", "hm_high")
+
 
 def wrong_where_ambiguous(folder: Path, datasets: Sequence[str]) -> pl.DataFrame:
     """run, wrong: share of the images without a visible marking that are answered wrongly.
@@ -46,9 +48,10 @@ def robustness(
     """One row per run: its HM over the unseen datasets, and how far the method is ahead of it.
 
     Returns:
-        base_seed, run, hm, hm_low, hm_high, hm_spread, ahead, ahead_low, ahead_high (HM of the
-        method minus the run's, with the paired interval), least_ahead (of the method's worst seed,
-        against the mean of the run), wrong_ambiguous (mean share over the unseen datasets).
+        base_seed, run, samples, failed (without a verdict, in no figure), hm, hm_low, hm_high,
+        hm_spread, ahead, ahead_low, ahead_high (HM of the method minus the run's, with the paired
+        interval), least_ahead (of the method's worst seed, against the mean of the run),
+        wrong_ambiguous (mean share over the unseen datasets).
     """
     overall = scores.filter(level="overall", name=UNSEEN)
     pooled = overall.filter(pl.col("seed").is_null()).drop("wrong")  # the count of all images
@@ -58,7 +61,8 @@ def robustness(
         pl.col("other").alias("run"), ahead="difference", ahead_low="low", ahead_high="high"
     )
     columns = [
-        pl.lit(base_seed).alias("base_seed"), "run", "hm", "hm_low", "hm_high", "hm_spread",
+        pl.lit(base_seed).alias("base_seed"), "run", "samples", "failed", "hm", "hm_low", "hm_high",
+        "hm_spread",
         "ahead", "ahead_low", "ahead_high", (worst - pl.col("hm")).alias("least_ahead"),
         pl.col("wrong").alias("wrong_ambiguous"),
     ]  # fmt: skip
@@ -76,8 +80,9 @@ def ablations(
         runs: their rows in full, `config.Run` as plain values.
 
     Returns:
-        run, like, differs (what it has otherwise), name (of the group), seeds, hm, hm_low, hm_high,
-        difference, low, high, p (its HM minus that of the run it is like, on the same images).
+        run, like, differs (what it has otherwise), name (of the group), seeds, samples, failed, hm,
+        hm_low, hm_high, difference, low, high, p (its HM minus that of the run it is like, on the
+        same images).
     """
     rows = [
         (name, row["like"], ", ".join(f"{k}: {v}" for k, v in differing(row, runs[row["like"]])))
@@ -89,7 +94,7 @@ def ablations(
     found = _both_ways(differences).filter(level="group").rename({"other": "like"})
     return (
         pl.DataFrame(rows, ["run", "like", "differs"], orient="row")
-        .join(pooled.select("run", "name", "seeds", "hm", "hm_low", "hm_high"), on="run",
+        .join(pooled.select("run", "name", "seeds", *_COUNTED), on="run",
               how="left", maintain_order="left_right")
         .join(found.drop("level"), on=["run", "like", "name"], how="left", maintain_order="left")
     )  # fmt: skip
@@ -133,11 +138,7 @@ def rollouts(
             "lucky_share": lucky_share(count, classes_per_group),
         }
         for domain, level, name in (("in", "dataset", trained_on), ("out", "overall", UNSEEN)):
-            ((hm, low, high),) = (
-                pooled.filter(run=run, level=level, name=name)
-                .select("hm", "hm_low", "hm_high")
-                .rows()
-            )
-            row |= {f"{domain}_hm": hm, f"{domain}_hm_low": low, f"{domain}_hm_high": high}
+            found = pooled.filter(run=run, level=level, name=name).select(_COUNTED)
+            row |= {f"{domain}_{column}": value for column, value in found.row(0, named=True).items()}
         rows.append({**row, "out_wrong_ambiguous": wrong.filter(run=run)["wrong"].item()})
     return pl.DataFrame(rows)

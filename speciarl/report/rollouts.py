@@ -17,7 +17,8 @@ from speciarl.report.findings import stated
 
 COLUMNS = (
     "classes_per_group", "num_generations", "seeds", "lucky_share",
-    "in_hm", "in_hm_low", "in_hm_high", "out_hm", "out_hm_low", "out_hm_high",
+    "in_samples", "in_failed", "in_hm", "in_hm_low", "in_hm_high",
+    "out_samples", "out_failed", "out_hm", "out_hm_low", "out_hm_high",
     "out_wrong_ambiguous",
 )  # fmt: skip
 _DOMAINS = {"in": "in domain", "out": "out of domain"}
@@ -64,6 +65,9 @@ def _sentences(part: pl.DataFrame) -> Iterator[str]:
             f"Of the images out of domain without a visible marking, {wrong[0]:.0%} and "
             f"{wrong[1]:.0%} are answered wrongly."
         )
+    if failed := part.select(pl.sum_horizontal("in_failed", "out_failed").sum()).item():
+        samples = part.select(pl.sum_horizontal("in_samples", "out_samples").sum()).item()
+        yield f"The judge failed on {failed} of {samples} samples, which count nowhere."
 
 
 def _turn(part: pl.DataFrame, name: str) -> str:

@@ -133,9 +133,9 @@ def test_images_and_what_does_not_count_are_counted(results):
         verdict=pl.when(~first).then("verdict"),
         decided_by=pl.when(first).then(pl.lit("failed")).otherwise("decided_by"),
     ).write_parquet(file)
-    line = "2 images; the judge failed, so that it does not count: 0 of 2 of one, 1 of 2 of other"
+    line = "2 images; verdicts left out because the judge failed: one 0 of 2, other 1 of 2"
     assert line in printed("one", "other", "--dataset", "food101").splitlines()
-    assert "12 images; the judge failed" in printed("one", "other")
+    assert "12 images; verdicts left out" in printed("one", "other")
 
 
 @pytest.mark.parametrize(

@@ -601,30 +601,30 @@ def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
         "and first below that at 15, with 98% of the groups won by luck. "
         "HM out of domain is level, within the intervals: 0.860 [0.850, 0.870] and 0.850 "
         "[0.840, 0.860], highest at 3 rollouts. Of the images out of domain without a visible "
-        "marking, 15% and 36% are answered wrongly."
+        "marking, 15% and 36% are answered wrongly. With 8 classes"
     ) in text
     assert (
         "HM in domain rises: 0.911 [0.900, 0.920] and 0.940 [0.935, 0.950], highest at 15 "
         "rollouts. HM out of domain cannot be compared between the two: \N{EN DASH} and 0.850 "
         "[0.840, 0.860], highest at 5 rollouts and first below that at 15, with 86% of the groups "
-        "won by luck."
+        "won by luck. The judge failed on 93 of 360 samples, which count nowhere."
     ) in text
     assert "When the dynamic reward" not in build(tmp_path, results)
 
 
 def test_ablations_are_tabled_by_group_beside_the_published_ones(tmp_path, results):
     rows = [
-        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 0.9, 0.88, 0.92, *difference)
+        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 350, 7, 0.9, 0.88, 0.92, *difference)
         for name, difference in {
             "fine-grained": (-0.012, -0.02, -0.004), "far <away>": (None, None, None),
         }.items()
     ]  # fmt: skip
-    columns = ("run", "like", "differs", "name", "seeds", "hm", "hm_low", "hm_high", "difference",
-               "low", "high")  # fmt: skip
+    columns = ("run", "like", "differs", "name", "seeds", "samples", "failed", "hm", "hm_low",
+               "hm_high", "difference", "low", "high")  # fmt: skip
     page = build(tmp_path, results, ablations=pl.DataFrame(rows, columns, orient="row"))
     said = text_of(page)
     assert "One thing changed" in said and "num_generations: 5" in said
-    assert "-0.012 [-0.020, -0.004] 0.883" in said
+    assert "1 350 7 0.900 [0.880, 0.920] -0.012 [-0.020, -0.004] 0.883" in said
     assert "far &lt;away&gt;. Difference" in said
     assert "One thing changed" not in build(tmp_path, results)
 

@@ -32,7 +32,7 @@ SCORES = pl.DataFrame(
     ],
     schema=["run", "seed", "level", "name", "hm", "hm_low", "hm_high", "hm_spread"],
     orient="row",
-).with_columns(wrong=77)
+).with_columns(wrong=77, samples=100, failed=pl.when(level="dataset").then(3).otherwise(5))
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -47,12 +47,14 @@ def test_how_far_the_method_is_ahead_whichever_run_is_named_first(turned):
     found = robustness(7, SCORES, differences, wrong, "ours")
     assert found.to_dicts() == [
         {
-            "base_seed": 7, "run": "ours", "hm": 0.86, "hm_low": 0.85, "hm_high": 0.87,
+            "base_seed": 7, "run": "ours", "samples": 100, "failed": 5,
+            "hm": 0.86, "hm_low": 0.85, "hm_high": 0.87,
             "hm_spread": 0.01, "ahead": None, "ahead_low": None, "ahead_high": None,
             "least_ahead": pytest.approx(-0.01), "wrong_ambiguous": 0.1,
         },
         {
-            "base_seed": 7, "run": "other", "hm": 0.8, "hm_low": 0.79, "hm_high": 0.81,
+            "base_seed": 7, "run": "other", "samples": 100, "failed": 5,
+            "hm": 0.8, "hm_low": 0.79, "hm_high": 0.81,
             "hm_spread": None, "ahead": 0.06, "ahead_low": 0.04, "ahead_high": 0.08,
             "least_ahead": pytest.approx(0.05), "wrong_ambiguous": 0.5,
         },
@@ -73,16 +75,16 @@ def test_the_table_of_rollouts_has_the_columns_of_the_report():
     assert found.row(0, named=True) == {
         "classes_per_group": 4, "num_generations": 3, "seeds": 2,
         "lucky_share": pytest.approx(37 / 64),
-        "in_hm": 0.9, "in_hm_low": 0.8, "in_hm_high": 1.0,
-        "out_hm": 0.86, "out_hm_low": 0.85, "out_hm_high": 0.87, "out_wrong_ambiguous": 0.1,
+        "in_samples": 100, "in_failed": 3, "in_hm": 0.9, "in_hm_low": 0.8, "in_hm_high": 1.0,
+        "out_samples": 100, "out_failed": 5, "out_hm": 0.86, "out_hm_low": 0.85, "out_hm_high": 0.87, "out_wrong_ambiguous": 0.1,
     }  # fmt: skip
     assert found["num_generations"].to_list() == [3, 15]
 
 
 def test_ablations_are_held_against_the_run_that_they_are_like():
-    names = ["run", "seed", "level", "name", "hm", "hm_low", "hm_high"]
+    names = ["run", "seed", "level", "name", "samples", "failed", "hm", "hm_low", "hm_high"]
     rows = [
-        (run, seed, "group", group, hm, hm - 0.1, hm + 0.1)
+        (run, seed, "group", group, 40, 4, hm, hm - 0.1, hm + 0.1)
         for run, hm in (("ours", 0.9), ("noisy", 0.7), ("longer", 0.8))
         for group in ("near", "far")
         for seed in (None, 1, 2)
@@ -106,12 +108,12 @@ def test_ablations_are_held_against_the_run_that_they_are_like():
     }
     found = ablations({name: run.model_dump() for name, run in runs.items()}, scores, differences)
     assert found.select(
-        "run", "like", "differs", "name", "seeds", "hm", "difference", "low"
+        "run", "like", "differs", "name", "seeds", "samples", "failed", "hm", "difference", "low"
     ).rows() == [
-        ("noisy", "ours", "noise: 0.25", "near", 2, 0.7, -0.2, -0.3),
-        ("noisy", "ours", "noise: 0.25", "far", 2, 0.7, None, None),
-        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "near", 2, 0.8, 0.1, -0.1),
-        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "far", 2, 0.8, 0.1, 0.05),
+        ("noisy", "ours", "noise: 0.25", "near", 2, 40, 4, 0.7, -0.2, -0.3),
+        ("noisy", "ours", "noise: 0.25", "far", 2, 40, 4, 0.7, None, None),
+        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "near", 2, 40, 4, 0.8, 0.1, -0.1),
+        ("longer", "noisy", "grpo.steps: 9, grpo.beta: 0.0", "far", 2, 40, 4, 0.8, 0.1, 0.05),
     ]
     assert found.columns[-4:] == ["hm_high", "difference", "low", "high"]
 

@@ -64,7 +64,8 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
     of earlier starts.
 
     An expected failure leaves one line on the terminal and in the log, and exit code 1; any other
-    leaves its traceback in the log and its last line on the terminal.
+    leaves its traceback in the log and its last line on the terminal. Ctrl-C, which reaches every
+    job, leaves a line in the log, nothing on the terminal, and exit code 130.
 
     Of the processes of a launcher (`accelerate launch`) only the first speaks on the terminal, all
     add to the log, and the launcher is told of a failure, which it reports.
@@ -103,6 +104,9 @@ def stage(log_file: str, alone: bool = False, gpus: int | None = None) -> Iterat
         except Exception as raised:
             _tell(disk_error(raised, Path(log_file).parent) or raised, log_file, terminal)
             sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted")
+            sys.exit(130)
         finally:
             logging.getLogger().handlers.clear()  # its stream is about to be closed
 

@@ -2,8 +2,10 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,6 +164,23 @@ def test_a_failing_stage_leaves_one_line_and_its_log(tmp_path, fault, line):
     log = (tmp_path / "one.log").read_text()
     assert log.startswith("working\n")
     assert ("Traceback" in log) == line.startswith("fault")
+
+
+def test_ctrl_c_leaves_a_line_in_the_log_of_a_stage_and_none_on_the_terminal(tmp_path):
+    script = (
+        "from speciarl.stage import stage\n"
+        "import time\nwith stage('one.log'):\n    print('working', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    log, deadline = tmp_path / "one.log", time.monotonic() + 30
+    while time.monotonic() < deadline and not (log.is_file() and log.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 130
+    assert log.read_text() == "working\ninterrupted\n"
 
 
 def test_a_stage_gives_the_streams_back(tmp_path, capsys):

@@ -14,5 +14,13 @@ with stage(snakemake.log[0]):
     command += ["--quiet", "rules", "progress", "host", "--configfile"]
     command += [*snakemake.params["files"], str(over), "--", "results/scores.parquet"]
     print(*command)
-    if subprocess.run(command).returncode:  # its stages say on the terminal how they fare
+    inner = subprocess.Popen(command)  # its stages say on the terminal how they fare
+    try:
+        inner.wait()
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit):  # Ctrl-C it has had itself
+            inner.terminate()
+        inner.wait()
+        raise
+    if inner.returncode:
         raise SpeciaRLError(f"{name} was not finished: see the lines above, then start it again")

@@ -139,6 +139,7 @@ def rollouts(
         }
         for domain, level, name in (("in", "dataset", trained_on), ("out", "overall", UNSEEN)):
             found = pooled.filter(run=run, level=level, name=name).select(_COUNTED)
-            row |= {f"{domain}_{column}": value for column, value in found.row(0, named=True).items()}
+            (values,) = found.rows()
+            row |= {f"{domain}_{name}": value for name, value in zip(_COUNTED, values, strict=True)}
         rows.append({**row, "out_wrong_ambiguous": wrong.filter(run=run)["wrong"].item()})
     return pl.DataFrame(rows)

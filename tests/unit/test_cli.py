@@ -169,7 +169,8 @@ def test_a_failing_stage_leaves_one_line_and_its_log(tmp_path, fault, line):
 def test_ctrl_c_leaves_a_line_in_the_log_of_a_stage_and_none_on_the_terminal(tmp_path):
     script = (
         "from speciarl.stage import stage\n"
-        "import time\nwith stage('one.log'):\n    print('working', flush=True)\n    time.sleep(60)\n"
+        "import time\nwith stage('one.log'):\n"
+        "    print('working', flush=True)\n    time.sleep(60)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path

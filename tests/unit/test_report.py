@@ -614,8 +614,8 @@ def test_the_rollouts_are_a_section_of_its_own(tmp_path, results):
 
 def test_ablations_are_tabled_by_group_beside_the_published_ones(tmp_path, results):
     rows = [
-        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 350, 7, 0.9, 0.88, 0.92, *difference)
-        for name, difference in {
+        ("rollouts_5", "speciarl", "num_generations: 5", name, 1, 350, 7, 0.9, 0.88, 0.92, *more)
+        for name, more in {
             "fine-grained": (-0.012, -0.02, -0.004), "far <away>": (None, None, None),
         }.items()
     ]  # fmt: skip

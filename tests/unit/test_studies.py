@@ -76,7 +76,9 @@ def test_the_table_of_rollouts_has_the_columns_of_the_report():
         "classes_per_group": 4, "num_generations": 3, "seeds": 2,
         "lucky_share": pytest.approx(37 / 64),
         "in_samples": 100, "in_failed": 3, "in_hm": 0.9, "in_hm_low": 0.8, "in_hm_high": 1.0,
-        "out_samples": 100, "out_failed": 5, "out_hm": 0.86, "out_hm_low": 0.85, "out_hm_high": 0.87, "out_wrong_ambiguous": 0.1,
+        "out_samples": 100, "out_failed": 5,
+        "out_hm": 0.86, "out_hm_low": 0.85, "out_hm_high": 0.87,
+        "out_wrong_ambiguous": 0.1,
     }  # fmt: skip
     assert found["num_generations"].to_list() == [3, 15]
 

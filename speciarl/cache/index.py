@@ -20,7 +20,7 @@ from speciarl.files import atomic_write
 ABSENT = 0
 KEY = ("key_high", "key_low")
 _COLUMNS = ("high", "low", "code")
-FOLD_AT = 4096  # recent keys; above this and an eighth of the others they are sorted in
+FOLD_AT = 4096
 
 
 class _Layer:
@@ -105,7 +105,7 @@ class Index:
         """Take up keys, in halves, that it does not have."""
         large, recent = self._layers
         fresh = _Layer.sorted(high, low, codes)
-        if len(recent) + len(high) > FOLD_AT + len(large) // 8:
+        if _are_many(len(recent) + len(high), len(large)):
             self._layers = (large.with_added(recent).with_added(fresh), _EMPTY)
         else:
             self._layers = (large, recent.with_added(fresh))
@@ -122,7 +122,7 @@ class Index:
 
     def outgrows(self, count: int) -> bool:
         """Whether it has so many keys more than `count` that it is worth being saved anew."""
-        return len(self) - count > FOLD_AT + count // 8
+        return _are_many(len(self) - count, count)
 
     def save(self, path: Path, about: Mapping[str, object]) -> None:
         """Write it to a file for `load`, with what JSON can say about it."""
@@ -150,6 +150,11 @@ class Index:
         index = cls()
         index._layers = (_Layer(*columns), _EMPTY)
         return index, json.loads(named[b"about"])
+
+
+def _are_many(recent: int, others: int) -> bool:
+    """Whether it is worth to sort recent keys in, or to save them, with all the others."""
+    return recent > FOLD_AT + others // 8
 
 
 def _checksum(columns: Iterable[np.ndarray], about: bytes) -> int:

@@ -89,7 +89,7 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     deadline = time.monotonic() + seconds
     require_locks(path.resolve().parent)
     with _GATE.passed(path, seconds):
-        handle = _opened(_beside(path, ".lock"))
+        handle = _opened(beside(path, ".lock"))
         try:
             while not _taken(handle):
                 if time.monotonic() > deadline:
@@ -157,8 +157,8 @@ def process(pid: str) -> str:
     return f"process {pid} ({' '.join(words)[:80]})" if words else f"process {pid}"
 
 
-def _beside(store: Path, ending: str) -> Path:
-    # the real path: a link to the store is the same store
+def beside(store: Path, ending: str) -> Path:
+    """A file of the store's, beside its real path: a link to the store is the same store."""
     store = store.resolve()
     return store.with_name(store.name + ending)
 
@@ -176,7 +176,7 @@ def _taken(handle: int) -> bool:
 
 
 def _held(path: Path, owner: str, seconds: float) -> str:
-    file = _beside(path, ".lock")
+    file = beside(path, ".lock")
     return f"{file} is held for more than {seconds:g} s by {owner}: wait for it, or end it"
 
 
@@ -190,7 +190,7 @@ class Claims(ExitStack):
 
     def __init__(self, store: Path) -> None:
         super().__init__()
-        folder = _beside(store, ".claims")
+        folder = beside(store, ".claims")
         folder.mkdir(exist_ok=True)
         self._files = [_opened(folder / str(number)) for number in range(_FILES)]
         for file in self._files:

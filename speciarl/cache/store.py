@@ -116,16 +116,18 @@ def _duckdb() -> duckdb.DuckDBPyConnection:
 
 
 def _attach(db: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> str | None:
-    """Attach the file; gives who has it open instead, where another program has."""
+    """Attach the file; gives who has it open instead, where somebody has."""
     try:
         db.execute(f"ATTACH {quoted(path)} AS store {'(READ_ONLY)' if read_only else ''}")
     except duckdb.Error as error:
         if "Could not set lock" in str(error):
             found = re.search(r"PID (\d+)", str(error))
             return process(found[1]) if found else "a process that the system does not name"
+        if "Unique file handle conflict" in str(error):
+            return "another connection of this process"
         raise full_disk(error, path) or CacheError(
-            f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): move the "
-            "file away, a new one begins with the precomputed verdicts only"
+            f"{path} cannot be opened as a verdict store ({str(error).splitlines()[0]}): if it "
+            "is damaged, move the file away; a new one begins with the precomputed verdicts only"
         ) from None
     return None
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from speciarl.cache.index import PairKeys
+from speciarl.cache.lock import beside
 from speciarl.cache.reading import ask, copied
 from speciarl.cache.store import opened
-from speciarl.cache.verdict_cache import INSERT_VERIFIER
+from speciarl.cache.verdict_cache import INDEX, INSERT_VERIFIER
 from speciarl.errors import CacheError, DataError
 from speciarl.files import read_foreign_parquet, write_parquet
 from speciarl.verdicts import LABELS, fingerprint
@@ -161,7 +162,8 @@ def merge_store(store: Path, other: Path) -> TakenIn:
 def forget(store: Path, equal: Mapping[str, str]) -> int:
     """Remove the verdicts whose columns have these values; all of them where none is given.
 
-    Processes that run keep what they have in memory.
+    Saved indexes go with them, which would not be taken for true any more. Processes that run keep
+    what they have in memory.
     """
     wanted = " AND ".join(f"{column} = ${column}" for column in equal) or "true"
     if not store.is_file():
@@ -169,6 +171,9 @@ def forget(store: Path, equal: Mapping[str, str]) -> int:
     with opened(store) as db:
         statement = f"DELETE FROM verdicts WHERE {wanted}"
         ((count,),) = db.execute(statement, dict(equal) or None).fetchall()
+        verifiers = db.execute("SELECT verifier FROM verifiers").fetchall() if count else []
+        for (verifier,) in verifiers:
+            beside(store, INDEX.format(verifier)).unlink(missing_ok=True)
     return count
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from speciarl.cache.index import ABSENT, KEY, Index, PairKeys
-from speciarl.cache.lock import LOCK_SECONDS
+from speciarl.cache.lock import LOCK_SECONDS, beside
 from speciarl.cache.store import opened, store_id
 from speciarl.errors import CacheError, DiskError, one_line
 from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
@@ -27,6 +27,7 @@ from speciarl.verdicts import Judgment, Pair, Verdict, fingerprint
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
+INDEX = ".{}.index"
 MEANING = ("verdict", "decided_by")
 _JUDGED = {
     "class": pl.String, "prediction": pl.String, "verdict": pl.String, "decided_by": pl.String,
@@ -71,7 +72,7 @@ class VerdictCache:
         self._identity = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         self._pid = os.getpid()
         self._index = Index()
-        self._saved = path.with_name(f"{path.name}.{self.verifier}.index")
+        self._saved = beside(path, INDEX.format(self.verifier))
         self._store_id: str | None = None
         self._last = 0  # number of the newest row taken up
         # What a code of the index says; one object for all pairs that were judged alike.

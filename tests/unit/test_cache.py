@@ -14,6 +14,7 @@ from speciarl.cache import VerdictCache, query_store
 from speciarl.cache.index import FOLD_AT, Index, PairKeys
 from speciarl.cache.lock import locked
 from speciarl.cache.store import opened
+from speciarl.cache.transfer import forget
 from speciarl.errors import CacheError
 from speciarl.verdicts import LABELS, Failure, FailureKind, Judgment, Pair, Verdict
 
@@ -114,6 +115,16 @@ def test_a_file_that_is_no_database_is_named(path):
     path.write_bytes(b"not a database, but long enough to be read as one" * 200)
     with pytest.raises(CacheError, match=r"cache\.duckdb.*move the file away"):
         VerdictCache(path, IDENTITY, "run")
+
+
+def test_a_connection_of_the_same_process_is_waited_for_as_another_program_is(path):
+    VerdictCache(path, IDENTITY, "run").put(dict.fromkeys(pairs(1), GULL))
+    with (
+        duckdb.connect(str(path), read_only=True),
+        pytest.raises(CacheError, match=r"another connection of this process: close it there"),
+    ):
+        VerdictCache(path, IDENTITY, "run", 0.1)
+    assert VerdictCache(path, IDENTITY, "run", 0.1).get(pairs(1)) == [GULL]
 
 
 def test_an_unfinished_transaction_leaves_nothing(path):
@@ -332,6 +343,23 @@ def test_a_saved_index_is_taken_up_and_newer_rows_after_it(path, monkeypatch):
     assert counts == [3, 3], "of all rows the newer ones"
     assert cache.get(pairs(MANY + 4)) == [GULL] * MANY + [*other.values(), None]
     assert VerdictCache(path, {"verifier": "another"}, "run").get(pairs(1)) == [None]
+
+
+def test_a_link_to_a_store_leads_to_its_index(path, tmp_path, monkeypatch):
+    saved(path)
+    link = tmp_path / "elsewhere/link.duckdb"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    counts = taken_up(monkeypatch)
+    assert VerdictCache(link, IDENTITY, "run").get(pairs(1)) == [GULL]
+    assert counts == [] and [*link.parent.iterdir()] == [link]
+
+
+@pytest.mark.parametrize(("run", "left"), [("run", False), ("no such", True)])
+def test_the_saved_index_goes_with_what_is_forgotten(path, run, left):
+    file = saved(path)
+    forget(path, {"run": run})
+    assert file.exists() == left
 
 
 def test_a_store_of_few_rows_has_no_saved_index(path):

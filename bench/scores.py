@@ -128,8 +128,8 @@ def judging(work: Path, rows: int, verdicts: int) -> None:
     source, _ = timed(
         "store opened", lambda: CachedVerifier(NoVerifier(), VerdictCache(store, IDENTITY, "r"))
     )
-    judged = work / "verdicts/run"
-    timed("judged", lambda: judge_folder(folder / "run", judged, source, 0.0), bare)
+    judged, sources = work / "verdicts/run", dict.fromkeys(DATASETS, source)
+    timed("judged", lambda: judge_folder(folder / "run", judged, sources, 0.0), bare)
 
 
 class NoVerifier:

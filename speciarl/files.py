@@ -70,9 +70,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
+def write_parquet(
+    table: pl.DataFrame, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a table; what it was made from and does not show can stand in the file's metadata."""
     with atomic_write(path) as partial:
-        table.write_parquet(partial, compression="zstd")
+        table.write_parquet(partial, compression="zstd", metadata=dict(metadata or {}) or None)
 
 
 def read_foreign_parquet(

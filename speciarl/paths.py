@@ -6,6 +6,7 @@ PROJECT = Path()
 """What the manifests' references to images are relative to."""
 
 DATA = Path("data")
+RAW = DATA / "raw"
 FACTS = DATA / "taxonomies"
 MANIFESTS = DATA / "manifests"
 TAXONOMY = DATA / "taxonomy"
@@ -31,7 +32,7 @@ VERDICTS = RESULTS / "verdicts"
 MAIN_TABLE = RESULTS / "tables/main.csv"
 
 WORK = Path("work")
-"""What unfinished jobs go on from; each removes its own at its end."""
+"""What unfinished jobs go on from, and predictions by what they were made from."""
 
 MADE = (DATA, RESULTS, WORK, MODELS, LOGS, Path("benchmarks"))
 """Folders that stages fill."""

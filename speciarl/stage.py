@@ -137,6 +137,11 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def code_of_job(params: Any) -> dict[str, str]:
+    """The digests of a job's code among its params, by folder: these alone end in a slash."""
+    return {name: digest for name, digest in params.items() if name.endswith("/")}
+
+
 def end_with_parent() -> None:
     """Have the kernel end this process when the one that started it is gone, even by kill -9."""
     ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)

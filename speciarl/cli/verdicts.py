@@ -103,7 +103,7 @@ def precompute(
     from speciarl.cache import VerdictCache
     from speciarl.config import load
     from speciarl.files import read_foreign_parquet
-    from speciarl.verifiers.factory import build_verifier, classes_of
+    from speciarl.verifiers.factory import build_model, build_verifier, classes_of
     from speciarl.verifiers.precompute import pairs_seen, precompute
 
     files = sorted(predictions.glob("*/*/*.parquet"))
@@ -114,14 +114,27 @@ def precompute(
     chosen = load(params or [PARAMS])
     settings = chosen.judge if judge else chosen.verifier
     relations = read_foreign_parquet(taxonomy, {"dataset": pl.String, "class_name": pl.String})
-    verifier = build_verifier(settings, facts, classes_of(relations))
-    cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
-    known, seen = len(cache), pairs_seen(files)
-    pairs = seen.filter(pl.col("class").is_in(relations["class_name"].unique().implode()))
-    precompute(pairs, verifier, cache, settings, ask_model=True)
-    print(f"{pairs.height} pairs in {len(files)} files, {len(cache) - known} verdicts added")
-    if pairs.height < seen.height:
-        print(f"{seen.height - pairs.height} pairs left out: their class is not in {taxonomy}")
+    model = build_model(settings.model, settings.server) if settings.model else None
+    judged = added = left_out = 0
+    for datasets in chosen.datasets.judged_together:
+        mine = [path for path in files if path.stem in datasets]
+        if not mine:
+            continue
+        seen = pairs_seen(mine)
+        known = relations.filter(pl.col("dataset").is_in(chosen.datasets.known_to(datasets)))
+        verifier = build_verifier(settings, facts, classes_of(known), model)
+        cache = VerdictCache(store, verifier.identity, "precompute", settings.store_timeout)
+        before = len(cache)
+        pairs = seen.filter(pl.col("class").is_in(known["class_name"].unique().implode()))
+        precompute(pairs, verifier, cache, settings, ask_model=True)
+        judged, added = judged + pairs.height, added + len(cache) - before
+        left_out += seen.height - pairs.height
+    others = [path for path in files if path.stem not in chosen.datasets.names]
+    print(f"{judged} pairs in {len(files) - len(others)} files, {added} verdicts added")
+    if others:
+        print(f"{len(others)} files left out: the parameters do not name their datasets")
+    if left_out:
+        print(f"{left_out} pairs left out: their class is not in {taxonomy}")
 
 
 @verdicts.command()

@@ -1,5 +1,6 @@
 """The sections on images: which datasets take part, what is rendered, and what is trained on."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -45,6 +46,16 @@ class Datasets(Section):
     def names(self) -> list[str]:
         """All datasets that take part."""
         return [*self.splits, *self.folders]
+
+    @property
+    def judged_together(self) -> list[list[str]]:
+        """The benchmarks, whose facts every verifier knows, then each custom dataset by itself: so
+        that another one does not change by what the rest is judged."""
+        return [list(group) for group in (self.splits, *([name] for name in self.folders)) if group]
+
+    def known_to(self, judged: Collection[str]) -> list[str]:
+        """The datasets that a verifier of some datasets knows, in the order of all."""
+        return [name for name in self.names if name in self.splits or name in judged]
 
     @model_validator(mode="after")
     def _each_dataset_once(self) -> "Datasets":

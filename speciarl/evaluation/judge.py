@@ -1,7 +1,7 @@
 """Verdicts for predictions, through the cache."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -116,9 +116,12 @@ def check_predictions(predictions: Path, run: Run, manifests: Sequence[Path]) ->
 
 
 def judge_folder(
-    predictions: Path, into: Path, source: CachedVerifier, max_failures: float
+    predictions: Path, into: Path, sources: Mapping[str, CachedVerifier], max_failures: float
 ) -> None:
     """Judge every file of a run's predictions (SEED/DATASET.parquet) into one of the same name.
+
+    Args:
+        sources: by dataset.
 
     Raises:
         VerifierError: a larger share than `max_failures` of a file's predictions has no verdict;
@@ -127,7 +130,7 @@ def judge_folder(
     with atomic_directory(into) as folder:
         for path in sorted(predictions.glob("*/*.parquet")):
             given = read_foreign_parquet(path)
-            judged, why = judge_predictions(given, source)
+            judged, why = judge_predictions(given, sources[path.stem])
             unseen = given["completion"].null_count()  # `evaluation.max_failures` has let them pass
             failed = judged.filter(decided_by="failed").height - unseen
             what = f"predictions of {path}"

@@ -6,8 +6,8 @@ bytes; and each finished part is kept, whatever becomes of its job.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -52,7 +52,9 @@ class Prediction:
     manifests: Sequence[Path]  # DATASET.parquet
     run: Run
     settings: Evaluation
-    work: Path  # where finished parts are kept until the tables are
+    work: Path  # where finished parts are kept
+    archives: Mapping[str, Path] = field(default_factory=dict)  # by dataset, what stands for them
+    code: Mapping[str, str] = field(default_factory=dict)  # digests of that of the job
 
     def parts(self) -> list[Part]:
         """Of all seeds and datasets; their files are named by all that their rows depend on.
@@ -70,14 +72,15 @@ class Prediction:
         settled = content_hash(
             [self.base, self.trained / str(seed)],
             self.run.model_dump(exclude={"seeds"}), seed,
-            self.settings.model_dump(exclude=NO_MATTER),
+            self.settings.model_dump(exclude=NO_MATTER), dict(self.code),
         )  # fmt: skip
         images_together = max(1, self.settings.batch_size // self.run.best_of)
         for path in self.manifests:
             samples = pl.read_parquet(path).filter(split="test").sort("sample_id")
             if samples.is_empty():
                 raise DataError(f"{path} has no test image: make the manifest again")
-            folder = self.work / f"{path.stem}-{settled}-{content_hash([path])}"
+            shown = [path, *(file for name, file in self.archives.items() if name == path.stem)]
+            folder = self.work / f"{path.stem}-{settled}-{content_hash(shown)}"
             for number, together in enumerate(samples.iter_slices(images_together)):
                 kept = folder / f"{number:06}.parquet"
                 yield Part(seed, path.stem, together, samples.height, kept)
@@ -85,6 +88,8 @@ class Prediction:
 
 def gather(prediction: Prediction, into: Path) -> None:
     """Put the finished parts together as `into`/SEED/DATASET.parquet.
+
+    They stay, so that with one more dataset only its images are left to predict; others go.
 
     Raises:
         DataError: a part is missing, or more images than `evaluation.max_failures` of a dataset
@@ -107,7 +112,9 @@ def gather(prediction: Prediction, into: Path) -> None:
             require_few_unseen(unseen(rows), images, dataset, prediction.settings.max_failures)
             write_parquet(rows, folder / str(seed) / f"{dataset}.parquet")
         write_digest(folder)
-    shutil.rmtree(prediction.work)
+    kept = {part.path.parent for part in parts}
+    for path in {*filter(Path.is_dir, prediction.work.iterdir())} - kept:
+        shutil.rmtree(path)
 
 
 def unseen(rows: pl.DataFrame) -> list[str]:

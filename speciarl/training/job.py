@@ -44,6 +44,8 @@ class Inputs:
     """What the manifest's references to images are relative to."""
     base: Path | None = None
     samples: Path | None = None
+    archives: Sequence[Path] = ()
+    """What stands for the archives of the images."""
     verdicts: Sequence[Path] = ()
     """Snapshots to start from."""
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -51,6 +53,13 @@ class Inputs:
     facts: Path | None = None
     store: Path | None = None
     """Of verdicts."""
+
+    @property
+    def files(self) -> list[Path]:
+        """What it reads of them, by whose content checkpoints are told apart."""
+        single = [path for path in (self.base, self.samples) if path]
+        known = [self.facts / f"{n}.yaml" for n in ("common", *self.classes)] if self.facts else []
+        return [*single, *self.archives, *self.verdicts, *filter(Path.is_file, known)]
 
 
 @dataclass(frozen=True)

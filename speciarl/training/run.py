@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from speciarl.code import code_of
 from speciarl.disk import room_for
 from speciarl.errors import TrainingError
 from speciarl.files import (
@@ -22,6 +23,7 @@ from speciarl.files import (
     write_json,
     write_parquet,
 )
+from speciarl.progress import say
 from speciarl.schemas import COUNTED
 from speciarl.training.job import Inputs, Job, Settings, TrainingResult
 from speciarl.training.processes import ALONE, Processes, launched
@@ -69,6 +71,7 @@ def _grpo(job: Job) -> TrainingResult:
 
 
 METHODS: dict[str, Callable[[Job], TrainingResult]] = {"none": _none, "sft": _sft, "grpo": _grpo}
+MODULES = {"none": "job.py", "sft": "sft.py", "grpo": "verified.py"}
 
 
 def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
@@ -90,17 +93,22 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
         from speciarl.policy.loading import choose_device
 
         choose_device(inputs.base)
+    seeds = settings.run.seeds
     alone = settings.run.method == "none" and not launched()
     processes = ALONE if alone else Processes.join()
 
     def folders() -> list[Path]:
-        read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
-        plain = settings.plain()
-        return [outputs.work / content_hash(read, plain, seed) for seed in settings.run.seeds]
+        method = Path(__file__).with_name(MODULES[settings.run.method])
+        made_by = (settings.plain(), dict(inputs.classes), code_of(method))
+        made = [outputs.work / content_hash(inputs.files, seed, *made_by) for seed in seeds]
+        kept = [*outputs.work.glob("*/checkpoint-*"), *outputs.work.glob("*/finished")]
+        if {path.parent for path in kept} - {*made}:
+            say("what was begun with other parameters, files or code is left aside")
+        return made
 
     with _only_start(outputs.work) if processes.first else nullcontext():
         finished = {}
-        for seed, work in zip(settings.run.seeds, processes.by_first(folders), strict=True):
+        for seed, work in zip(seeds, processes.by_first(folders), strict=True):
             finished[seed] = work / "finished"
             if processes.by_first(partial(read_done, finished[seed] / DONE)) is None:
                 live = outputs.live and outputs.live / f"{seed}.csv"

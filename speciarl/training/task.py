@@ -1,11 +1,23 @@
 """The training of a run from the parameters alone: by hand it is the same as by its rule."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from speciarl.config import Params
 from speciarl.errors import DataError
-from speciarl.paths import FACTS, LIVE, MODELS, PRECOMPUTED, PROJECT, SAMPLES, STORE, TRAINING, WORK
+from speciarl.paths import (
+    FACTS,
+    LIVE,
+    MODELS,
+    PRECOMPUTED,
+    PROJECT,
+    RAW,
+    SAMPLES,
+    STORE,
+    TRAINING,
+    WORK,
+)
 from speciarl.training.job import Inputs, Settings
 from speciarl.training.run import Outputs
 
@@ -44,17 +56,21 @@ def inputs_of(params: Params, run: str) -> Inputs:
     row = params.runs[run]
     if row.method == "none":
         return Inputs(images=PROJECT)
-    inputs = Inputs(PROJECT, MODELS / "base", SAMPLES / f"{row.training_set}.parquet")
+    datasets = params.training_sets[row.training_set].datasets
+    archives = [RAW / name / "files.json" for name in datasets if name in params.datasets.splits]
+    samples = SAMPLES / f"{row.training_set}.parquet"
+    inputs = Inputs(PROJECT, MODELS / "base", samples, archives)
     if row.method != "grpo":
         return inputs
-    datasets = params.training_sets[row.training_set].datasets
     mine, precomputed = params.section_of(run, "verifier"), params.verifier
     same = (mine.backend, mine.model) == (precomputed.backend, precomputed.model)
+    known_to = params.datasets.known_to
+    # those of another verifier would be of no use
+    useful = [name for name in datasets if same and known_to([name]) == known_to(datasets)]
     return replace(
         inputs,
-        # those of another verifier would be of no use
-        verdicts=[PRECOMPUTED / f"{name}.parquet" for name in datasets if same],
-        classes=classes_to_name(params),
+        verdicts=[PRECOMPUTED / f"{name}.parquet" for name in useful],
+        classes=classes_to_name(params, datasets),
         facts=FACTS,
         store=Path(params.verdicts.store or STORE),
     )
@@ -67,14 +83,19 @@ def outputs_of(run: str) -> Outputs:
     return Outputs(model=MODELS / run, work=WORK / "train" / run, live=LIVE / run, **made)
 
 
-def classes_to_name(params: Params) -> dict[str, list[str]]:
-    """The datasets in use, and of those without facts the classes, by the names of their folders.
+def classes_to_name(params: Params, judged: Collection[str] | None = None) -> dict[str, list[str]]:
+    """The datasets that a verifier knows, and of those without facts the classes, by the names of
+    their folders.
 
     Not by their manifests: one more image would then judge, and train, everything again.
+
+    Args:
+        judged: what it judges; all datasets in use, if not given.
     """
-    classes: dict[str, list[str]] = {name: [] for name in sorted(params.datasets.names)}
-    for name, folder in sorted(params.datasets.folders.items()):
-        if not (FACTS / f"{name}.yaml").is_file():
+    known = params.datasets.known_to(params.datasets.names if judged is None else judged)
+    classes: dict[str, list[str]] = {name: [] for name in sorted(known)}
+    for name, folder in params.datasets.folders.items():
+        if name in known and not (FACTS / f"{name}.yaml").is_file():
             from speciarl.datasets.readers.folders import class_names  # takes its time
 
             classes[name] = class_names(Path(folder.path), folder.test_share)
@@ -87,8 +108,8 @@ def require_inputs(inputs: Inputs) -> None:
     Raises:
         DataError: the line names what is missing, and the command that makes it.
     """
-    read = [path for path in (inputs.base, inputs.samples, *inputs.verdicts) if path]
-    if missing := [str(path) for path in read if not path.exists()]:
+    read = [inputs.base, inputs.samples, *inputs.archives, *inputs.verdicts]
+    if missing := [str(path) for path in read if path and not path.exists()]:
         raise DataError(
             f"{', '.join(missing)}: not there: `snakemake --cores all -- {' '.join(missing)}` "
             "makes what a training begins with"

@@ -112,6 +112,7 @@ def open_cached(
     facts: Path,
     store: Path,
     run: str,
+    model: Verifier | None = None,
 ) -> CachedVerifier:
     """The verifier of a run behind the store.
 
@@ -121,8 +122,9 @@ def open_cached(
             is put back. Those of another verifier are left alone.
         classes: class names by dataset; a dataset with facts may leave them out.
         run: noted beside every verdict and lookup that the run adds.
+        model: as `build_model` makes it, where several verifiers share one.
     """
-    verifier = build_verifier(settings, facts, classes)
+    verifier = build_verifier(settings, facts, classes, model)
     refill(store)
     cache = VerdictCache(store, verifier.identity, run, settings.store_timeout)
     source = CachedVerifier(verifier, cache)

@@ -17,7 +17,10 @@ from speciarl.verifiers.taxonomy import Taxonomic
 
 
 def build_verifier(
-    settings: VerifierConfig, taxonomies: Path, classes: Mapping[str, Sequence[str]]
+    settings: VerifierConfig,
+    taxonomies: Path,
+    classes: Mapping[str, Sequence[str]],
+    model: Verifier | None = None,
 ) -> Cascade:
     """Rules, then the taxonomy, a language model, or both.
 
@@ -27,13 +30,14 @@ def build_verifier(
     Args:
         settings: the `verifier` or `judge` section.
         classes: class names by dataset; needed only of those without a file of facts.
+        model: the language model, where several verifiers share one.
     """
     taxonomy = Taxonomy.of_classes(taxonomies, classes)
     order: list[Verifier] = [Rules(taxonomy)]
     if settings.backend != "llm":
         order.append(Taxonomic(taxonomy))
     if settings.model is not None:
-        order.append(build_model(settings.model, settings.server))
+        order.append(model or build_model(settings.model, settings.server))
     return Cascade(order)
 
 

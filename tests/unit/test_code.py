@@ -2,8 +2,8 @@
 
 import pytest
 
-from speciarl.versioning import code
-from speciarl.versioning.code import code_of, others
+from speciarl import code
+from speciarl.code import code_of, others
 
 FILES = {
     "__init__.py": "version = 1",

@@ -290,6 +290,20 @@ def test_a_dataset_of_one_s_own_is_one_row():
     assert parse(values).groups == placed
 
 
+def test_a_custom_dataset_is_known_to_the_verifier_of_its_own_images_only():
+    folders = {name: {"path": f"images/{name}"} for name in ("garden", "attic")}
+    alone, datasets = parse(changed()).datasets, parse(changed(datasets__folders=folders)).datasets
+    splits = [*datasets.splits]
+    assert alone.judged_together == [splits]
+    assert datasets.judged_together == [splits, ["garden"], ["attic"]]
+    assert datasets.known_to(splits[:1]) == alone.known_to(splits) == splits
+    assert datasets.known_to(["attic", splits[2]]) == [*splits, "attic"]
+    own = VALUES["datasets"] | {"splits": {}, "folders": folders}
+    chosen = {"groups": {}, "training_sets": {"cub200": {"datasets": ["garden"]}}}
+    values = VALUES | {"datasets": own} | chosen
+    assert parse(values).datasets.judged_together == [["garden"], ["attic"]]
+
+
 @pytest.mark.parametrize("preset", NAMES)
 def test_a_preset_goes_with_the_defaults(preset):
     assert load(files_of(preset)) != load([FILE])

@@ -77,7 +77,7 @@ def test_an_image_that_was_not_shown_is_a_failure_and_no_fault_of_the_judge(sour
         error=pl.when(unseen).then(pl.lit("b.png: unreadable (the file is empty)")),
     )
     rows.write_parquet(folder / "42/d.parquet")
-    judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.0)
+    judge_folder(folder, tmp_path / "verdicts", {"d": source}, max_failures=0.0)
     judged = pl.read_parquet(tmp_path / "verdicts/42/d.parquet")
     assert judged["decided_by"].to_list() == ["t", "failed", "failed", "unparsable", "t"]
     assert judged["verdict"].to_list() == ["specific", None, None, None, "wrong"]
@@ -117,7 +117,7 @@ def test_a_judged_file_carries_the_ladder_and_names_its_rows_of_the_store(source
     (folder / "run/42").mkdir(parents=True)
     said = predictions("Gull", None, "down", "*GULL*.", "tern", "Tern")
     said.write_parquet(folder / "run/42/d.parquet")
-    judge_folder(folder / "run", judged / "run", source, max_failures=0.5)
+    judge_folder(folder / "run", judged / "run", {"d": source}, max_failures=0.5)
     rows = pl.read_parquet(judged / "run/42/d.parquet")
     assert rows.schema["verdict"] == pl.Enum(LABELS)
     assert rows["normalized"].to_list() == ["gull", None, "down", "gull", "tern", "tern"]
@@ -139,10 +139,10 @@ def test_too_many_failures_leave_no_output_but_keep_the_verdicts(source, tmp_pat
     predictions("Gull", "down").write_parquet(folder / "42/d.parquet")
     line = r"1 of 2 predictions of .*d\.parquet have no .*connection refused"
     with pytest.raises(VerifierError, match=line):
-        judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.4)
+        judge_folder(folder, tmp_path / "verdicts", {"d": source}, max_failures=0.4)
     assert not (tmp_path / "verdicts").exists()
     assert source.cache.get([Pair("Gull", "gull")])[0].verdict is Verdict.SPECIFIC
-    judge_folder(folder, tmp_path / "verdicts", source, max_failures=0.5)
+    judge_folder(folder, tmp_path / "verdicts", {"d": source}, max_failures=0.5)
     assert pl.read_parquet(tmp_path / "verdicts/42/d.parquet").height == 2
     noted = "SELECT run, step, hits, misses, asked, failures FROM lookups ORDER BY created_at"
     assert query_store(source.cache.path, noted).rows() == [
@@ -236,7 +236,9 @@ def test_a_judge_that_leaves_some_out_leaves_no_output(source, tmp_path, monkeyp
     judge = source.verifier.judge
     monkeypatch.setattr(source.verifier, "judge", lambda pairs: islice(judge(pairs), 2))
     with pytest.raises(VerifierError, match=r"gave no judgment on .*owl"):
-        judge_folder(tmp_path / "predictions", tmp_path / "verdicts", source, max_failures=1.0)
+        judge_folder(
+            tmp_path / "predictions", tmp_path / "verdicts", {"d": source}, max_failures=1.0
+        )
     assert not (tmp_path / "verdicts").exists()
 
 
@@ -315,6 +317,7 @@ def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
     given.write_parquet(tmp_path / "run/42/cub200.parquet")
     gone = predictions("dish").with_columns(class_name=pl.lit("pizza"))
     gone.write_parquet(tmp_path / "run/42/food101.parquet")
+    given.write_parquet(tmp_path / "run/42/of other parameters.parquet")
     (tmp_path / "over.yaml").write_text("verifier: {max_failures: 0.5}")
     arguments = ["--taxonomy", taxonomy, "--facts", FOLDER / "data/taxonomies", "--store", store]
     arguments += ["--params", FOLDER / "params.yaml", "--params", tmp_path / "over.yaml"]
@@ -323,6 +326,7 @@ def test_the_command_judges_what_models_have_answered(tmp_path, capsys):
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, done.exception
         assert f"2 pairs in 2 files, {added} verdicts added" in done.output
+        assert "1 files left out: the parameters do not name their datasets" in done.output
         assert "1 pairs left out: their class is not in" in done.output
     found = query_store(store, "SELECT prediction, verdict::VARCHAR FROM verdicts ORDER BY 1")
     assert found.rows() == [("bird", "generic"), ("herring gull", "specific")]

@@ -123,8 +123,9 @@ def test_what_a_training_begins_with_is_named_where_it_is_missing(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as refused:
         launch.start("sft", params_of())
-    assert str(refused.value).startswith("models/base, data/training/cub200.parquet: not there: ")
-    assert "snakemake --cores all -- models/base data/training/cub200.parquet" in str(refused.value)
+    files = ["models/base", "data/training/cub200.parquet", "data/raw/cub200/files.json"]
+    assert str(refused.value).startswith(f"{', '.join(files)}: not there: ")
+    assert f"snakemake --cores all -- {' '.join(files)}`" in str(refused.value)
 
 
 def failure(rank, exitcode, said=None, at=100):
@@ -199,6 +200,24 @@ def test_settings_are_those_that_the_run_reads():
     assert set(of_grpo["verifier"]) == {"backend", "model", "max_failures"}
     assert settings_of(params, "speciarl").plain() == settings_of(params_of(), "speciarl").plain()
     assert inputs_of(params, "zero_shot") == Inputs(images=PROJECT)
+
+
+def test_a_training_knows_the_custom_datasets_that_it_trains_on_and_no_others():
+    garden = {"garden": {"path": "images/garden"}}
+    row = {"method": "grpo", "reward": "dynamic"}
+    own = params_of().model_dump()
+    own["datasets"]["folders"] = garden
+    own["training_sets"] |= {
+        "garden": {"datasets": ["garden"]}, "both": {"datasets": ["cub200", "garden"]}
+    }  # fmt: skip
+    own["runs"] |= {name: row | {"training_set": name} for name in ("garden", "both")}
+    params = parse(own)
+    assert inputs_of(params, "speciarl") == inputs_of(params_of(), "speciarl")
+    for run in ("garden", "both"):
+        inputs = inputs_of(params, run)
+        assert sorted(inputs.classes) == sorted([*params.datasets.splits, "garden"])
+        assert [path.stem for path in inputs.verdicts] == ["garden"], "birds are judged without it"
+    assert [str(path) for path in inputs.archives] == ["data/raw/cub200/files.json"]
 
 
 def test_the_command_names_the_runs_that_there_are(tmp_path):

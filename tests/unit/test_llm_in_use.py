@@ -234,10 +234,14 @@ def test_a_judge_that_is_down_stops_evaluation_and_a_second_start_asks_only_the_
         serving(fails_on_bad) as server,
         pytest.raises(VerifierError, match=r"1 of 2 predictions .*HTTP 503: loading"),
     ):
-        judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
+        judge_folder(
+            tmp_path / "predictions", tmp_path / "out", {"d": source(server.url, tmp_path)}, 0.1
+        )
     assert not (tmp_path / "out").exists()
     with serving(lambda _: says("wrong")) as server:
-        judge_folder(tmp_path / "predictions", tmp_path / "out", source(server.url, tmp_path), 0.1)
+        judge_folder(
+            tmp_path / "predictions", tmp_path / "out", {"d": source(server.url, tmp_path)}, 0.1
+        )
     assert [request.pair["prediction"] for request in server.requests] == ["zyzzyva bad"]
     judged = pl.read_parquet(tmp_path / "out/42/d.parquet")
     assert judged["verdict"].to_list() == ["generic", "wrong"]

@@ -1,4 +1,5 @@
 import importlib.util
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -119,16 +120,35 @@ def test_every_test_image_has_a_row_by_rollout_and_seed(made, policy, tmp_path):
     assert {asked[2:] for asked in policy.asked} == {
         ("be_specific", stage.decoding_of(made.run, made.settings))
     }
-    assert not made.work.exists()
+    assert {path.name.split("-")[0] for path in made.work.iterdir()} == {"birds", "planes"}
+
+
+def test_with_one_more_dataset_or_other_shards_only_what_is_new_is_asked(made, policy, tmp_path):
+    birds = replace(made, manifests=made.manifests[:1])
+    run(birds, tmp_path / "birds")
+    policy.asked.clear()
+    both = run(sharded(made, 3), tmp_path / "both")
+    assert sorted(size for _, size, _, _ in policy.asked) == [1, 1, 2, 2], "planes, by two seeds"
+    policy.asked.clear()
+    assert run(sharded(made, 2), tmp_path / "again") == both
+    assert policy.asked == []
+    shutil.rmtree(made.work)
+    assert run(made, tmp_path / "anew") == both
+    planes = replace(made, manifests=made.manifests[1:])
+    run(planes, tmp_path / "planes")
+    assert {path.name.split("-")[0] for path in made.work.iterdir()} == {"planes"}
 
 
 @pytest.mark.parametrize("bad", ["", "a", "cd", "g", "hij", "abcdefghij"])
 def test_the_bytes_do_not_depend_on_the_number_of_shards(bad, made, policy, tmp_path):
     for name in bad:
         (tmp_path / f"images/{name}.png").write_bytes(b"")
+    each = [replace(made, work=tmp_path / f"work-{n}") for n in (1, 2, 5, 40)]
     one, *others = [
-        run(sharded(made, n, tensor_parallel=n), tmp_path / f"into-{n}") for n in (1, 2, 5, 40)
+        run(sharded(own, n, tensor_parallel=n), tmp_path / f"into-{n}")
+        for own, n in zip(each, (1, 2, 5, 40), strict=True)
     ]
+    assert len(policy.asked) == 4 * 12
     assert all(other == one for other in others)
 
 
@@ -137,6 +157,7 @@ def test_a_killed_shard_keeps_its_finished_parts_and_goes_on_in_any_number(made,
     asked = len(policy.asked)
     for kill_after in range(asked):
         for shards in (1, 2, 5):
+            shutil.rmtree(made.work)
             policy.asked.clear()
             policy.kill_after = kill_after
             with pytest.raises(Killed):
@@ -172,6 +193,8 @@ def test_samples_are_seeded_by_what_they_are_of(made, policy, tmp_path):
         lambda made: made.base.joinpath("weights").write_text("other") and made,
         lambda made: made.trained.joinpath("42/weights").write_text("other") and made,
         lambda made: made.manifests[0].write_bytes(made.manifests[1].read_bytes()) and made,
+        lambda made: replace(made, code={"speciarl/": "speciarl/ 0123"}),
+        lambda made: replace(made, archives={"birds": made.base / "weights"}),
     ],
 )
 def test_parts_of_anything_else_are_not_taken_up(change, made):
@@ -187,6 +210,7 @@ def test_a_missing_part_is_named_by_its_shard_and_made_by_the_next_start(
     lost, made, policy, tmp_path
 ):
     expected = run(made, tmp_path / "whole")
+    shutil.rmtree(made.work)
     five = sharded(made, 5)
     for number in range(1, 6):
         predict_parts(five, five.shard(number), tmp_path, threads=1)
@@ -254,6 +278,7 @@ def test_what_is_too_many_stops_before_the_rest_is_asked(made, policy, tmp_path)
 @pytest.mark.parametrize("shards", [1, 3])
 def test_an_image_put_back_is_predicted_by_the_next_start(shards, made, policy, tmp_path):
     expected = run(made, tmp_path / "whole")
+    shutil.rmtree(made.work)
     good = (tmp_path / "images/e.png").read_bytes()
     damage(tmp_path, "e")
     strict = sharded(made, shards, max_failures=0.0)

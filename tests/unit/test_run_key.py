@@ -121,6 +121,37 @@ def test_other_inputs_are_another_run(name, key_of, files):
     assert key_of() != before
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("common", True), ("birds", True), ("garden", False), ("files", True)]
+)
+def test_facts_and_archives_of_its_own_datasets_tell_a_run(name, other, key_of, files):
+    """Not those of a dataset that it knows nothing of."""
+    own = replace(files, classes={"birds": ["a"]}, archives=[files.images / "files.json"])
+    for known in ("common.yaml", "birds.yaml", "garden.yaml", "files.json"):
+        (files.images / known).write_text("as before")
+    before = key_of(own)
+    (path,) = files.images.glob(f"{name}.*")
+    path.write_text("other")
+    assert (key_of(own) != before) == other
+
+
+def test_other_classes_to_name_are_another_run(key_of, files):
+    assert key_of(replace(files, classes={"garden": ["rose"]})) != key_of()
+
+
+@pytest.mark.parametrize("method", ["grpo", "sft"])
+def test_other_code_is_another_run_and_told(method, key_of, files, tmp_path, monkeypatch, capsys):
+    settings = {"run": {"method": method}}
+    before = key_of(**settings)
+    asked = []
+    changed = {"speciarl/training/any.py": "0123"}
+    monkeypatch.setattr(run, "code_of", lambda module: asked.append(module.name) or changed)
+    (tmp_path / "out/work" / before / "checkpoint-3").mkdir(parents=True)
+    assert key_of(**settings) != before
+    assert asked == [{"grpo": "verified.py", "sft": "sft.py"}[method]]
+    assert "begun with other parameters, files or code is left aside" in capsys.readouterr().err
+
+
 def test_what_an_earlier_run_had_more_of_makes_another_run(key_of, files):
     assert key_of(replace(files, verdicts=())) != key_of()
 

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import shlex
+import shutil
 
 import polars as pl
 import pytest
@@ -97,7 +98,53 @@ def test_an_image_replaced_in_its_place_is_noticed_and_birds_are_left_alone(foll
     one, other = garden(project)[:2]
     other.write_bytes(one.read_bytes())
     assert "manifest_folder" in project.snakemake("--dry-run", "data/manifests/garden.parquet")
+    # and by all that shows it, also where the manifest was made before the rest
+    project.snakemake("data/manifests/garden.parquet")
+    planned = project.snakemake("--dry-run", "all")
+    assert jobs(planned) >= {"predict", "train/speciarl_garden"}
     other.unlink()
     project.snakemake("data/manifests/garden.parquet")
     assert pl.read_parquet(project.folder / "data/manifests/garden.parquet").height == 14
     assert "Nothing to be done" in project.snakemake("--dry-run", "data/manifests/garden.parquet")
+
+
+def jobs(planned):
+    """The rules of a dry run, train and precompute_verdicts with what they are for."""
+    found = set()
+    for block in re.split(r"^\[.*\]$", planned, flags=re.MULTILINE):
+        rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+        item = re.search(r"^ +wildcards: (?:run|domain)=(\w+)", block, re.MULTILINE)
+        if rule:
+            named = rule[1] in ("train", "precompute_verdicts")
+            found.add(f"{rule[1]}/{item[1]}" if named else rule[1])
+    return found
+
+
+@pytest.mark.parametrize("facts", [False, True])
+def test_one_more_dataset_trains_nothing_and_only_its_images_are_predicted(
+    facts, followed, tmp_path
+):
+    project = followed.copy(tmp_path / "copy")
+    names = {path.parent.name for path in garden(project)}
+    shutil.copytree(project.folder / "images/garden", project.folder / "images/park")
+    folders = SMALL["datasets"]["folders"]
+    project.change(
+        datasets={"folders": folders | {"park": {"path": "images/park", "test_share": 0.2}}}
+    )
+    if facts:
+        classes = {name.replace("_", " "): {"near": ["bloom"]} for name in names}
+        described = {"dataset": "park", "root": ["flower"], "terms": {"bloom": {}}}
+        described["classes"] = classes
+        (project.folder / "data/taxonomies/park.yaml").write_text(yaml.safe_dump(described))
+    planned = jobs(project.snakemake("--dry-run", "all"))
+    assert {"predict", "judge", "score", "report", "precompute_verdicts/park"} <= planned
+    assert not any(job.startswith("train/") for job in planned)
+    assert "precompute_verdicts/garden" not in planned
+    parts = {path: path.stat().st_mtime_ns for path in project.folder.glob("work/predict/*/*/*")}
+    old = project.folder / "results/verdicts/zero_shot/42/garden.parquet"
+    before = old.read_bytes()
+    project.snakemake("all")
+    assert parts and {path: path.stat().st_mtime_ns for path in parts} == parts
+    assert old.read_bytes() == before
+    assert old.with_name("park.parquet").is_file()
+    assert "Nothing to be done" in project.snakemake("--dry-run", "all")

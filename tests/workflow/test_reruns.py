@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from speciarl.versioning.code import NEUTRAL, code_of
+from speciarl.code import NEUTRAL, code_of
 from tests.workflow.conftest import ROOT, SMALL, STUDIES
 
 pytestmark = pytest.mark.chain

@@ -15,10 +15,10 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.devices
 import speciarl.errors
+from speciarl.code import code_of, others
 from speciarl.paths import EXCHANGE, FACTS, PAID, STORE
 from speciarl.training.task import classes_to_name, inputs_of, training_settings
 from speciarl.versioning.adopt import ADOPTING, adopt
-from speciarl.versioning.code import code_of, others
 from speciarl.versioning.workspace import open_workspace
 
 PROJECT = Path(workflow.basedir)
@@ -64,9 +64,16 @@ RUNS = list(PARAMS.runs)
 UNSEEN = PARAMS.unseen
 IN_FULL = PARAMS.in_full()
 
-# A custom dataset need not have facts.
-TAXONOMIES = [f"{FACTS}/{name}.yaml" for name in ["common", *BENCHMARKS]]
-TAXONOMIES += filter(os.path.isfile, [f"{FACTS}/{name}.yaml" for name in FOLDERS])
+
+
+def facts_of(datasets):
+    """The facts that a verifier of some datasets knows; a custom dataset need not have any."""
+    names = ["common", *PARAMS.datasets.known_to(datasets)]
+    files = {name: f"{FACTS}/{name}.yaml" for name in names}
+    return [file for name, file in files.items() if name not in FOLDERS or os.path.isfile(file)]
+
+
+TAXONOMIES = facts_of(DATASETS)
 
 # Jobs of this machine share the processors and the GPUs that it has, whatever --cores says. Where
 # they are submitted, the cluster knows.

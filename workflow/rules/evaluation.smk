@@ -67,7 +67,10 @@ rule judge:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
         **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
-        classes=classes_to_name(PARAMS),
+        classes=[
+            [datasets, classes_to_name(PARAMS, datasets)]
+            for datasets in PARAMS.datasets.judged_together
+        ],
         settings=lambda w: PARAMS.runs[w.run].model_dump(include={"seeds", "best_of"}),
         store=store_of_job,
     script:

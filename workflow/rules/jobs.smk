@@ -49,11 +49,11 @@ def training_files(run):
     files = {
         "base": str(read.base),
         "samples": str(read.samples),
-        "raw": archives_of(PARAMS.training_sets[row.training_set].datasets),
+        "raw": [str(path) for path in read.archives],
     }
     if row.method == "grpo":
         files["verdicts"] = [str(path) for path in read.verdicts]
-        files["facts"] = TAXONOMIES
+        files["facts"] = facts_of(PARAMS.training_sets[row.training_set].datasets)
         files["weights"] = weights_of(PARAMS.section_of(run, "verifier"))
     return files
 

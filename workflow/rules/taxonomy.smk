@@ -1,7 +1,7 @@
 rule build_taxonomy:
     input:
         manifest="data/manifests/{domain}.parquet",
-        facts=TAXONOMIES,
+        facts=lambda wildcards: facts_of([wildcards.domain]),
     output:
         "data/taxonomy/{domain}.parquet",
     log:

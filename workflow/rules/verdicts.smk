@@ -1,7 +1,7 @@
 rule precompute_verdicts:
     input:
         taxonomy="data/taxonomy/{domain}.parquet",
-        facts=TAXONOMIES,
+        facts=lambda wildcards: facts_of([wildcards.domain]),
         weights=weights_of(PARAMS.verifier),
     output:
         "data/verdicts/precomputed/{domain}.parquet",
@@ -15,7 +15,7 @@ rule precompute_verdicts:
     params:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
         **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
-        classes=classes_to_name(PARAMS),
+        classes=lambda wildcards: classes_to_name(PARAMS, [wildcards.domain]),
         store=store_of_job,
     script:
         "../scripts/precompute_verdicts.py"

@@ -4,7 +4,7 @@ from speciarl.config import Evaluation, Run
 from speciarl.evaluation.parts import Prediction, gather
 from speciarl.evaluation.predict import predict_parts
 from speciarl.paths import PROJECT, WORK
-from speciarl.stage import section, stage
+from speciarl.stage import code_of_job, section, stage
 
 with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
     prediction = Prediction(
@@ -14,6 +14,8 @@ with stage(snakemake.log[0], gpus=snakemake.resources.gpu):
         section(snakemake.params, "settings", Run),
         section(snakemake.params, "evaluation", Evaluation),
         WORK / "predict" / snakemake.wildcards.run,
+        {Path(file).parent.name: Path(file) for file in snakemake.input.raw},
+        code_of_job(snakemake.params),
     )
     shard = snakemake.wildcards.get("shard")
     if shard:

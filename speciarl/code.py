@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent
 NEUTRAL = tuple(
     f"{PACKAGE.name}/{name}"
     for name in ("__init__.py", "config/", "errors.py", "paths.py", "stage.py", "progress.py",
-                 "taxonomy/data/")
+                 "taxonomy/data/", "code.py")
 )  # fmt: skip
 """What changes no outcome: the version, messages, places, the parameters, whose values rules watch,
-and the facts, which are inputs of the stages that read them."""
+the facts, which are inputs of the stages that read them, and this file."""
 
 
 class Source(NamedTuple):

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parent
 NEUTRAL = tuple(
@@ -53,10 +53,31 @@ def code_of(script: Path, without: Collection[str] = ()) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def others(folder: str, *names: str) -> set[str]:
+@cache
+def others(folder: str, *names: str) -> frozenset[str]:
     """The files of a folder of the package that are called otherwise than one of the names."""
-    files = (PACKAGE.parent / folder).iterdir()
-    return {name_of(p) for p in files if p.is_file() and p.stem not in (*names, "__init__")}
+    files = [path for path in (PACKAGE.parent / folder).iterdir() if path.is_file()]
+    return frozenset(name_of(path) for path in files if path.stem not in (*names, "__init__"))
+
+
+def other_prompts(policy: Iterable[str] = (), judge: Iterable[str] = ()) -> set[str]:
+    """All prompts but those of the names."""
+    read = {"policy": policy, "judge": judge, "measures": judge}
+    found = (others(f"speciarl/prompts/{pool}", *names) for pool, names in read.items())
+    return {name for names in found for name in names}
+
+
+def unread_by_judge(model: Any, policy: Iterable[str] = ()) -> set[str]:
+    """The prompts and the code of language models that a verifier, or judge, is not made of.
+
+    Args:
+        model: its own, as the parameters have it, or None.
+        policy: the prompts of the policy that the job reads.
+    """
+    by_kind = {"directory": {"local"}, "server": {"llm", "client"}}
+    idle = {n for kind, names in by_kind.items() if not model or kind != model.kind for n in names}
+    prompts = other_prompts(policy, [model.prompt] if model else [])
+    return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
+from speciarl.code import unread_by_judge
 from speciarl.config import Grpo, Lora, Run, Sft, Training, VerifierConfig
 from speciarl.config.base import Section
 from speciarl.datasets.images import open_image
@@ -34,6 +35,18 @@ class Settings(Section):
         the store, nor how training is run: they may be changed to go on with an interrupted run.
         """
         return self.model_dump(exclude={"run": {"seeds"}, "verifier": _HARMLESS, "training": True})
+
+    @property
+    def unread(self) -> set[str]:
+        """The code and prompts that such a training does not read, or that train nothing again."""
+        methods = {"sft": "sft.py", "grpo": "verified.py"}
+        idle = {file for method, file in methods.items() if method != self.run.method}
+        if self.run.method != "grpo":
+            idle.add("rollouts.py")
+        unread = {f"speciarl/training/{file}" for file in idle}
+        unread.add("speciarl/policy/serving.py")  # of a rollout server
+        unread.add("speciarl/datasets/readers/folders.py")  # the names that it reads are watched
+        return unread | unread_by_judge(self.verifier.model, policy=[self.run.prompt])
 
 
 @dataclass(frozen=True)

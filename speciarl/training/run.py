@@ -99,7 +99,8 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
 
     def folders() -> list[Path]:
         method = Path(__file__).with_name(MODULES[settings.run.method])
-        made_by = (settings.plain(), dict(inputs.classes), code_of(method))
+        code = code_of(method, settings.unread)
+        made_by = (settings.plain(), dict(inputs.classes), code)
         made = [outputs.work / content_hash(inputs.files, seed, *made_by) for seed in seeds]
         kept = [*outputs.work.glob("*/checkpoint-*"), *outputs.work.glob("*/finished")]
         if {path.parent for path in kept} - {*made}:

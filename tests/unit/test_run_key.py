@@ -145,7 +145,7 @@ def test_other_code_is_another_run_and_told(method, key_of, files, tmp_path, mon
     before = key_of(**settings)
     asked = []
     changed = {"speciarl/training/any.py": "0123"}
-    monkeypatch.setattr(run, "code_of", lambda module: asked.append(module.name) or changed)
+    monkeypatch.setattr(run, "code_of", lambda module, unread: asked.append(module.name) or changed)
     (tmp_path / "out/work" / before / "checkpoint-3").mkdir(parents=True)
     assert key_of(**settings) != before
     assert asked == [{"grpo": "verified.py", "sft": "sft.py"}[method]]

@@ -207,8 +207,7 @@ EDITS = {
     ),
     "one more class": (
         another_class,
-        {*OF_GARDEN, "build_taxonomy@garden", *trained("speciarl"), *EVALUATED, *END}
-        | verdicts(*DATASETS, stages=["precompute_verdicts"]),
+        {*OF_GARDEN, *verdicts("garden"), *EVALUATED, *END},
         {"manifest_folder@garden"},
     ),
 }  # fmt: skip

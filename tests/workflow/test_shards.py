@@ -18,8 +18,8 @@ def made(project, kind):
 def test_shards_make_the_files_of_a_single_job(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     expected = {kind: made(project, kind) for kind in ("predictions", "verdicts")}
-    for kind in expected:
-        shutil.rmtree(project.folder / "results" / kind / RUN)
+    for folder in (*(f"results/{kind}" for kind in expected), "work/predict"):
+        shutil.rmtree(project.folder / folder / RUN)
     project.change(evaluation={"shards": 2})
     output = project.snakemake(
         "--notemp", "--until", "predict_shard", "--", f"results/verdicts/{RUN}"
@@ -36,5 +36,5 @@ def test_shards_make_the_files_of_a_single_job(finished, tmp_path):
 
     project.snakemake(f"results/verdicts/{RUN}")
     assert {kind: made(project, kind) for kind in expected} == expected
-    assert not (project.folder / "work/predict" / RUN).exists()
+    assert sorted((project.folder / "work/predict" / RUN).glob("*/*.parquet")) == kept
     assert "Nothing to be done" in project.snakemake("--dry-run", f"results/verdicts/{RUN}")

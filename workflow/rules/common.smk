@@ -15,9 +15,9 @@ import speciarl.config
 import speciarl.config.starting
 import speciarl.devices
 import speciarl.errors
-from speciarl.code import code_of, others
+from speciarl.code import code_of, other_prompts, others, unread_by_judge
 from speciarl.paths import EXCHANGE, FACTS, PAID, STORE
-from speciarl.training.task import classes_to_name, inputs_of, training_settings
+from speciarl.training.task import classes_to_name, inputs_of, settings_of, training_settings
 from speciarl.versioning.adopt import ADOPTING, adopt
 from speciarl.versioning.workspace import open_workspace
 
@@ -100,7 +100,6 @@ os.environ.update(
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
 
 # Asked for each job, and the same for most.
-others = cache(others)
 row_of = cache(PARAMS.job)
 
 
@@ -201,28 +200,6 @@ def code(stage, unread=lambda wildcards: (), jobs=({},)):
 def folder_of(path):
     """With a final slash, which no other name of params has."""
     return f"{os.path.dirname(path)}/"
-
-
-def other_prompts(policy=(), judge=()):
-    """All prompts but those of the names."""
-    read = {"policy": policy, "judge": judge, "measures": judge}
-    return set().union(
-        *(others(f"speciarl/prompts/{pool}", *names) for pool, names in read.items())
-    )
-
-
-def judge_unread(judge, policy=()):
-    """The prompts and the code of language models that a verifier, or judge, is not made of.
-
-    policy: the prompts of the policy that the job reads.
-    """
-    model = judge.model
-    by_kind = {"directory": {"local"}, "server": {"llm", "client"}}
-    idle = set().union(
-        *(names for kind, names in by_kind.items() if not model or kind != model.kind)
-    )
-    prompts = other_prompts(policy, [model.prompt] if model else [])
-    return prompts | {f"speciarl/verifiers/{name}.py" for name in idle}
 
 
 def threads_of(stage):

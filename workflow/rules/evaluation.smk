@@ -66,7 +66,7 @@ rule judge:
     params:
         **reads("datasets.splits"),
         **reads_judge("judge", "backend", "model", "max_failures"),
-        **code("judge", unread=lambda w: judge_unread(PARAMS.judge)),
+        **code("judge", unread=lambda w: unread_by_judge(PARAMS.judge.model)),
         classes=[
             [datasets, classes_to_name(PARAMS, datasets)]
             for datasets in PARAMS.datasets.judged_together

@@ -2,15 +2,7 @@
 
 
 def code_unread_in_training(wildcards):
-    run = PARAMS.runs[wildcards.run]
-    methods = {"sft": "speciarl/training/sft.py", "grpo": "speciarl/training/verified.py"}
-    unused = {path for method, path in methods.items() if method != run.method}
-    unused.add("speciarl/policy/serving.py")  # of a rollout server, which trains nothing again
-    unused.add("speciarl/datasets/readers/folders.py")  # the names that it reads are watched
-    if run.method != "grpo":
-        unused.add("speciarl/training/rollouts.py")
-    judge = PARAMS.section_of(wildcards.run, "verifier")
-    return unused | judge_unread(judge, policy=[run.prompt])
+    return settings_of(PARAMS, wildcards.run).unread
 
 
 def code_unread_in_prediction(wildcards):
@@ -21,7 +13,7 @@ def code_unread_in_prediction(wildcards):
 def code_unread_in_scoring(wildcards):
     given = {"similarity": PARAMS.measures.embedding_model, "inclusion": PARAMS.measures.model}
     idle = {f"speciarl/evaluation/{name}.py" for name, model in given.items() if not model}
-    return idle | judge_unread(PARAMS.measures)
+    return idle | unread_by_judge(PARAMS.measures.model)
 
 
 def made_by_stages():

@@ -14,7 +14,7 @@ rule precompute_verdicts:
         **takes("precompute_verdicts"),
     params:
         **reads_judge("verifier", "backend", "model", "precompute_model"),
-        **code("precompute_verdicts", unread=lambda w: judge_unread(PARAMS.verifier)),
+        **code("precompute_verdicts", unread=lambda w: unread_by_judge(PARAMS.verifier.model)),
         classes=lambda wildcards: classes_to_name(PARAMS, [wildcards.domain]),
         store=store_of_job,
     script:

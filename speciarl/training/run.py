@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +30,7 @@ from speciarl.training.processes import ALONE, Processes, launched
 from speciarl.training.reporting import require_reporters
 
 DONE = "done.json"
+FINISHED = "finished"
 _MEASURED = ("loss", "reward", "kl", "clip_ratio", "completion_length", "learning_rate")
 METRICS = pl.Schema(
     [("step", pl.Int64)]
@@ -45,7 +46,7 @@ class Outputs:
     verdicts: Path
     predictions: Path
     work: Path
-    """Checkpoints of an unfinished run; removed at its end."""
+    """Checkpoints of unfinished seeds, and those that are finished."""
     live: Path | None = None
     """For what is looked at while it trains: a table for each seed, and the files of reporters."""
 
@@ -75,7 +76,8 @@ MODULES = {"none": "job.py", "sft": "sft.py", "grpo": "verified.py"}
 
 
 def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threads: int) -> None:
-    """Train a run with each of its seeds; a finished one is kept under `work` until all are.
+    """Train a run with each of its seeds; a finished one is kept under `work`, and never trained
+    again, as long as it is one of the run's.
 
     The model's folder gets one of adapters for each (SEED), the tables a column `seed`; of the
     verdicts used, one table is enough. A run of method `none` has no adapters and no rows, only the
@@ -102,15 +104,14 @@ def train(name: str, settings: Settings, inputs: Inputs, outputs: Outputs, threa
         code = code_of(method, settings.unread)
         made_by = (settings.plain(), dict(inputs.classes), code)
         made = [outputs.work / content_hash(inputs.files, seed, *made_by) for seed in seeds]
-        kept = [*outputs.work.glob("*/checkpoint-*"), *outputs.work.glob("*/finished")]
-        if {path.parent for path in kept} - {*made}:
+        if {path.parent for path in outputs.work.glob("*/checkpoint-*")} - {*made}:
             say("what was begun with other parameters, files or code is left aside")
         return made
 
     with _only_start(outputs.work) if processes.first else nullcontext():
         finished = {}
         for seed, work in zip(seeds, processes.by_first(folders), strict=True):
-            finished[seed] = work / "finished"
+            finished[seed] = work / FINISHED
             if processes.by_first(partial(read_done, finished[seed] / DONE)) is None:
                 live = outputs.live and outputs.live / f"{seed}.csv"
                 job = Job(name, seed, settings, inputs, work, Path(), threads, live, processes)
@@ -156,7 +157,17 @@ def _collect(finished: dict[int, Path], outputs: Outputs) -> None:
         used = pl.concat(tables("verdicts")).drop("seed").unique()
         write_parquet(used.sort("class", "prediction"), outputs.verdicts)
         write_parquet(pl.concat(tables("predictions")), outputs.predictions)
-    shutil.rmtree(outputs.work)
+    _remove_all_but(finished.values(), outputs.work)
+
+
+def _remove_all_but(kept: Collection[Path], work: Path) -> None:
+    """Of a run that is finished: checkpoints, and what was begun otherwise."""
+    for folder in work.iterdir():
+        for path in folder.iterdir() if folder / FINISHED in kept else [folder]:
+            if path.is_dir() and path not in kept:
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from dataclasses import replace
 from typing import get_args
 
@@ -84,7 +85,10 @@ def key_of(monkeypatch, tmp_path, files):
         )
         settings = job.Settings(**(SECTIONS | sections))
         run.train("name", settings, inputs, outputs, threads=1)
-        assert seen[-1].parent == outputs.work and not outputs.work.exists()
+        assert seen[-1].parent == outputs.work
+        assert [*outputs.work.iterdir()] == seen[-1:]
+        assert [path.name for path in seen[-1].iterdir()] == [run.FINISHED]
+        shutil.rmtree(outputs.work)
         return seen[-1].name
 
     return train
@@ -218,8 +222,32 @@ def test_a_seed_that_is_finished_is_kept_when_the_next_one_is_interrupted(
     assert not paths[0].exists()
     run.train("name", settings, files, run.Outputs(*paths), threads=1)
     assert trained == [7, 9, 9]
-    assert not paths[-1].exists()
     assert [(paths[0] / f"{seed}/adapter").read_text() for seed in (7, 9)] == ["7", "9"]
+
+
+def test_one_more_seed_trains_that_one_only_and_one_that_is_left_out_goes(
+    monkeypatch, tmp_path, files
+):
+    trained = []
+
+    def train_sft(one):
+        trained.append(one.seed)
+        (one.work / "checkpoint-4").mkdir()
+        (one.into / "adapter").write_text(str(one.seed))
+        return job.TrainingResult(pl.DataFrame({"step": [one.seed], "loss": [1.0]}))
+
+    monkeypatch.setattr(sft, "train_sft", train_sft)
+    paths = [tmp_path / name for name in ("model", "metrics", "verdicts", "predictions", "work")]
+    for seeds, due in (([7, 9], [7, 9]), ([9, 5, 7], [5]), ([5], []), ([7, 5], [7])):
+        settings = job.Settings(run={"method": "sft", "seeds": seeds}, verifier={})
+        trained.clear()
+        run.train("name", settings, files, run.Outputs(*paths), threads=1)
+        assert trained == due
+        found = {path.name: (path / "adapter").read_text() for path in paths[0].glob("[0-9]*")}
+        assert found == {str(seed): str(seed) for seed in seeds}
+        assert pl.read_parquet(paths[1])["step"].to_list() == seeds
+        assert len([*paths[-1].iterdir()]) == len(seeds)
+        assert not [*paths[-1].glob("*/checkpoint-*")]
 
 
 def test_the_policy_is_loaded_to_train_on_the_threads_that_the_job_has(monkeypatch, files):
@@ -290,7 +318,7 @@ def test_a_second_start_of_a_run_is_refused_while_one_is_under_way(monkeypatch, 
 
     monkeypatch.setattr(sft, "train_sft", begin_again)
     run.train("name", settings, files, run.Outputs(*paths), threads=1)
-    assert len(refused) == 1 and (paths[0] / "7").is_dir() and not paths[-1].exists()
+    assert len(refused) == 1 and (paths[0] / "7").is_dir()
 
 
 def test_how_training_is_run_makes_no_other_run(key_of):

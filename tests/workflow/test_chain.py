@@ -202,6 +202,7 @@ def _command(process):
 def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     """kill -9 in mid-training, start again: it ends as the undisturbed run did, bit for bit."""
     project = finished.copy(tmp_path / "copy")
+    shutil.rmtree(project.folder / "work/train/speciarl")
     train = ("--forcerun", "train", "--", "models/speciarl")
     process = project.start("snakemake", "--cores", "2", *train)
     checkpoints = project.folder / "work/train/speciarl"
@@ -223,7 +224,7 @@ def test_a_killed_training_run_goes_on_where_it_was(finished, tmp_path):
     project.snakemake("models/speciarl", "all")
     assert "going on from checkpoint" in (project.folder / "logs/train/speciarl.log").read_text()
     assert artifacts(project) == artifacts(finished)
-    assert not list(project.folder.glob("work/train/*"))
+    assert not list(project.folder.glob("work/train/*/*/checkpoint-*"))
     used = pl.read_parquet(project.folder / "results/training/speciarl/verdicts.parquet")
     with duckdb.connect(str(project.folder / "data/verdicts/cache.duckdb"), read_only=True) as db:
         stored = set(db.execute("SELECT class, prediction FROM verdicts").fetchall())

@@ -65,7 +65,6 @@ UNSEEN = PARAMS.unseen
 IN_FULL = PARAMS.in_full()
 
 
-
 def facts_of(datasets):
     """The facts that a verifier of some datasets knows; a custom dataset need not have any."""
     names = ["common", *PARAMS.datasets.known_to(datasets)]

@@ -77,8 +77,9 @@ def create(folder: Path, **over) -> Path:
     samples = pl.DataFrame(
         {"image": names, "class_name": [one.name for _ in range(2) for one in CLASSES]}
     ).with_columns(dataset=pl.lit("cub200"))
-    for path in ("data/training", "data/verdicts/precomputed"):
+    for path in ("data/raw/cub200", "data/training", "data/verdicts/precomputed"):
         (folder / path).mkdir(parents=True)
+    (folder / "data/raw/cub200/files.json").write_text("{}")
     samples.write_parquet(folder / "data/training/cub200.parquet")
     known = dict.fromkeys(("verifier", *VERDICTS), pl.String) | dict.fromkeys(KEY, pl.UInt64)
     pl.DataFrame(schema=known).write_parquet(folder / "data/verdicts/precomputed/cub200.parquet")

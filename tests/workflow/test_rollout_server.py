@@ -3,6 +3,7 @@ server and of the NCCL group, which exist on GPUs only. What the server does wit
 """
 
 import json
+import shutil
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -151,6 +152,7 @@ def test_completions_come_from_a_server_that_has_the_newest_weights(project, upd
 
 
 def test_a_server_that_is_not_there_is_one_line(project, updates, monkeypatch):
+    shutil.rmtree(project / "work", ignore_errors=True)  # what is finished is trained no more
     monkeypatch.setattr(rollouts, "ANSWER_SECONDS", 0.0)
     address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(TrainingError, match=f"rollout server at {address} cannot be reached"):

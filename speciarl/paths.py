@@ -32,7 +32,7 @@ VERDICTS = RESULTS / "verdicts"
 MAIN_TABLE = RESULTS / "tables/main.csv"
 
 WORK = Path("work")
-"""What unfinished jobs go on from, and predictions by what they were made from."""
+"""What unfinished jobs go on from; finished seeds and predictions, by what they were made from."""
 
 MADE = (DATA, RESULTS, WORK, MODELS, LOGS, Path("benchmarks"))
 """Folders that stages fill."""

@@ -30,6 +30,11 @@ def section(params: Mapping[str, Any], name: str, kind: Callable[..., Kind]) -> 
     return kind(**params.get(name, keys))
 
 
+def code_of_job(params: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of a job's code among its params, by folder: these alone end in a slash."""
+    return {name: digest for name, digest in params.items() if name.endswith("/")}
+
+
 class _Lossy(io.FileIO):
     """A file that loses what a full disk has no room for: its writer fails of its own work only."""
 
@@ -135,11 +140,6 @@ def _ended_in_order() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def code_of_job(params: Any) -> dict[str, str]:
-    """The digests of a job's code among its params, by folder: these alone end in a slash."""
-    return {name: digest for name, digest in params.items() if name.endswith("/")}
 
 
 def end_with_parent() -> None:

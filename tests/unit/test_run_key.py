@@ -161,7 +161,8 @@ def test_what_an_earlier_run_had_more_of_makes_another_run(key_of, files):
 
 
 def test_every_method_of_the_parameters_is_in_the_table():
-    assert [*run.METHODS] == [*get_args(Run.model_fields["method"].annotation)]
+    methods = [*get_args(Run.model_fields["method"].annotation)]
+    assert [*run.METHODS] == methods == [*run.MODULES]
 
 
 @pytest.mark.parametrize("method", run.METHODS)
